@@ -1,0 +1,105 @@
+# One target per check, the same here and in continuous integration (.ci/run). `make help` lists them.
+#
+# A fresh clone needs Python 3.11 or newer and Rust 1.85 or newer, nothing else: each target makes the virtual
+# environment that it needs and installs into that. Stamp files in it tell what is done. The native module is built in
+# place (python/plait/_native*.so) and the package is used from the tree, so a change of Python alone builds nothing.
+
+VENV ?= .venv
+# Empty: scripts/find-python chooses.
+PYTHON ?=
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install -q --disable-pip-version-check
+MATURIN := VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin
+
+RUST_SOURCES := $(shell find crates -name '*.rs' -o -name Cargo.toml) Cargo.toml $(wildcard Cargo.lock) pyproject.toml
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+SHELL := bash
+.PHONY: help build demo test test-core test-python test-free-threaded cpython-quick cpython-tests cpython-tests-here \
+        loom bench check-types lint lint-if-present clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo "  PYTHON=/path/to/python chooses the interpreter, VENV=directory the virtual environment."
+
+# --- what is built and installed
+
+$(VENV)/.made:
+	@scripts/check-tools
+	@python="$$(scripts/find-python $(PYTHON))" && echo "using $$python" && "$$python" -m venv $(VENV)
+	@$(PIP) 'maturin>=1.9,<2'
+	@touch $@
+
+$(VENV)/.built: $(VENV)/.made $(RUST_SOURCES)
+	@scripts/check-tools
+	$(MATURIN) develop --release
+	@touch $@
+
+$(VENV)/.has-%: $(VENV)/.made pyproject.toml
+	@$(BIN)/python scripts/extra-requirements $* > $@-requirements
+	$(PIP) -r $@-requirements
+	@touch $@
+
+build: $(VENV)/.built ## build the native module for the tree's own use
+
+# --- what is run
+
+demo: $(VENV)/.built $(VENV)/.has-demo ## the same programs on stock asyncio and on plait, side by side
+	$(BIN)/python examples/demo $(DEMO_ARGS)
+
+test: test-core test-python cpython-quick check-types lint-if-present ## every check but the long ones
+
+test-core: ## the Rust engine's own tests
+	@scripts/check-tools
+	cargo test -p plait-core
+
+test-python: $(VENV)/.built $(VENV)/.has-test ## the Python tests
+	$(BIN)/python -m pytest -q tests --ignore=tests/cpython $(PYTEST_ARGS)
+
+cpython-quick: $(VENV)/.built ## a part of the interpreter's own asyncio tests
+	$(BIN)/python tests/cpython/run.py --quick
+
+cpython-tests: ## the interpreter's own asyncio tests in full, on every Python 3.11 to 3.13 that is found
+	@status=0; pythons="$$(scripts/find-python --all)" || exit 1; \
+	while read -r version python; do \
+	    echo "== Python $$version"; \
+	    $(MAKE) --no-print-directory cpython-tests-here VENV=.venv-$$version PYTHON="$$python" </dev/null || status=1; \
+	done <<< "$$pythons"; exit $$status
+
+cpython-tests-here: $(VENV)/.built
+	$(BIN)/python tests/cpython/run.py
+
+test-free-threaded: ## the tests without the GIL, on a free-threaded Python 3.13 (PYTHON_FT=path)
+	@scripts/free-threaded
+
+loom: ## every interleaving of the engine's lock-free parts
+	@scripts/check-tools
+	RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=target/loom cargo test -p plait-core --release --lib loom
+
+# Measures the wheel that users get (the profile dist), installed away from the tree.
+bench: ## plait's loop against asyncio, uvloop and rloop (BENCH_ARGS=...)
+	@$(MAKE) --no-print-directory VENV=.venv-bench PYTHON="$(PYTHON)" .venv-bench/.has-bench
+	.venv-bench/bin/maturin build --profile dist -i .venv-bench/bin/python -o build/wheels
+	.venv-bench/bin/python -m pip install -q --disable-pip-version-check --force-reinstall --no-deps --no-index -f build/wheels plait
+	.venv-bench/bin/plait bench $(BENCH_ARGS)
+
+check-types: $(VENV)/.built $(VENV)/.has-test ## mypy on the package, and the native module against its stubs
+	$(BIN)/python -m mypy --strict python/plait
+	$(BIN)/python -m mypy.stubtest plait._native
+
+lint: $(VENV)/.made ## rustfmt and clippy
+	cargo fmt --all --check
+	PYO3_PYTHON=$(abspath $(BIN)/python) cargo clippy --workspace --all-targets -- -D warnings
+
+lint-if-present:
+	@if cargo fmt --version >/dev/null 2>&1 && cargo clippy --version >/dev/null 2>&1; then \
+	    $(MAKE) --no-print-directory lint; \
+	else \
+	    echo "lint left out: rustfmt or clippy is not installed (rustup component add rustfmt clippy)"; \
+	fi
+
+clean: ## remove all that was built or installed here
+	rm -rf target build .venv .venv-* .pytest_cache .mypy_cache .hypothesis .coverage python/plait/*.so
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

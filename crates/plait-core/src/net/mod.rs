@@ -1,0 +1,13 @@
+//! Sockets as a transport needs them: calls that never wait, what is still to be written, when to
+//! pause.
+//!
+//! [`socket`] is one function per system call. [`write_buffer`] keeps what the kernel did not take.
+//! [`flow`] tells the writer to pause and to resume. None of them knows the reactor: the transport
+//! joins them.
+
+pub mod flow;
+pub mod socket;
+pub mod write_buffer;
+
+pub use flow::{FlowControl, LimitsError};
+pub use write_buffer::WriteBuffer;

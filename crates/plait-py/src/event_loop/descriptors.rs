@@ -1,0 +1,257 @@
+//! Who watches which descriptor, and what the reactor has been told of it.
+//!
+//! A slot per descriptor number, found by indexing. The token given to the reactor holds the number and the slot's
+//! generation, so that an event which was fetched before a descriptor changed hands is dropped. The kernel
+//! forgets a descriptor that is closed; where that is noticed (ENOENT, EEXIST) the slot follows.
+
+use super::future::Future;
+use super::handle::Handle;
+use super::ready::{Ready, TransportStep};
+use super::tcp::TcpTransport;
+use plait_core::reactor::{Event, Interest, Reactor};
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::prelude::*;
+use std::io;
+use std::os::fd::RawFd;
+
+const EEXIST: i32 = 17;
+const ENOENT: i32 = 2;
+
+/// Whom to tell.
+pub enum Watcher {
+    /// `add_reader`, `add_writer`: each time.
+    Callback(Py<Handle>),
+    /// A `sock_*` operation: once.
+    Waiter(Py<Future>),
+    /// A transport of ours: each time.
+    Transport(Py<TcpTransport>),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    Read,
+    Write,
+}
+
+#[derive(Default)]
+struct Slot {
+    generation: u32,
+    registered: Interest,
+    reader: Option<Watcher>,
+    writer: Option<Watcher>,
+}
+
+impl Slot {
+    fn watcher(&mut self, direction: Direction) -> &mut Option<Watcher> {
+        match direction {
+            Direction::Read => &mut self.reader,
+            Direction::Write => &mut self.writer,
+        }
+    }
+
+    fn wanted(&self) -> Interest {
+        let mut wanted = Interest::NONE;
+        if self.reader.is_some() {
+            wanted |= Interest::READ;
+        }
+        if self.writer.is_some() {
+            wanted |= Interest::WRITE;
+        }
+        wanted
+    }
+}
+
+#[derive(Default)]
+pub struct Descriptors {
+    slots: Vec<Slot>,
+    /// How many slots are registered with the reactor.
+    watched: usize,
+}
+
+/// What to do about one event, decided while the table is open and done after.
+pub enum Wakeup {
+    Queue(Ready),
+    Settle(Py<Future>),
+}
+
+impl Descriptors {
+    pub fn any_watched(&self) -> bool {
+        self.watched > 0
+    }
+
+    /// Puts a watcher in place; returns the one it replaces, which the caller cancels or drops.
+    pub fn watch(
+        &mut self,
+        reactor: &Reactor,
+        fd: RawFd,
+        direction: Direction,
+        watcher: Watcher,
+    ) -> (io::Result<()>, Option<Watcher>) {
+        let Ok(index) = usize::try_from(fd) else {
+            return (Err(io::Error::from_raw_os_error(9)), Some(watcher)); // EBADF
+        };
+        if index >= self.slots.len() {
+            self.slots.resize_with(index + 1, Slot::default);
+        }
+        let replaced = self.slots[index].watcher(direction).replace(watcher);
+        match self.tell(reactor, index, replaced.is_some()) {
+            Ok(()) => (Ok(()), replaced),
+            Err(error) => {
+                // Nothing is watched then: what was just put in goes back to the caller.
+                let refused = self.slots[index].watcher(direction).take();
+                drop_quietly(self.tell(reactor, index, false));
+                (Err(error), refused)
+            }
+        }
+    }
+
+    /// Takes a watcher away and tells the reactor.
+    pub fn unwatch(&mut self, reactor: &Reactor, fd: RawFd, direction: Direction) -> Option<Watcher> {
+        let index = usize::try_from(fd).ok()?;
+        let removed = self.slots.get_mut(index)?.watcher(direction).take();
+        // The descriptor may be closed already; then there is nothing left to take back.
+        drop_quietly(self.tell(reactor, index, false));
+        removed
+    }
+
+    pub fn watcher_is_transport(&self, fd: RawFd) -> Option<&Py<TcpTransport>> {
+        let slot = self.slots.get(usize::try_from(fd).ok()?)?;
+        [&slot.reader, &slot.writer].into_iter().find_map(|watcher| match watcher {
+            Some(Watcher::Transport(transport)) => Some(transport),
+            _ => None,
+        })
+    }
+
+    pub fn is_watched(&self, fd: RawFd, direction: Direction) -> bool {
+        let slot = usize::try_from(fd).ok().and_then(|index| self.slots.get(index));
+        slot.is_some_and(|slot| match direction {
+            Direction::Read => slot.reader.is_some(),
+            Direction::Write => slot.writer.is_some(),
+        })
+    }
+
+    /// `(fd, reads, writes)` of all that is watched.
+    pub fn list(&self) -> Vec<(usize, bool, bool)> {
+        let slots = self.slots.iter().enumerate();
+        slots
+            .filter(|(_, slot)| !slot.registered.is_empty())
+            .map(|(fd, slot)| (fd, slot.reader.is_some(), slot.writer.is_some()))
+            .collect()
+    }
+
+    /// Brings the reactor in line with the slot. `confirm`: the watcher was replaced, and the descriptor may be another
+    /// one under the same number, so the reactor is told again although the mask is the same.
+    fn tell(&mut self, reactor: &Reactor, index: usize, confirm: bool) -> io::Result<()> {
+        let slot = &mut self.slots[index];
+        let wanted = slot.wanted();
+        let registered = slot.registered;
+        if wanted == registered && !confirm {
+            return Ok(());
+        }
+        let fd = index as RawFd;
+        let result = if wanted.is_empty() {
+            reactor.deregister(fd)
+        } else if registered.is_empty() {
+            slot.generation = slot.generation.wrapping_add(1);
+            register_or_modify(reactor, fd, token(index, slot.generation), wanted)
+        } else {
+            modify_or_register(reactor, fd, token(index, slot.generation), wanted)
+        };
+        let now = if result.is_ok() || wanted.is_empty() { wanted } else { Interest::NONE };
+        slot.registered = now;
+        match (registered.is_empty(), now.is_empty()) {
+            (true, false) => self.watched += 1,
+            (false, true) => self.watched -= 1,
+            _ => {}
+        }
+        result
+    }
+
+    /// Turns an event into what is to be done. One-shot watchers leave their place; their registration stays until the
+    /// operation ends, which often waits again at once.
+    pub fn wakeups(&mut self, py: Python<'_>, event: Event, out: &mut Vec<Wakeup>) {
+        let (index, generation) = ((event.token & u64::from(u32::MAX)) as usize, event.token >> 32);
+        let Some(slot) = self.slots.get_mut(index) else { return };
+        if u64::from(slot.generation) != generation {
+            return;
+        }
+        let broken = event.hangup || event.error;
+        if event.readable || broken {
+            wakeup(py, &mut slot.reader, TransportStep::Readable, out);
+        }
+        if event.writable || broken {
+            wakeup(py, &mut slot.writer, TransportStep::Writable, out);
+        }
+    }
+
+    /// A level-triggered event that nobody waits for would come back at once and for ever: where the one-shot watcher
+    /// has gone, so goes the interest.
+    pub fn quiet(&mut self, reactor: &Reactor, fd: RawFd) {
+        if let Some(index) = usize::try_from(fd).ok().filter(|index| *index < self.slots.len()) {
+            drop_quietly(self.tell(reactor, index, false));
+        }
+    }
+
+    /// Brings every slot that an event was reported for in line again.
+    pub fn quiet_unwatched(&mut self, reactor: &Reactor, event: Event) {
+        let index = (event.token & u64::from(u32::MAX)) as usize;
+        let stale = self.slots.get(index).is_some_and(|slot| slot.wanted() != slot.registered);
+        if stale {
+            drop_quietly(self.tell(reactor, index, false));
+        }
+    }
+
+    pub fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        for watcher in self.slots.iter().flat_map(|slot| [&slot.reader, &slot.writer]).flatten() {
+            match watcher {
+                Watcher::Callback(handle) => visit.call(handle)?,
+                Watcher::Waiter(future) => visit.call(future)?,
+                Watcher::Transport(transport) => visit.call(transport)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+fn wakeup(
+    py: Python<'_>,
+    watcher: &mut Option<Watcher>,
+    step: TransportStep,
+    out: &mut Vec<Wakeup>,
+) {
+    match watcher {
+        None => {}
+        Some(Watcher::Callback(handle)) => {
+            out.push(Wakeup::Queue(Ready::Handle(handle.clone_ref(py))));
+        }
+        Some(Watcher::Transport(transport)) => {
+            out.push(Wakeup::Queue(Ready::Transport(transport.clone_ref(py), step)));
+        }
+        Some(Watcher::Waiter(_)) => {
+            if let Some(Watcher::Waiter(future)) = watcher.take() {
+                out.push(Wakeup::Settle(future));
+            }
+        }
+    }
+}
+
+fn token(index: usize, generation: u32) -> u64 {
+    index as u64 | (u64::from(generation) << 32)
+}
+
+fn register_or_modify(reactor: &Reactor, fd: RawFd, token: u64, wanted: Interest) -> io::Result<()> {
+    match reactor.register(fd, token, wanted) {
+        Err(error) if error.raw_os_error() == Some(EEXIST) => reactor.modify(fd, token, wanted),
+        result => result,
+    }
+}
+
+fn modify_or_register(reactor: &Reactor, fd: RawFd, token: u64, wanted: Interest) -> io::Result<()> {
+    match reactor.modify(fd, token, wanted) {
+        Err(error) if error.raw_os_error() == Some(ENOENT) => reactor.register(fd, token, wanted),
+        result => result,
+    }
+}
+
+/// For deregistrations: the kernel says ENOENT or EBADF of what is closed, and that is what was wanted.
+fn drop_quietly(_result: io::Result<()>) {}

@@ -1,0 +1,800 @@
+//! Future: a result that is not there yet. The state machine is here; what a task does with it is in `step.rs`.
+//!
+//! A leaf type whose `__class__` is `asyncio.Future`, not a subtype of the C one: half the memory, and no
+//! field of a foreign struct that could be read uninitialised. On a plait loop the completion of a future puts
+//! its waiters straight into the ready queue; on any other loop it goes through `call_soon`.
+
+use super::callbacks::{Callback, Callbacks};
+use super::ready::Ready;
+use super::task::Task;
+use super::EventLoop;
+use crate::errors::invalid_state;
+use crate::ffi;
+use crate::guarded::Guarded;
+use crate::standard::standard;
+use pyo3::exceptions::{PyRuntimeError, PyStopIteration, PyTypeError, PyValueError};
+use pyo3::ffi::destructor;
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList, PyTuple, PyType};
+use std::sync::OnceLock;
+
+pub enum Outcome {
+    Pending,
+    Cancelled,
+    Result(Py<PyAny>),
+    Exception(Py<PyAny>),
+}
+
+/// What few futures have.
+#[derive(Default)]
+pub struct Rare {
+    cancel_message: Option<Py<PyAny>>,
+    /// The CancelledError that ended a task, kept with its traceback until it is raised once.
+    cancelled_error: Option<Py<PyAny>>,
+    exception_traceback: Option<Py<PyAny>>,
+    source_traceback: Option<Py<PyAny>>,
+}
+
+pub struct FutureState {
+    /// None until `__init__` ran (a subclass may forget it).
+    pub loop_: Option<Py<PyAny>>,
+    pub outcome: Outcome,
+    pub callbacks: Callbacks,
+    pub rare: Option<Box<Rare>>,
+    pub blocking: bool,
+    log_traceback: bool,
+    /// `loop_` is a plait loop whose `call_soon` nobody overrides.
+    pub native: bool,
+}
+
+#[pyclass(module = "plait._native", frozen, subclass, dict, weakref)]
+pub struct Future {
+    pub state: Guarded<FutureState>,
+}
+
+impl Future {
+    /// Before `__init__`.
+    pub fn blank() -> Future {
+        Future {
+            state: Guarded::new(FutureState {
+                loop_: None,
+                outcome: Outcome::Pending,
+                callbacks: Callbacks::None,
+                rare: None,
+                blocking: false,
+                log_traceback: false,
+                native: false,
+            }),
+        }
+    }
+
+    /// A pending future of a plait loop, for `create_future` and for the runtime itself.
+    #[inline]
+    pub fn on_loop(py: Python<'_>, loop_: &Bound<'_, EventLoop>) -> PyResult<Future> {
+        let future = Future::blank();
+        future.attach_to(py, loop_.as_any())?;
+        Ok(future)
+    }
+
+    /// Sets the loop, as `__init__` does; also remembers the stack in debug mode.
+    pub fn attach_to(&self, py: Python<'_>, loop_: &Bound<'_, PyAny>) -> PyResult<()> {
+        let plait_loop = loop_.cast::<EventLoop>().ok().map(Bound::get);
+        let debug = match plait_loop {
+            Some(plait_loop) => plait_loop.debug(py),
+            None => loop_.call_method0(intern!(py, "get_debug"))?.is_truthy()?,
+        };
+        let source_traceback = match debug {
+            true => Some(standard(py).extract_stack.call0(py)?),
+            false => None,
+        };
+        let native = plait_loop.is_some_and(EventLoop::steps_natively);
+        let loop_ = loop_.clone().unbind();
+        let replaced = self.state.with(py, |s| {
+            let fresh = FutureState {
+                loop_: Some(loop_),
+                outcome: Outcome::Pending,
+                callbacks: Callbacks::None,
+                rare: source_traceback
+                    .map(|tb| Box::new(Rare { source_traceback: Some(tb), ..Rare::default() })),
+                blocking: false,
+                log_traceback: false,
+                native,
+            };
+            std::mem::replace(s, fresh)
+        });
+        drop(replaced);
+        Ok(())
+    }
+
+    #[inline]
+    pub fn is_done(&self, py: Python<'_>) -> bool {
+        self.state.with(py, |s| !matches!(s.outcome, Outcome::Pending))
+    }
+
+    pub fn is_cancelled(&self, py: Python<'_>) -> bool {
+        self.state.with(py, |s| matches!(s.outcome, Outcome::Cancelled))
+    }
+
+    pub fn loop_of<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.state
+            .with(py, |s| s.loop_.as_ref().map(|l| l.clone_ref(py)))
+            .map(|l| l.into_bound(py))
+            .ok_or_else(|| PyRuntimeError::new_err("Future object is not initialized."))
+    }
+
+    /// The result, or the exception to raise; the standard words when there is neither yet.
+    pub fn take_outcome(&self, py: Python<'_>, pending: &'static str) -> PyResult<Py<PyAny>> {
+        enum Seen {
+            Pending,
+            Cancelled,
+            Result(Py<PyAny>),
+            Exception(Py<PyAny>, Option<Py<PyAny>>),
+        }
+        let seen = self.state.with(py, |s| match &s.outcome {
+            Outcome::Pending => Seen::Pending,
+            Outcome::Cancelled => Seen::Cancelled,
+            Outcome::Result(value) => {
+                s.log_traceback = false;
+                Seen::Result(value.clone_ref(py))
+            }
+            Outcome::Exception(error) => {
+                s.log_traceback = false;
+                let traceback = s.rare.as_mut().and_then(|r| r.exception_traceback.take());
+                Seen::Exception(error.clone_ref(py), traceback)
+            }
+        });
+        match seen {
+            Seen::Result(value) => Ok(value),
+            Seen::Exception(error, traceback) => {
+                let error = error.into_bound(py);
+                ffi::set_traceback(&error, traceback.as_ref().map(|tb| tb.bind(py)));
+                Err(PyErr::from_value(error))
+            }
+            Seen::Cancelled => Err(self.cancelled_error(py)),
+            Seen::Pending => {
+                self.loop_of(py)?;
+                Err(invalid_state(py, pending.to_owned()))
+            }
+        }
+    }
+
+    /// The CancelledError to raise: the one that ended the task, once, else a new one with `cancel()`'s message.
+    pub fn cancelled_error(&self, py: Python<'_>) -> PyErr {
+        let (kept, message) = self.state.with(py, |s| match &mut s.rare {
+            None => (None, None),
+            Some(rare) => (
+                rare.cancelled_error.take(),
+                rare.cancel_message.as_ref().map(|m| m.clone_ref(py)),
+            ),
+        });
+        if let Some(kept) = kept {
+            return PyErr::from_value(kept.into_bound(py));
+        }
+        let class = standard(py).cancelled_error.bind(py);
+        let made = match message {
+            None => class.call0(),
+            Some(message) => class.call1((message,)),
+        };
+        made.map_or_else(|failed| failed, PyErr::from_value)
+    }
+
+    pub fn cancel_message(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.state.with(py, |s| {
+            s.rare.as_ref().and_then(|r| r.cancel_message.as_ref().map(|m| m.clone_ref(py)))
+        })
+    }
+
+    pub fn set_cancel_message(&self, py: Python<'_>, message: Option<Py<PyAny>>) {
+        let replaced = self.state.with(py, |s| match (&mut s.rare, message) {
+            (None, None) => None,
+            (rare, message) => {
+                std::mem::replace(&mut rare.get_or_insert_default().cancel_message, message)
+            }
+        });
+        drop(replaced);
+    }
+
+    pub fn keep_cancelled_error(&self, py: Python<'_>, error: Py<PyAny>) {
+        let replaced = self
+            .state
+            .with(py, |s| s.rare.get_or_insert_default().cancelled_error.replace(error));
+        drop(replaced);
+    }
+
+    pub fn stop_logging(&self, py: Python<'_>) {
+        self.state.with(py, |s| s.log_traceback = false);
+    }
+
+    /// Settles a pending future and hands its callbacks to the loop. False when it was settled already.
+    #[inline]
+    pub fn settle(slf: &Bound<'_, Future>, outcome: Outcome) -> PyResult<bool> {
+        let py = slf.py();
+        let failed = matches!(outcome, Outcome::Exception(_));
+        let settled = slf.get().state.with(py, |s| {
+            if !matches!(s.outcome, Outcome::Pending) {
+                return Err(outcome);
+            }
+            s.outcome = outcome;
+            s.log_traceback = failed;
+            Ok(std::mem::take(&mut s.callbacks))
+        });
+        match settled {
+            Ok(Callbacks::None) => Ok(true),
+            Ok(callbacks) => Future::schedule(slf, callbacks).map(|()| true),
+            Err(unused) => {
+                drop(unused);
+                Ok(false)
+            }
+        }
+    }
+
+    fn schedule(slf: &Bound<'_, Future>, callbacks: Callbacks) -> PyResult<()> {
+        match callbacks {
+            Callbacks::None => Ok(()),
+            Callbacks::One(one) => Future::schedule_one(slf, one),
+            Callbacks::Many(list) => {
+                for callback in *list {
+                    Future::schedule_one(slf, callback)?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn schedule_one(slf: &Bound<'_, Future>, callback: Callback) -> PyResult<()> {
+        let py = slf.py();
+        match callback {
+            Callback::Wake(task) => Task::schedule_wakeup(task.bind(py), slf),
+            Callback::Call { callback, context } => {
+                let (loop_, native) = slf
+                    .get()
+                    .state
+                    .with(py, |s| (s.loop_.as_ref().map(|l| l.clone_ref(py)), s.native));
+                let loop_ = loop_.expect("a future with callbacks was initialised").into_bound(py);
+                if native {
+                    let plait_loop = loop_.cast::<EventLoop>()?;
+                    if !plait_loop.get().debug(py) {
+                        let argument = slf.clone().into_any().unbind();
+                        let call = Ready::Call { callback, argument, context };
+                        return plait_loop.get().push_ready(py, call);
+                    }
+                }
+                call_soon(&loop_, callback.bind(py), slf.as_any(), context.bind(py))
+            }
+        }
+    }
+
+    fn set_error(slf: &Bound<'_, Future>, error: Bound<'_, PyAny>) -> PyResult<bool> {
+        let py = slf.py();
+        let traceback = error.getattr(intern!(py, "__traceback__"))?;
+        if !traceback.is_none() {
+            let traceback = Some(traceback.unbind());
+            let replaced = slf.get().state.with(py, |s| {
+                let rare = s.rare.get_or_insert_default();
+                std::mem::replace(&mut rare.exception_traceback, traceback)
+            });
+            drop(replaced);
+        }
+        Future::settle(slf, Outcome::Exception(error.unbind()))
+    }
+
+    /// `set_exception` for an exception that a step raised.
+    pub fn fail(slf: &Bound<'_, Future>, error: &PyErr) -> PyResult<bool> {
+        Future::set_error(slf, error.value(slf.py()).clone().into_any())
+    }
+
+    fn state_name(&self, py: Python<'_>) -> &'static str {
+        self.state.with(py, |s| match s.outcome {
+            Outcome::Pending => "PENDING",
+            Outcome::Cancelled => "CANCELLED",
+            _ => "FINISHED",
+        })
+    }
+
+    pub fn cancel_base(slf: &Bound<'_, Future>, message: Option<Py<PyAny>>) -> PyResult<bool> {
+        let py = slf.py();
+        let this = slf.get();
+        this.loop_of(py)?;
+        this.stop_logging(py);
+        if this.is_done(py) {
+            return Ok(false);
+        }
+        this.set_cancel_message(py, message);
+        Future::settle(slf, Outcome::Cancelled)
+    }
+
+    pub fn traverse_state(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        let state = self.state.traverse();
+        visit.call(&state.loop_)?;
+        if let Outcome::Result(value) | Outcome::Exception(value) = &state.outcome {
+            visit.call(value)?;
+        }
+        state.callbacks.traverse(visit)?;
+        if let Some(rare) = &state.rare {
+            visit.call(&rare.cancel_message)?;
+            visit.call(&rare.cancelled_error)?;
+            visit.call(&rare.exception_traceback)?;
+            visit.call(&rare.source_traceback)?;
+        }
+        Ok(())
+    }
+
+    /// "… exception was never retrieved", from the finalizers of Future and Task.
+    pub fn log_never_retrieved(slf: &Bound<'_, Future>) -> PyResult<()> {
+        let py = slf.py();
+        let unseen = slf.get().state.with(py, |s| match (&s.outcome, s.log_traceback) {
+            (Outcome::Exception(error), true) => {
+                s.log_traceback = false;
+                Some(error.clone_ref(py))
+            }
+            _ => None,
+        });
+        let Some(error) = unseen else { return Ok(()) };
+        let class = slf.as_any().getattr("__class__")?.getattr("__name__")?;
+        let context = PyDict::new(py);
+        context.set_item("message", format!("{class} exception was never retrieved"))?;
+        context.set_item("exception", error)?;
+        context.set_item("future", slf)?;
+        if let Some(traceback) = slf.get()._source_traceback(py) {
+            context.set_item("source_traceback", traceback)?;
+        }
+        let loop_ = slf.get().loop_of(py)?;
+        loop_.call_method1(intern!(py, "call_exception_handler"), (context,))?;
+        Ok(())
+    }
+}
+
+/// `loop.call_soon(callback, argument, context=context)` on a loop of any kind.
+pub fn call_soon(
+    loop_: &Bound<'_, PyAny>,
+    callback: &Bound<'_, PyAny>,
+    argument: &Bound<'_, PyAny>,
+    context: &Bound<'_, PyAny>,
+) -> PyResult<()> {
+    let py = loop_.py();
+    let kwargs = PyDict::new(py);
+    kwargs.set_item(intern!(py, "context"), context)?;
+    loop_.call_method(intern!(py, "call_soon"), (callback, argument), Some(&kwargs))?;
+    Ok(())
+}
+
+/// StopIteration cannot travel through `await`: what to raise, or keep, in its place.
+fn without_stop_iteration<'py>(error: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    if !error.is_instance_of::<PyStopIteration>() {
+        return Ok(error);
+    }
+    let text = "StopIteration interacts badly with generators and cannot be raised into a Future";
+    if cfg!(not(Py_3_12)) {
+        return Err(PyTypeError::new_err(text));
+    }
+    let py = error.py();
+    let replacement = PyRuntimeError::new_err(text).into_value(py).into_bound(py).into_any();
+    replacement.setattr("__cause__", &error)?;
+    replacement.setattr("__context__", &error)?;
+    Ok(replacement)
+}
+
+#[pymethods]
+impl Future {
+    #[new]
+    #[pyo3(signature = (*_args, **_kwargs))]
+    fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> Future {
+        Future::blank()
+    }
+
+    #[pyo3(signature = (*, r#loop = None))]
+    fn __init__(slf: &Bound<'_, Self>, r#loop: Option<Bound<'_, PyAny>>) -> PyResult<()> {
+        let py = slf.py();
+        let loop_ = match r#loop {
+            Some(loop_) => loop_,
+            None => standard(py).get_event_loop.bind(py).call0()?,
+        };
+        slf.get().attach_to(py, &loop_)
+    }
+
+    #[classmethod]
+    fn __class_getitem__(cls: &Bound<'_, PyType>, item: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        let alias = cls.py().import("types")?.getattr("GenericAlias")?;
+        Ok(alias.call1((cls, item))?.unbind())
+    }
+
+    #[getter]
+    fn __class__<'py>(slf: &Bound<'py, Self>) -> Bound<'py, PyAny> {
+        let py = slf.py();
+        let class = slf.get_type();
+        if class.is(py.get_type::<Task>()) {
+            standard(py).task.bind(py).clone().into_any()
+        } else if class.is(py.get_type::<Future>()) {
+            standard(py).future.bind(py).clone().into_any()
+        } else {
+            class.into_any()
+        }
+    }
+
+    /// The result; raises the exception that was set, CancelledError, or InvalidStateError while pending.
+    fn result(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        self.take_outcome(py, "Result is not set.")
+    }
+
+    /// The exception that was set, or None; raises CancelledError, or InvalidStateError while pending.
+    fn exception(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
+        self.loop_of(py)?;
+        let error = self.state.with(py, |s| match &s.outcome {
+            Outcome::Exception(error) => {
+                s.log_traceback = false;
+                Some(error.clone_ref(py))
+            }
+            _ => None,
+        });
+        match error {
+            Some(error) => Ok(Some(error)),
+            None => self.take_outcome(py, "Exception is not set.").map(|_| None),
+        }
+    }
+
+    /// Set the result and schedule the callbacks; InvalidStateError when done already.
+    fn set_result(slf: &Bound<'_, Self>, result: Py<PyAny>) -> PyResult<()> {
+        slf.get().loop_of(slf.py())?;
+        match Future::settle(slf, Outcome::Result(result))? {
+            true => Ok(()),
+            false => Err(invalid_state(slf.py(), "invalid state".to_owned())),
+        }
+    }
+
+    /// Set an exception (an instance or a class) and schedule the callbacks; InvalidStateError when done already.
+    fn set_exception(slf: &Bound<'_, Self>, exception: Bound<'_, PyAny>) -> PyResult<()> {
+        let py = slf.py();
+        slf.get().loop_of(py)?;
+        if slf.get().is_done(py) {
+            return Err(invalid_state(py, "invalid state".to_owned()));
+        }
+        let base = py.get_type::<pyo3::exceptions::PyBaseException>();
+        let error = match exception.cast::<PyType>() {
+            Ok(class) if class.is_subclass(&base)? => class.call0()?,
+            _ => exception,
+        };
+        if !error.is_instance(&base)? {
+            return Err(PyTypeError::new_err("invalid exception object"));
+        }
+        let error = without_stop_iteration(error)?;
+        Future::set_error(slf, error).map(drop)
+    }
+
+    /// Call `callback(self)` through the loop when the future is done (soon, when it is already).
+    #[pyo3(signature = (callback, /, *, context = None))]
+    fn add_done_callback(
+        slf: &Bound<'_, Self>,
+        callback: Py<PyAny>,
+        context: Option<Py<PyAny>>,
+    ) -> PyResult<()> {
+        let py = slf.py();
+        slf.get().loop_of(py)?;
+        let context = match context {
+            Some(context) => context,
+            None => ffi::copy_context(py)?,
+        };
+        let mut callback = Some(Callback::Call { callback, context });
+        slf.get().state.with(py, |s| {
+            if matches!(s.outcome, Outcome::Pending) {
+                if let Some(callback) = callback.take() {
+                    s.callbacks.push(callback);
+                }
+            }
+        });
+        callback.map_or(Ok(()), |already_done| Future::schedule_one(slf, already_done))
+    }
+
+    /// Remove every registration of `callback`; returns how many there were.
+    #[pyo3(signature = (callback, /))]
+    fn remove_done_callback(slf: &Bound<'_, Self>, callback: &Bound<'_, PyAny>) -> PyResult<usize> {
+        let py = slf.py();
+        slf.get().loop_of(py)?;
+        // Comparing runs Python, which may add or remove callbacks: work on the list taken out, then put what is
+        // left before whatever came meanwhile.
+        let taken = slf.get().state.with(py, |s| std::mem::take(&mut s.callbacks));
+        let mut removed = Vec::new();
+        let mut kept = Vec::new();
+        let mut failed = None;
+        for candidate in taken.into_vec() {
+            let equal = match (&candidate, &failed) {
+                (Callback::Call { callback: other, .. }, None) => other.bind(py).eq(callback),
+                _ => Ok(false),
+            };
+            match equal {
+                Ok(true) => removed.push(candidate),
+                Ok(false) => kept.push(candidate),
+                Err(error) => {
+                    failed = Some(error);
+                    kept.push(candidate);
+                }
+            }
+        }
+        slf.get().state.with(py, |s| {
+            kept.extend(std::mem::take(&mut s.callbacks).into_vec());
+            s.callbacks = Callbacks::from_vec(kept);
+        });
+        failed.map_or(Ok(removed.len()), Err)
+    }
+
+    /// Cancel: callbacks are scheduled and `result()` raises CancelledError(msg). False when done already.
+    #[pyo3(signature = (msg = None))]
+    fn cancel(slf: &Bound<'_, Self>, msg: Option<Py<PyAny>>) -> PyResult<bool> {
+        Future::cancel_base(slf, msg)
+    }
+
+    /// True once cancelled.
+    fn cancelled(&self, py: Python<'_>) -> bool {
+        self.is_cancelled(py)
+    }
+
+    /// True once there is a result or an exception, or it was cancelled.
+    fn done(&self, py: Python<'_>) -> bool {
+        self.is_done(py)
+    }
+
+    /// The loop that the future belongs to.
+    fn get_loop(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        self.loop_of(py).map(Bound::unbind)
+    }
+
+    fn _make_cancelled_error(&self, py: Python<'_>) -> Py<PyAny> {
+        self.cancelled_error(py).into_value(py).into_any()
+    }
+
+    fn __await__(slf: Bound<'_, Self>) -> PyResult<FutureIter> {
+        slf.get().loop_of(slf.py())?;
+        Ok(FutureIter { future: Guarded::new(Some(slf.unbind())) })
+    }
+
+    fn __iter__(slf: Bound<'_, Self>) -> PyResult<FutureIter> {
+        Future::__await__(slf)
+    }
+
+    #[getter]
+    fn _state(&self, py: Python<'_>) -> &'static str {
+        self.state_name(py)
+    }
+
+    #[getter]
+    fn _asyncio_future_blocking(&self, py: Python<'_>) -> bool {
+        self.state.with(py, |s| s.blocking)
+    }
+
+    #[setter(_asyncio_future_blocking)]
+    fn set_private_asyncio_future_blocking(&self, py: Python<'_>, blocking: bool) -> PyResult<()> {
+        self.loop_of(py)?;
+        self.state.with(py, |s| s.blocking = blocking);
+        Ok(())
+    }
+
+    #[getter]
+    fn _loop(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.state.with(py, |s| s.loop_.as_ref().map(|l| l.clone_ref(py)))
+    }
+
+    #[getter]
+    fn _callbacks<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyList>>> {
+        enum Shown {
+            Wake(Py<Task>),
+            Call(Py<PyAny>, Py<PyAny>),
+        }
+        let shown: Vec<Shown> = self.state.with(py, |s| {
+            let show = |callback: &Callback| match callback {
+                Callback::Wake(task) => Shown::Wake(task.clone_ref(py)),
+                Callback::Call { callback, context } => {
+                    Shown::Call(callback.clone_ref(py), context.clone_ref(py))
+                }
+            };
+            s.callbacks.as_slice().iter().map(show).collect()
+        });
+        if shown.is_empty() {
+            return Ok(None);
+        }
+        let list = PyList::empty(py);
+        for callback in shown {
+            match callback {
+                Shown::Call(callback, context) => list.append((callback, context))?,
+                Shown::Wake(task) => {
+                    let context = task.get().context(py);
+                    list.append((Task::wakeup_callable(task.bind(py))?, context))?;
+                }
+            }
+        }
+        Ok(Some(list))
+    }
+
+    #[getter]
+    fn _result(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.state.with(py, |s| match &s.outcome {
+            Outcome::Result(value) => Some(value.clone_ref(py)),
+            _ => None,
+        })
+    }
+
+    #[getter]
+    fn _exception(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.state.with(py, |s| match &s.outcome {
+            Outcome::Exception(error) => Some(error.clone_ref(py)),
+            _ => None,
+        })
+    }
+
+    #[getter]
+    fn _log_traceback(&self, py: Python<'_>) -> PyResult<bool> {
+        self.loop_of(py)?;
+        Ok(self.state.with(py, |s| s.log_traceback))
+    }
+
+    #[setter(_log_traceback)]
+    fn set_private_log_traceback(&self, py: Python<'_>, value: &Bound<'_, PyAny>) -> PyResult<()> {
+        if value.is_truthy()? {
+            return Err(PyValueError::new_err("_log_traceback can only be set to False"));
+        }
+        self.stop_logging(py);
+        Ok(())
+    }
+
+    #[getter]
+    fn _cancel_message(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.cancel_message(py)
+    }
+
+    #[setter(_cancel_message)]
+    fn set_private_cancel_message(&self, py: Python<'_>, message: Option<Py<PyAny>>) {
+        self.set_cancel_message(py, message);
+    }
+
+    #[getter]
+    pub fn _source_traceback(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.state.with(py, |s| {
+            s.rare.as_ref().and_then(|r| r.source_traceback.as_ref().map(|tb| tb.clone_ref(py)))
+        })
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.traverse_state(&visit)
+    }
+
+    fn __clear__(&self) {
+        Python::attach(|py| {
+            let cleared = self.state.with(py, |s| {
+                let outcome = match s.outcome {
+                    Outcome::Pending => Outcome::Pending,
+                    _ => std::mem::replace(&mut s.outcome, Outcome::Cancelled),
+                };
+                (s.loop_.take(), outcome, std::mem::take(&mut s.callbacks), s.rare.take())
+            });
+            drop(cleared);
+        });
+    }
+}
+
+static FUTURE_DEALLOC: OnceLock<destructor> = OnceLock::new();
+
+impl ffi::Finalize for Future {
+    fn finalize(slf: &Bound<'_, Self>) {
+        if let Err(error) = Future::log_never_retrieved(slf) {
+            error.write_unraisable(slf.py(), Some(slf.as_any()));
+        }
+    }
+
+    fn original_dealloc() -> &'static OnceLock<destructor> {
+        &FUTURE_DEALLOC
+    }
+}
+
+/// What `await future` drives.
+#[pyclass(module = "plait._native", frozen)]
+pub struct FutureIter {
+    future: Guarded<Option<Py<Future>>>,
+}
+
+impl FutureIter {
+    /// One turn: the future itself while it is pending, else its result in a StopIteration.
+    fn advance(&self, py: Python<'_>) -> PyResult<Option<Py<Future>>> {
+        let Some(future) = self.future.with(py, |f| f.as_ref().map(|f| f.clone_ref(py))) else {
+            return Ok(None);
+        };
+        let first = future.get().state.with(py, |s| {
+            matches!(s.outcome, Outcome::Pending).then(|| !std::mem::replace(&mut s.blocking, true))
+        });
+        match first {
+            Some(true) => return Ok(Some(future)),
+            Some(false) => return Err(PyRuntimeError::new_err("await wasn't used with future")),
+            None => {}
+        }
+        drop(self.future.with(py, Option::take));
+        let value = future.get().take_outcome(py, "Result is not set.")?;
+        if value.is_none(py) {
+            return Ok(None);
+        }
+        Err(ffi::stop_iteration(py, value))
+    }
+}
+
+#[pymethods]
+impl FutureIter {
+    fn __iter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        slf
+    }
+
+    fn __next__(&self, py: Python<'_>) -> PyResult<Option<Py<Future>>> {
+        self.advance(py)
+    }
+
+    fn send(&self, py: Python<'_>, _value: &Bound<'_, PyAny>) -> PyResult<Py<Future>> {
+        match self.advance(py)? {
+            Some(future) => Ok(future),
+            None => Err(PyStopIteration::new_err(())),
+        }
+    }
+
+    #[pyo3(signature = (r#type, value = None, traceback = None, /))]
+    fn throw(
+        &self,
+        py: Python<'_>,
+        r#type: Bound<'_, PyAny>,
+        value: Option<Bound<'_, PyAny>>,
+        traceback: Option<Bound<'_, PyAny>>,
+    ) -> PyResult<Py<Future>> {
+        let error = thrown(py, r#type, value, traceback)?;
+        drop(self.future.with(py, Option::take));
+        Err(error)
+    }
+
+    fn close(&self, py: Python<'_>) {
+        drop(self.future.with(py, Option::take));
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(self.future.traverse())
+    }
+
+    fn __clear__(&self) {
+        Python::attach(|py| drop(self.future.with(py, Option::take)));
+    }
+}
+
+/// The exception that the arguments of a `throw()` stand for, with the checks that generators make.
+pub fn thrown(
+    py: Python<'_>,
+    kind: Bound<'_, PyAny>,
+    value: Option<Bound<'_, PyAny>>,
+    traceback: Option<Bound<'_, PyAny>>,
+) -> PyResult<PyErr> {
+    if cfg!(Py_3_12) && (value.is_some() || traceback.is_some()) {
+        let text = c"the (type, exc, tb) signature of throw() is deprecated, use the single-arg signature instead.";
+        PyErr::warn(py, &py.get_type::<pyo3::exceptions::PyDeprecationWarning>(), text, 1)?;
+    }
+    let traceback_class = py.import("types")?.getattr("TracebackType")?;
+    if traceback.as_ref().is_some_and(|tb| !tb.is_instance(&traceback_class).unwrap_or(false)) {
+        return Err(PyTypeError::new_err("throw() third argument must be a traceback"));
+    }
+    let base = py.get_type::<pyo3::exceptions::PyBaseException>();
+    let error = match kind.cast::<PyType>() {
+        Ok(class) if class.is_subclass(&base)? => match value {
+            Some(value) if value.is_instance(class)? => value,
+            Some(value) => match value.cast::<PyTuple>() {
+                Ok(args) => class.call1(args)?,
+                Err(_) => class.call1((value,))?,
+            },
+            None => class.call0()?,
+        },
+        _ if kind.is_instance(&base)? => {
+            if value.is_some() {
+                return Err(PyTypeError::new_err("instance exception may not have a separate value"));
+            }
+            kind
+        }
+        _ => {
+            let text = "exceptions must be classes deriving BaseException or instances of such a class, not ";
+            return Err(PyTypeError::new_err(format!("{text}{}", kind.get_type().name()?)));
+        }
+    };
+    if traceback.is_some() {
+        ffi::set_traceback(&error, traceback.as_ref());
+    }
+    Ok(PyErr::from_value(error))
+}

@@ -1,0 +1,273 @@
+//! Handle and TimerHandle: what `call_soon` and `call_later` give back, and the callback they stand for.
+//!
+//! Their reprs, comparisons and hash are asyncio's own functions (see `plait._asyncio_glue`), which work on any
+//! object with these attributes.
+
+use super::EventLoop;
+use crate::ffi;
+use crate::guarded::Guarded;
+use crate::standard::standard;
+use plait_core::timers::TimerKey;
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::prelude::*;
+use pyo3::types::PyTuple;
+
+/// A callback with its arguments.
+pub struct Call {
+    pub callback: Py<PyAny>,
+    pub args: Option<Py<PyTuple>>,
+}
+
+impl Call {
+    fn clone_ref(&self, py: Python<'_>) -> Call {
+        Call {
+            callback: self.callback.clone_ref(py),
+            args: self.args.as_ref().map(|args| args.clone_ref(py)),
+        }
+    }
+
+    #[inline]
+    pub fn invoke(&self, py: Python<'_>) -> PyResult<()> {
+        match &self.args {
+            None => self.callback.bind(py).call0()?,
+            Some(args) => self.callback.bind(py).call1(args.bind(py))?,
+        };
+        Ok(())
+    }
+}
+
+struct HandleState {
+    /// None once cancelled: the callback and its arguments are let go at once.
+    call: Option<Call>,
+    cancelled: bool,
+    /// Debug mode only: the repr from before the cancellation, and the stack of the creation.
+    debug: Option<Box<DebugInfo>>,
+}
+
+#[derive(Default)]
+struct DebugInfo {
+    repr: Option<Py<PyAny>>,
+    source_traceback: Option<Py<PyAny>>,
+}
+
+#[pyclass(module = "plait._native", frozen, subclass, weakref)]
+pub struct Handle {
+    loop_: Py<EventLoop>,
+    context: Py<PyAny>,
+    state: Guarded<HandleState>,
+}
+
+impl Handle {
+    /// A handle that is in no queue yet. `context` is copied from the caller's when none is given.
+    #[inline]
+    pub fn build(
+        py: Python<'_>,
+        loop_: &Bound<'_, EventLoop>,
+        call: Call,
+        context: Option<Py<PyAny>>,
+    ) -> PyResult<Handle> {
+        let context = match context {
+            Some(context) => context,
+            None => ffi::copy_context(py)?,
+        };
+        let debug = if loop_.get().debug(py) {
+            let source_traceback = Some(standard(py).extract_stack.call0(py)?);
+            Some(Box::new(DebugInfo { repr: None, source_traceback }))
+        } else {
+            None
+        };
+        Ok(Handle {
+            loop_: loop_.clone().unbind(),
+            context,
+            state: Guarded::new(HandleState { call: Some(call), cancelled: false, debug }),
+        })
+    }
+
+    /// What to run, unless it has been cancelled meanwhile.
+    #[inline]
+    pub fn to_run(&self, py: Python<'_>) -> Option<Call> {
+        self.state.with(py, |s| s.call.as_ref().map(|call| call.clone_ref(py)))
+    }
+
+    #[inline]
+    pub fn context<'py>(&self, py: Python<'py>) -> &Bound<'py, PyAny> {
+        self.context.bind(py)
+    }
+
+    pub fn is_cancelled(&self, py: Python<'_>) -> bool {
+        self.state.with(py, |s| s.cancelled)
+    }
+
+    /// Forgets the callback. True when this call did it.
+    fn cancel_once(slf: &Bound<'_, Self>) -> PyResult<bool> {
+        let py = slf.py();
+        let this = slf.get();
+        if this.is_cancelled(py) {
+            return Ok(false);
+        }
+        if this.loop_.get().debug(py) {
+            // Keep a description: the slow-callback log may still want it. (`_cancelled` shows in it.)
+            this.state.with(py, |s| s.cancelled = true);
+            let repr = slf.repr()?.into_any().unbind();
+            this.state.with(py, |s| s.debug.get_or_insert_default().repr = Some(repr));
+        }
+        let call = this.state.with(py, |s| {
+            s.cancelled = true;
+            s.call.take()
+        });
+        drop(call);
+        Ok(true)
+    }
+}
+
+#[pymethods]
+impl Handle {
+    #[getter]
+    fn __class__<'py>(slf: &Bound<'py, Self>) -> Bound<'py, PyAny> {
+        let py = slf.py();
+        let class = slf.get_type();
+        if class.is(py.get_type::<Handle>()) {
+            standard(py).handle.bind(py).clone().into_any()
+        } else if class.is(py.get_type::<TimerHandle>()) {
+            standard(py).timer_handle.bind(py).clone().into_any()
+        } else {
+            class.into_any()
+        }
+    }
+
+    /// Cancel the callback. A callback that already runs, or ran, is not affected. Not thread-safe. Returns None.
+    /// The standard counterpart is `asyncio.Handle.cancel`.
+    pub fn cancel(slf: &Bound<'_, Self>) -> PyResult<()> {
+        Self::cancel_once(slf).map(drop)
+    }
+
+    /// True once `cancel()` was called (`asyncio.Handle.cancelled`).
+    fn cancelled(&self, py: Python<'_>) -> bool {
+        self.is_cancelled(py)
+    }
+
+    /// The `contextvars.Context` in which the callback runs (`asyncio.Handle.get_context`).
+    fn get_context(&self, py: Python<'_>) -> Py<PyAny> {
+        self.context.clone_ref(py)
+    }
+
+    /// Run the callback now, reporting what it raises as the loop would (`asyncio.Handle._run`).
+    fn _run(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let loop_ = slf.get().loop_.bind(slf.py()).clone();
+        super::run::run_handle(&loop_, slf)
+    }
+
+    #[getter]
+    fn _callback(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.state.with(py, |s| s.call.as_ref().map(|call| call.callback.clone_ref(py)))
+    }
+
+    #[getter]
+    fn _args(&self, py: Python<'_>) -> Option<Py<PyTuple>> {
+        let args = self.state.with(py, |s| {
+            s.call.as_ref().map(|call| call.args.as_ref().map(|args| args.clone_ref(py)))
+        });
+        args.map(|args| args.unwrap_or_else(|| PyTuple::empty(py).unbind()))
+    }
+
+    #[getter]
+    fn _cancelled(&self, py: Python<'_>) -> bool {
+        self.is_cancelled(py)
+    }
+
+    #[getter]
+    fn _context(&self, py: Python<'_>) -> Py<PyAny> {
+        self.context.clone_ref(py)
+    }
+
+    #[getter]
+    fn _loop(&self, py: Python<'_>) -> Py<EventLoop> {
+        self.loop_.clone_ref(py)
+    }
+
+    #[getter]
+    fn _source_traceback(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.state.with(py, |s| {
+            s.debug.as_ref().and_then(|d| d.source_traceback.as_ref().map(|tb| tb.clone_ref(py)))
+        })
+    }
+
+    #[getter]
+    fn _repr(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.state.with(py, |s| {
+            s.debug.as_ref().and_then(|d| d.repr.as_ref().map(|repr| repr.clone_ref(py)))
+        })
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.loop_)?;
+        visit.call(&self.context)?;
+        let state = self.state.traverse();
+        if let Some(call) = &state.call {
+            visit.call(&call.callback)?;
+            visit.call(&call.args)?;
+        }
+        if let Some(debug) = &state.debug {
+            visit.call(&debug.source_traceback)?;
+        }
+        Ok(())
+    }
+
+    fn __clear__(&self) {
+        Python::attach(|py| drop(self.state.with(py, |s| s.call.take())));
+    }
+}
+
+/// A handle with a time.
+#[pyclass(module = "plait._native", frozen, subclass, extends = Handle)]
+pub struct TimerHandle {
+    when: f64,
+    /// Where it stands in the loop's timers; None before it is put there and after it has left.
+    key: Guarded<Option<TimerKey>>,
+}
+
+impl TimerHandle {
+    pub fn build(handle: Handle, when: f64) -> PyClassInitializer<TimerHandle> {
+        let timer = TimerHandle { when, key: Guarded::new(None) };
+        PyClassInitializer::from(handle).add_subclass(timer)
+    }
+
+    pub fn into_handle(timer: Py<TimerHandle>, py: Python<'_>) -> Py<Handle> {
+        timer.into_bound(py).into_super().unbind()
+    }
+
+    pub fn set_key(&self, py: Python<'_>, key: Option<TimerKey>) {
+        self.key.with(py, |k| *k = key);
+    }
+}
+
+#[pymethods]
+impl TimerHandle {
+    /// Cancel the callback and take it out of the loop's timers (`asyncio.TimerHandle.cancel`).
+    fn cancel(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let py = slf.py();
+        if !Handle::cancel_once(slf.as_super())? {
+            return Ok(());
+        }
+        if let Some(key) = slf.get().key.with(py, Option::take) {
+            let removed = slf.as_super().get().loop_.get().remove_timer(py, key);
+            drop(removed);
+        }
+        Ok(())
+    }
+
+    /// The time at which the callback is due, in seconds on `loop.time()`'s clock (`asyncio.TimerHandle.when`).
+    fn when(&self) -> f64 {
+        self.when
+    }
+
+    #[getter]
+    fn _when(&self) -> f64 {
+        self.when
+    }
+
+    #[getter]
+    fn _scheduled(&self, py: Python<'_>) -> bool {
+        self.key.with(py, |key| key.is_some())
+    }
+}

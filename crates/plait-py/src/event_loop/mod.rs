@@ -1,0 +1,897 @@
+//! The event loop: the object and its Python methods. What they do is in the files beside this one:
+//!
+//! `run` the iteration · `ready` what it executes · `handle` callbacks · `future`, `callbacks`, `task`, `step`,
+//! `registry`, `current` coroutines · `descriptors` who watches what · `sock` the `sock_*` operations ·
+//! `tcp`, `accept` transports and servers.
+//!
+//! A leaf type with `__class__` = `asyncio.BaseEventLoop`: a Python class over both costs twice as much per call and
+//! silently inherits what nobody overrode. What is cold and well kept in asyncio (connecting, resolving, executors,
+//! signal bookkeeping, exception reports) is *lent* to this type, by name, in `plait._asyncio_glue`.
+
+mod accept;
+pub mod callbacks;
+pub mod current;
+pub mod descriptors;
+pub mod future;
+pub mod handle;
+pub mod ready;
+pub mod registry;
+pub mod run;
+pub mod sock;
+pub mod step;
+pub mod task;
+pub mod tcp;
+
+use crate::errors::{closed, os_error};
+use crate::guarded::Guarded;
+use crate::standard::standard;
+use descriptors::{Descriptors, Direction, Watcher};
+use future::Future;
+use handle::{Call, Handle, TimerHandle};
+use plait_core::inbox::Inbox;
+use plait_core::reactor::Reactor;
+use plait_core::timers::{TimerKey, Timers};
+use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::ffi::destructor;
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyFloat, PyList, PyTuple, PyType};
+use ready::Ready;
+use std::collections::VecDeque;
+use std::os::fd::RawFd;
+use std::sync::{Arc, OnceLock};
+use task::Task;
+
+pub struct LoopState {
+    ready: VecDeque<Ready>,
+    timers: Timers<Py<TimerHandle>>,
+    descriptors: Descriptors,
+    /// None once the loop is closed.
+    reactor: Option<Arc<Reactor>>,
+    stopping: bool,
+    debug: bool,
+    /// `threading.get_ident()` of the running thread; 0 while not running.
+    thread_id: u64,
+    /// Whether `asyncio.current_task` shows a task for this loop.
+    current: bool,
+    current_handle: Option<Py<PyAny>>,
+    task_factory: Option<Py<PyAny>>,
+    /// The factory is asyncio's own eager one, which is done natively.
+    eager_tasks: bool,
+}
+
+#[pyclass(module = "plait", frozen, subclass, dict, weakref)]
+pub struct EventLoop {
+    pub state: Guarded<LoopState>,
+    inbox: Inbox<Ready>,
+    /// No subclass overrides `call_soon`: tasks may be stepped, and futures completed, without it.
+    native: bool,
+    asyncgens: Py<PyAny>,
+    signal_handlers: Py<PyDict>,
+}
+
+impl EventLoop {
+    #[inline]
+    pub fn steps_natively(&self) -> bool {
+        self.native
+    }
+
+    #[inline]
+    pub fn debug(&self, py: Python<'_>) -> bool {
+        self.state.with(py, |s| s.debug)
+    }
+
+    fn thread_id(&self, py: Python<'_>) -> u64 {
+        self.state.with(py, |s| s.thread_id)
+    }
+
+    pub fn reactor(&self, py: Python<'_>) -> Option<Arc<Reactor>> {
+        self.state.with(py, |s| s.reactor.clone())
+    }
+
+    #[inline]
+    fn check_closed(&self, py: Python<'_>) -> PyResult<()> {
+        match self.state.with(py, |s| s.reactor.is_some()) {
+            true => Ok(()),
+            false => Err(closed()),
+        }
+    }
+
+    /// Appends to the ready queue. Like `call_soon` it is for the loop's own thread, and like `call_soon` it raises
+    /// on a closed loop.
+    #[inline]
+    pub fn push_ready(&self, py: Python<'_>, ready: Ready) -> PyResult<()> {
+        let refused = self.state.with(py, |s| {
+            if s.reactor.is_none() {
+                return Some(ready);
+            }
+            s.ready.push_back(ready);
+            None
+        });
+        match refused {
+            None => Ok(()),
+            Some(refused) => {
+                drop(refused);
+                Err(closed())
+            }
+        }
+    }
+
+    pub fn remove_timer(&self, py: Python<'_>, key: TimerKey) -> Option<Py<TimerHandle>> {
+        self.state.with(py, |s| s.timers.remove(key))
+    }
+
+    /// Puts a watcher on a descriptor; what it replaces is cancelled.
+    pub fn watch(&self, py: Python<'_>, fd: RawFd, direction: Direction, watcher: Watcher) -> PyResult<()> {
+        let (result, replaced) = self.state.with(py, |s| match s.reactor.clone() {
+            Some(reactor) => {
+                let (result, replaced) = s.descriptors.watch(&reactor, fd, direction, watcher);
+                (Some(result), replaced)
+            }
+            None => (None, Some(watcher)),
+        });
+        if let Some(Watcher::Callback(handle)) = &replaced {
+            Handle::cancel(handle.bind(py))?;
+        }
+        drop(replaced);
+        match result {
+            Some(result) => result.map_err(|error| os_error(py, &error)),
+            None => Err(closed()),
+        }
+    }
+
+    /// The same, unless somebody watches already (a transport whose buffer was not empty).
+    pub fn watch_once_added(
+        &self,
+        py: Python<'_>,
+        fd: RawFd,
+        direction: Direction,
+        watcher: Watcher,
+    ) -> PyResult<()> {
+        match self.state.with(py, |s| s.descriptors.is_watched(fd, direction)) {
+            true => Ok(()),
+            false => self.watch(py, fd, direction, watcher),
+        }
+    }
+
+    /// Takes a watcher away; true when there was one.
+    pub fn unwatch(&self, py: Python<'_>, fd: RawFd, direction: Direction) -> PyResult<bool> {
+        let removed = self.state.with(py, |s| {
+            let reactor = s.reactor.clone()?;
+            s.descriptors.unwatch(&reactor, fd, direction)
+        });
+        if let Some(Watcher::Callback(handle)) = &removed {
+            Handle::cancel(handle.bind(py))?;
+        }
+        Ok(removed.is_some())
+    }
+
+    /// The interest of an operation that has ended is taken back, unless somebody else waits there.
+    pub fn quiet(&self, py: Python<'_>, fd: RawFd) {
+        self.state.with(py, |s| {
+            if let Some(reactor) = s.reactor.clone() {
+                s.descriptors.quiet(&reactor, fd);
+            }
+        });
+    }
+
+    fn check_thread(&self, py: Python<'_>) -> PyResult<()> {
+        let running = self.thread_id(py);
+        if running == 0 {
+            return Ok(());
+        }
+        let here = standard(py).glue.bind(py).call_method0(intern!(py, "get_ident"))?.extract::<u64>()?;
+        if here != running {
+            return Err(PyRuntimeError::new_err(
+                "Non-thread-safe operation invoked on an event loop other than the current one",
+            ));
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn check_in_debug_mode(slf: &Bound<'_, Self>, callback: &Bound<'_, PyAny>, method: &str) -> PyResult<()> {
+        if method != "call_soon_threadsafe" {
+            slf.get().check_thread(slf.py())?;
+        }
+        slf.call_method1(intern!(slf.py(), "_check_callback"), (callback, method))?;
+        Ok(())
+    }
+
+    fn make_handle(
+        slf: &Bound<'_, Self>,
+        callback: Py<PyAny>,
+        args: &Bound<'_, PyTuple>,
+        context: Option<Py<PyAny>>,
+    ) -> PyResult<Handle> {
+        let args = (!args.is_empty()).then(|| args.clone().unbind());
+        Handle::build(slf.py(), slf, Call { callback, args }, context)
+    }
+
+    fn schedule_at(
+        slf: &Bound<'_, Self>,
+        when: f64,
+        callback: Bound<'_, PyAny>,
+        args: &Bound<'_, PyTuple>,
+        context: Option<Py<PyAny>>,
+        method: &str,
+    ) -> PyResult<Py<TimerHandle>> {
+        let py = slf.py();
+        let this = slf.get();
+        this.check_closed(py)?;
+        if this.debug(py) {
+            EventLoop::check_in_debug_mode(slf, &callback, method)?;
+        }
+        let handle = EventLoop::make_handle(slf, callback.unbind(), args, context)?;
+        let timer = Py::new(py, TimerHandle::build(handle, when))?;
+        let kept = timer.clone_ref(py);
+        let key = this.state.with(py, |s| s.timers.insert(when, kept));
+        timer.get().set_key(py, Some(key));
+        Ok(timer)
+    }
+
+    /// A descriptor that one of our transports owns is not to be watched by others.
+    fn ensure_fd_no_transport(slf: &Bound<'_, Self>, fd: &Bound<'_, PyAny>) -> PyResult<RawFd> {
+        let py = slf.py();
+        let number = fileno(fd)?;
+        let transport = slf
+            .get()
+            .state
+            .with(py, |s| s.descriptors.watcher_is_transport(number).map(|t| t.clone_ref(py)));
+        match transport {
+            Some(transport) if !transport.get().closing(py) => {
+                let (fd, transport) = (fd.repr()?, transport.bind(py).repr()?);
+                let text = format!("File descriptor {fd} is used by transport {transport}");
+                Err(PyRuntimeError::new_err(text))
+            }
+            _ => Ok(number),
+        }
+    }
+}
+
+/// The descriptor's number, of an int or of anything with `fileno()`.
+pub fn fileno(fd: &Bound<'_, PyAny>) -> PyResult<RawFd> {
+    let number = match fd.extract::<RawFd>() {
+        Ok(number) => Ok(number),
+        Err(_) => fd.call_method0(intern!(fd.py(), "fileno")).and_then(|n| n.extract::<RawFd>()),
+    };
+    match number {
+        Ok(number) if number >= 0 => Ok(number),
+        Ok(number) => Err(PyValueError::new_err(format!("Invalid file descriptor: {number}"))),
+        Err(_) => Err(PyValueError::new_err(format!("Invalid file object: {}", fd.repr()?))),
+    }
+}
+
+/// `loop.time() + delay` as Python adds.
+fn due(delay: &Bound<'_, PyAny>) -> PyResult<f64> {
+    if let Ok(delay) = delay.cast_exact::<PyFloat>() {
+        return Ok(run::now() + delay.value());
+    }
+    if delay.is_none() {
+        return Err(PyTypeError::new_err("delay must not be None"));
+    }
+    PyFloat::new(delay.py(), run::now()).add(delay)?.extract()
+}
+
+#[pymethods]
+impl EventLoop {
+    #[new]
+    #[classmethod]
+    #[pyo3(signature = (*_args, **_kwargs))]
+    fn new(
+        cls: &Bound<'_, PyType>,
+        _args: &Bound<'_, PyTuple>,
+        _kwargs: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<EventLoop> {
+        let py = cls.py();
+        let own = py.get_type::<EventLoop>();
+        let native = cls.is(&own) || cls.getattr("call_soon")?.is(&own.getattr("call_soon")?);
+        let debug = py.import("asyncio.coroutines")?.call_method0("_is_debug_mode")?.is_truthy()?;
+        let reactor = Reactor::new().map_err(|error| os_error(py, &error))?;
+        Ok(EventLoop {
+            state: Guarded::new(LoopState {
+                ready: VecDeque::new(),
+                timers: Timers::new(),
+                descriptors: Descriptors::default(),
+                reactor: Some(Arc::new(reactor)),
+                stopping: false,
+                debug,
+                thread_id: 0,
+                current: false,
+                current_handle: None,
+                task_factory: None,
+                eager_tasks: false,
+            }),
+            inbox: Inbox::new(),
+            native,
+            asyncgens: py.import("weakref")?.call_method0("WeakSet")?.unbind(),
+            signal_handlers: PyDict::new(py).unbind(),
+        })
+    }
+
+    #[getter]
+    fn __class__<'py>(slf: &Bound<'py, Self>) -> Bound<'py, PyAny> {
+        let class = slf.get_type();
+        if class.is(slf.py().get_type::<EventLoop>()) {
+            standard(slf.py()).base_event_loop.bind(slf.py()).clone().into_any()
+        } else {
+            class.into_any()
+        }
+    }
+
+    fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
+        let py = slf.py();
+        let word = |yes: bool| if yes { "True" } else { "False" };
+        let this = slf.get();
+        Ok(format!(
+            "<{} running={} closed={} debug={}>",
+            slf.get_type().name()?,
+            word(this.is_running(py)),
+            word(this.is_closed(py)),
+            word(this.debug(py))
+        ))
+    }
+
+    // ---- running and stopping
+
+    /// Run until `stop()` is called. RuntimeError when this loop, or another in this thread, runs already.
+    fn run_forever(slf: &Bound<'_, Self>) -> PyResult<()> {
+        run::run_forever(slf)
+    }
+
+    /// End `run_forever` after the current iteration. Not thread-safe: use `call_soon_threadsafe(loop.stop)`.
+    fn stop(&self, py: Python<'_>) {
+        self.state.with(py, |s| s.stopping = true);
+    }
+
+    fn is_running(&self, py: Python<'_>) -> bool {
+        self.thread_id(py) != 0
+    }
+
+    fn is_closed(&self, py: Python<'_>) -> bool {
+        self.state.with(py, |s| s.reactor.is_none())
+    }
+
+    /// Drop what is queued, close the descriptors, shut the default executor down without waiting for it.
+    fn close(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let py = slf.py();
+        let this = slf.get();
+        if this.is_running(py) {
+            return Err(PyRuntimeError::new_err("Cannot close a running event loop"));
+        }
+        if this.is_closed(py) {
+            return Ok(());
+        }
+        standard(py).glue.bind(py).call_method1(intern!(py, "before_close"), (slf,))?;
+        let dropped = this.state.with(py, |s| {
+            (
+                s.reactor.take(),
+                std::mem::take(&mut s.ready),
+                s.timers.drain(),
+                std::mem::take(&mut s.descriptors),
+            )
+        });
+        let mut posted = VecDeque::new();
+        this.inbox.drain_into(&mut posted);
+        for timer in &dropped.2 {
+            timer.get().set_key(py, None);
+        }
+        drop((dropped, posted));
+        standard(py).glue.bind(py).call_method1(intern!(py, "after_close"), (slf,))?;
+        Ok(())
+    }
+
+    /// Seconds on the loop's clock, which is `time.monotonic()`'s.
+    fn time(&self) -> f64 {
+        run::now()
+    }
+
+    // ---- callbacks
+
+    /// Call `callback(*args)` in the next iteration. Returns a Handle. For the loop's own thread only.
+    #[pyo3(signature = (callback, *args, context = None))]
+    fn call_soon(
+        slf: &Bound<'_, Self>,
+        callback: Bound<'_, PyAny>,
+        args: &Bound<'_, PyTuple>,
+        context: Option<Py<PyAny>>,
+    ) -> PyResult<Py<Handle>> {
+        let py = slf.py();
+        let this = slf.get();
+        this.check_closed(py)?;
+        if this.debug(py) {
+            EventLoop::check_in_debug_mode(slf, &callback, "call_soon")?;
+        }
+        let handle = Py::new(py, EventLoop::make_handle(slf, callback.unbind(), args, context)?)?;
+        this.push_ready(py, Ready::Handle(handle.clone_ref(py)))?;
+        Ok(handle)
+    }
+
+    /// The same from any thread; wakes the loop when it sleeps.
+    #[pyo3(signature = (callback, *args, context = None))]
+    fn call_soon_threadsafe(
+        slf: &Bound<'_, Self>,
+        callback: Bound<'_, PyAny>,
+        args: &Bound<'_, PyTuple>,
+        context: Option<Py<PyAny>>,
+    ) -> PyResult<Py<Handle>> {
+        let py = slf.py();
+        let this = slf.get();
+        this.check_closed(py)?;
+        if this.debug(py) {
+            EventLoop::check_in_debug_mode(slf, &callback, "call_soon_threadsafe")?;
+        }
+        let handle = Py::new(py, EventLoop::make_handle(slf, callback.unbind(), args, context)?)?;
+        this.post(py, Ready::Handle(handle.clone_ref(py)))?;
+        Ok(handle)
+    }
+
+    /// Call `callback(*args)` after `delay` seconds. Returns a TimerHandle.
+    #[pyo3(signature = (delay, callback, *args, context = None))]
+    fn call_later(
+        slf: &Bound<'_, Self>,
+        delay: &Bound<'_, PyAny>,
+        callback: Bound<'_, PyAny>,
+        args: &Bound<'_, PyTuple>,
+        context: Option<Py<PyAny>>,
+    ) -> PyResult<Py<TimerHandle>> {
+        EventLoop::schedule_at(slf, due(delay)?, callback, args, context, "call_at")
+    }
+
+    /// Call `callback(*args)` when the loop's clock reads `when` seconds. Returns a TimerHandle.
+    #[pyo3(signature = (when, callback, *args, context = None))]
+    fn call_at(
+        slf: &Bound<'_, Self>,
+        when: &Bound<'_, PyAny>,
+        callback: Bound<'_, PyAny>,
+        args: &Bound<'_, PyTuple>,
+        context: Option<Py<PyAny>>,
+    ) -> PyResult<Py<TimerHandle>> {
+        if when.is_none() {
+            return Err(PyTypeError::new_err("when cannot be None"));
+        }
+        EventLoop::schedule_at(slf, when.extract()?, callback, args, context, "call_at")
+    }
+
+    // ---- tasks and futures
+
+    /// A new native Future of this loop.
+    fn create_future(slf: &Bound<'_, Self>) -> PyResult<Py<Future>> {
+        Py::new(slf.py(), Future::on_loop(slf.py(), slf)?)
+    }
+
+    /// Schedule a coroutine. Returns a native Task, or what the task factory makes.
+    #[pyo3(signature = (coro, *, name = None, context = None))]
+    fn create_task<'py>(
+        slf: &Bound<'py, Self>,
+        coro: &Bound<'py, PyAny>,
+        name: Option<Bound<'py, PyAny>>,
+        context: Option<Py<PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        let this = slf.get();
+        this.check_closed(py)?;
+        let (factory, eager) =
+            this.state.with(py, |s| (s.task_factory.as_ref().map(|f| f.clone_ref(py)), s.eager_tasks));
+        match factory {
+            Some(factory) if !eager => {
+                let glue = standard(py).glue.bind(py);
+                let args = (factory, slf, coro, name, context);
+                glue.call_method1(intern!(py, "task_from_factory"), args)
+            }
+            _ => Ok(Task::on_loop(slf, coro, name, context, eager)?.into_any()),
+        }
+    }
+
+    /// Use `factory(loop, coro, …)` for `create_task`, or native tasks again with None.
+    fn set_task_factory(&self, py: Python<'_>, factory: Option<Bound<'_, PyAny>>) -> PyResult<()> {
+        if factory.as_ref().is_some_and(|f| !f.is_callable()) {
+            return Err(PyTypeError::new_err("task factory must be a callable or None"));
+        }
+        let eager = match &factory {
+            Some(factory) => {
+                let standard_one = py.import("asyncio")?.getattr_opt("eager_task_factory")?;
+                standard_one.is_some_and(|standard_one| standard_one.is(factory))
+            }
+            None => false,
+        };
+        let factory = factory.map(Bound::unbind);
+        let replaced = self.state.with(py, |s| {
+            s.eager_tasks = eager;
+            std::mem::replace(&mut s.task_factory, factory)
+        });
+        drop(replaced);
+        Ok(())
+    }
+
+    fn get_task_factory(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.state.with(py, |s| s.task_factory.as_ref().map(|f| f.clone_ref(py)))
+    }
+
+    // ---- descriptors
+
+    /// Call `callback(*args)` whenever `fd` (an int or an object with `fileno()`) can be read.
+    #[pyo3(signature = (fd, callback, *args))]
+    fn add_reader(
+        slf: &Bound<'_, Self>,
+        fd: &Bound<'_, PyAny>,
+        callback: Py<PyAny>,
+        args: &Bound<'_, PyTuple>,
+    ) -> PyResult<()> {
+        EventLoop::ensure_fd_no_transport(slf, fd)?;
+        EventLoop::_add_reader(slf, fd, callback, args).map(drop)
+    }
+
+    /// Stop watching `fd` for reading; True when it was watched.
+    fn remove_reader(slf: &Bound<'_, Self>, fd: &Bound<'_, PyAny>) -> PyResult<bool> {
+        EventLoop::ensure_fd_no_transport(slf, fd)?;
+        EventLoop::_remove_reader(slf, fd)
+    }
+
+    /// Call `callback(*args)` whenever `fd` can be written.
+    #[pyo3(signature = (fd, callback, *args))]
+    fn add_writer(
+        slf: &Bound<'_, Self>,
+        fd: &Bound<'_, PyAny>,
+        callback: Py<PyAny>,
+        args: &Bound<'_, PyTuple>,
+    ) -> PyResult<()> {
+        EventLoop::ensure_fd_no_transport(slf, fd)?;
+        EventLoop::_add_writer(slf, fd, callback, args).map(drop)
+    }
+
+    /// Stop watching `fd` for writing; True when it was watched.
+    fn remove_writer(slf: &Bound<'_, Self>, fd: &Bound<'_, PyAny>) -> PyResult<bool> {
+        EventLoop::ensure_fd_no_transport(slf, fd)?;
+        EventLoop::_remove_writer(slf, fd)
+    }
+
+    #[pyo3(signature = (fd, callback, *args))]
+    fn _add_reader(
+        slf: &Bound<'_, Self>,
+        fd: &Bound<'_, PyAny>,
+        callback: Py<PyAny>,
+        args: &Bound<'_, PyTuple>,
+    ) -> PyResult<Py<Handle>> {
+        EventLoop::add_callback(slf, fd, Direction::Read, callback, args)
+    }
+
+    #[pyo3(signature = (fd, callback, *args))]
+    fn _add_writer(
+        slf: &Bound<'_, Self>,
+        fd: &Bound<'_, PyAny>,
+        callback: Py<PyAny>,
+        args: &Bound<'_, PyTuple>,
+    ) -> PyResult<Py<Handle>> {
+        EventLoop::add_callback(slf, fd, Direction::Write, callback, args)
+    }
+
+    fn _remove_reader(slf: &Bound<'_, Self>, fd: &Bound<'_, PyAny>) -> PyResult<bool> {
+        slf.get().unwatch(slf.py(), fileno(fd)?, Direction::Read)
+    }
+
+    fn _remove_writer(slf: &Bound<'_, Self>, fd: &Bound<'_, PyAny>) -> PyResult<bool> {
+        slf.get().unwatch(slf.py(), fileno(fd)?, Direction::Write)
+    }
+
+    fn _ensure_fd_no_transport(slf: &Bound<'_, Self>, fd: &Bound<'_, PyAny>) -> PyResult<()> {
+        EventLoop::ensure_fd_no_transport(slf, fd).map(drop)
+    }
+
+    // ---- sockets
+
+    /// Receive up to `n` bytes. The socket may be a blocking one outside debug mode: the loop does not block.
+    fn sock_recv(slf: Bound<'_, Self>, sock: Bound<'_, PyAny>, n: usize) -> PyResult<sock::SockOp> {
+        sock::SockOp::recv(slf, sock, n)
+    }
+
+    /// Receive into a writable buffer; the number of bytes.
+    fn sock_recv_into(
+        slf: Bound<'_, Self>,
+        sock: Bound<'_, PyAny>,
+        buf: Bound<'_, PyAny>,
+    ) -> PyResult<sock::SockOp> {
+        sock::SockOp::recv_into(slf, sock, buf)
+    }
+
+    /// Receive a datagram of up to `bufsize` bytes and its sender's address.
+    fn sock_recvfrom(
+        slf: Bound<'_, Self>,
+        sock: Bound<'_, PyAny>,
+        bufsize: usize,
+    ) -> PyResult<sock::SockOp> {
+        sock::SockOp::method(slf, sock, "sock_recvfrom", "recvfrom", (bufsize,), Direction::Read)
+    }
+
+    /// Receive a datagram into a writable buffer; the number of bytes and the sender's address.
+    #[pyo3(signature = (sock, buf, nbytes = 0))]
+    fn sock_recvfrom_into(
+        slf: Bound<'_, Self>,
+        sock: Bound<'_, PyAny>,
+        buf: Bound<'_, PyAny>,
+        nbytes: usize,
+    ) -> PyResult<sock::SockOp> {
+        let nbytes = if nbytes == 0 { buf.len()? } else { nbytes };
+        sock::SockOp::method(slf, sock, "sock_recvfrom_into", "recvfrom_into", (buf, nbytes), Direction::Read)
+    }
+
+    /// Send all of `data`.
+    fn sock_sendall(
+        slf: Bound<'_, Self>,
+        sock: Bound<'_, PyAny>,
+        data: Bound<'_, PyAny>,
+    ) -> PyResult<sock::SockOp> {
+        sock::SockOp::sendall(slf, sock, data)
+    }
+
+    /// Send one datagram to `address`; the number of bytes.
+    fn sock_sendto(
+        slf: Bound<'_, Self>,
+        sock: Bound<'_, PyAny>,
+        data: Bound<'_, PyAny>,
+        address: Bound<'_, PyAny>,
+    ) -> PyResult<sock::SockOp> {
+        sock::SockOp::method(slf, sock, "sock_sendto", "sendto", (data, address), Direction::Write)
+    }
+
+    /// Connect to an address that needs no resolving (`sock_connect` resolves first where it must).
+    fn _sock_connect(
+        slf: Bound<'_, Self>,
+        sock: Bound<'_, PyAny>,
+        address: Bound<'_, PyAny>,
+    ) -> PyResult<sock::SockOp> {
+        sock::SockOp::connect(slf, sock, address)
+    }
+
+    /// Accept one connection: `(socket, address)`, the socket non-blocking.
+    fn sock_accept(slf: Bound<'_, Self>, sock: Bound<'_, PyAny>) -> PyResult<sock::SockOp> {
+        sock::SockOp::accept(slf, sock)
+    }
+
+    // ---- transports and servers
+
+    #[pyo3(signature = (sock, protocol, waiter = None, *, extra = None, server = None))]
+    fn _make_socket_transport(
+        slf: &Bound<'_, Self>,
+        sock: Bound<'_, PyAny>,
+        protocol: Bound<'_, PyAny>,
+        waiter: Option<Bound<'_, Future>>,
+        extra: Option<Bound<'_, PyDict>>,
+        server: Option<Bound<'_, PyAny>>,
+    ) -> PyResult<Py<tcp::TcpTransport>> {
+        EventLoop::ensure_fd_no_transport(slf, &sock)?;
+        tcp::TcpTransport::open(slf, sock, protocol, waiter, extra, server)
+    }
+
+    #[pyo3(signature = (protocol_factory, sock, sslcontext = None, server = None, backlog = 100, *_more))]
+    fn _start_serving(
+        slf: &Bound<'_, Self>,
+        protocol_factory: Bound<'_, PyAny>,
+        sock: Bound<'_, PyAny>,
+        sslcontext: Option<Bound<'_, PyAny>>,
+        server: Option<Bound<'_, PyAny>>,
+        backlog: usize,
+        _more: &Bound<'_, PyTuple>,
+    ) -> PyResult<()> {
+        let _ = sslcontext;
+        accept::start_serving(slf, protocol_factory, sock, server, backlog)
+    }
+
+    fn _stop_serving(slf: &Bound<'_, Self>, sock: &Bound<'_, PyAny>) -> PyResult<()> {
+        EventLoop::_remove_reader(slf, sock)?;
+        sock.call_method0("close")?;
+        Ok(())
+    }
+
+    // ---- debug mode, and what packages read
+
+    fn get_debug(&self, py: Python<'_>) -> bool {
+        self.debug(py)
+    }
+
+    fn set_debug(slf: &Bound<'_, Self>, enabled: &Bound<'_, PyAny>) -> PyResult<()> {
+        let py = slf.py();
+        let value = enabled.is_truthy()?;
+        slf.get().state.with(py, |s| s.debug = value);
+        if slf.get().is_running(py) {
+            let track = slf.getattr("_set_coroutine_origin_tracking")?;
+            slf.call_method1("call_soon_threadsafe", (track, value))?;
+        }
+        Ok(())
+    }
+
+    #[getter]
+    fn _debug(&self, py: Python<'_>) -> bool {
+        self.debug(py)
+    }
+
+    #[setter(_debug)]
+    fn set_private_debug(&self, py: Python<'_>, enabled: &Bound<'_, PyAny>) -> PyResult<()> {
+        let enabled = enabled.is_truthy()?;
+        self.state.with(py, |s| s.debug = enabled);
+        Ok(())
+    }
+
+    #[getter]
+    fn _closed(&self, py: Python<'_>) -> bool {
+        self.is_closed(py)
+    }
+
+    #[getter]
+    fn _stopping(&self, py: Python<'_>) -> bool {
+        self.state.with(py, |s| s.stopping)
+    }
+
+    #[getter]
+    fn _thread_id(&self, py: Python<'_>) -> Option<u64> {
+        Some(self.thread_id(py)).filter(|id| *id != 0)
+    }
+
+    #[getter]
+    fn _task_factory(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.get_task_factory(py)
+    }
+
+    #[getter]
+    fn _asyncgens(&self, py: Python<'_>) -> Py<PyAny> {
+        self.asyncgens.clone_ref(py)
+    }
+
+    #[getter]
+    fn _signal_handlers(&self, py: Python<'_>) -> Py<PyDict> {
+        self.signal_handlers.clone_ref(py)
+    }
+
+    #[getter]
+    fn _current_handle(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.state.with(py, |s| s.current_handle.as_ref().map(|h| h.clone_ref(py)))
+    }
+
+    /// A snapshot of the handles that are ready (asyncio: the deque itself).
+    #[getter]
+    fn _ready<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        let handles = self.state.with(py, |s| {
+            let shown = s.ready.iter().map(|ready| match ready {
+                Ready::Handle(handle) => handle.clone_ref(py).into_any(),
+                Ready::ForeignHandle(handle) => handle.clone_ref(py),
+                Ready::Step(task) | Ready::Throw(task, _) | Ready::Wake(task, _) => {
+                    task.clone_ref(py).into_any()
+                }
+                Ready::Call { callback, .. } => callback.clone_ref(py),
+                Ready::Transport(transport, _) => transport.clone_ref(py).into_any(),
+            });
+            shown.collect::<Vec<_>>()
+        });
+        PyList::new(py, handles)
+    }
+
+    /// A snapshot of the timers (asyncio: the heap itself).
+    #[getter]
+    fn _scheduled<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        let timers =
+            self.state.with(py, |s| s.timers.iter().map(|(_, t)| t.clone_ref(py)).collect::<Vec<_>>());
+        PyList::new(py, timers)
+    }
+
+    /// `(fd, reads, writes)` for each watched descriptor: what `loop._selector` shows.
+    fn _watched(&self, py: Python<'_>) -> Vec<(usize, bool, bool)> {
+        self.state.with(py, |s| s.descriptors.list())
+    }
+
+    /// The descriptor that `signal.set_wakeup_fd` is given.
+    fn _signal_sender(&self, py: Python<'_>) -> PyResult<RawFd> {
+        let reactor = self.reactor(py).ok_or_else(closed)?;
+        reactor.signal_sender().map_err(|error| os_error(py, &error))
+    }
+
+    fn _check_closed(&self, py: Python<'_>) -> PyResult<()> {
+        self.check_closed(py)
+    }
+
+    fn _check_running(&self, py: Python<'_>) -> PyResult<()> {
+        self.check_not_running(py)
+    }
+
+    fn _check_thread(&self, py: Python<'_>) -> PyResult<()> {
+        self.check_thread(py)
+    }
+
+    /// Wake the loop if it sleeps. Thread-safe.
+    fn _write_to_self(&self, py: Python<'_>) {
+        if self.inbox.ring() {
+            self.wake(py);
+        }
+    }
+
+    /// Append a Handle of any kind.
+    fn _add_callback(&self, handle: &Bound<'_, PyAny>) -> PyResult<()> {
+        let py = handle.py();
+        if handle.getattr(intern!(py, "_cancelled"))?.is_truthy()? {
+            return Ok(());
+        }
+        self.post(py, Ready::ForeignHandle(handle.clone().unbind()))
+    }
+
+    fn _add_callback_signalsafe(&self, handle: &Bound<'_, PyAny>) -> PyResult<()> {
+        self._add_callback(handle)
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.asyncgens)?;
+        visit.call(&self.signal_handlers)?;
+        let state = self.state.traverse();
+        for ready in &state.ready {
+            ready.traverse(&visit)?;
+        }
+        for (_, timer) in state.timers.iter() {
+            visit.call(timer)?;
+        }
+        state.descriptors.traverse(&visit)?;
+        visit.call(&state.current_handle)?;
+        visit.call(&state.task_factory)
+    }
+
+    fn __clear__(&self) {
+        Python::attach(|py| {
+            let cleared = self.state.with(py, |s| {
+                let queues = (std::mem::take(&mut s.ready), s.timers.drain());
+                (queues, std::mem::take(&mut s.descriptors), s.current_handle.take(), s.task_factory.take())
+            });
+            drop(cleared);
+        });
+    }
+}
+
+impl EventLoop {
+    fn add_callback(
+        slf: &Bound<'_, Self>,
+        fd: &Bound<'_, PyAny>,
+        direction: Direction,
+        callback: Py<PyAny>,
+        args: &Bound<'_, PyTuple>,
+    ) -> PyResult<Py<Handle>> {
+        let py = slf.py();
+        let this = slf.get();
+        this.check_closed(py)?;
+        let fd = fileno(fd)?;
+        let handle = Py::new(py, EventLoop::make_handle(slf, callback, args, None)?)?;
+        this.watch(py, fd, direction, Watcher::Callback(handle.clone_ref(py)))?;
+        Ok(handle)
+    }
+
+    /// Hands something to the loop from any thread.
+    pub fn post(&self, py: Python<'_>, ready: Ready) -> PyResult<()> {
+        self.check_closed(py)?;
+        if self.inbox.push(ready) {
+            self.wake(py);
+        }
+        Ok(())
+    }
+
+    fn wake(&self, py: Python<'_>) {
+        if let Some(reactor) = self.reactor(py) {
+            // The eventfd's counter cannot overflow by ones, and the descriptor is open while the Arc is held.
+            let _ = reactor.wake();
+        }
+    }
+}
+
+static LOOP_DEALLOC: OnceLock<destructor> = OnceLock::new();
+
+impl crate::ffi::Finalize for EventLoop {
+    fn finalize(slf: &Bound<'_, Self>) {
+        let py = slf.py();
+        if slf.get().is_closed(py) {
+            return;
+        }
+        let glue = standard(py).glue.bind(py);
+        if let Err(error) = glue.call_method1("warn_unclosed_loop", (slf,)) {
+            error.write_unraisable(py, Some(slf.as_any()));
+        }
+    }
+
+    fn original_dealloc() -> &'static OnceLock<destructor> {
+        &LOOP_DEALLOC
+    }
+}

@@ -1,0 +1,66 @@
+//! What a loop has to do next. The ready queue holds these, not Handle objects: a Handle exists only where a
+//! caller was given one.
+
+use super::future::Future;
+use super::handle::Handle;
+use super::task::Task;
+use super::tcp::TcpTransport;
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::prelude::*;
+
+pub enum Ready {
+    /// A callback that somebody scheduled and may still cancel.
+    Handle(Py<Handle>),
+    /// A Handle that is not ours (asyncio's own signal handling makes such).
+    ForeignHandle(Py<PyAny>),
+    /// Step this task, for the first time or after a bare `yield`.
+    Step(Py<Task>),
+    /// Step this task with an exception.
+    Throw(Py<Task>, Py<PyAny>),
+    /// The future that this task awaits is done.
+    Wake(Py<Task>, Py<Future>),
+    /// A done-callback: `callback(argument)` in `context`.
+    Call { callback: Py<PyAny>, argument: Py<PyAny>, context: Py<PyAny> },
+    /// A transport has something to do.
+    Transport(Py<TcpTransport>, TransportStep),
+}
+
+pub enum TransportStep {
+    /// Tell the protocol of the connection, start reading, then tell whoever waits for that.
+    Begin(Option<Py<Future>>),
+    Readable,
+    Writable,
+    /// Tell the protocol that the connection is gone, and close the socket.
+    Lost(Option<Py<PyAny>>),
+}
+
+impl Ready {
+    pub fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        match self {
+            Ready::Handle(handle) => visit.call(handle),
+            Ready::ForeignHandle(handle) => visit.call(handle),
+            Ready::Step(task) => visit.call(task),
+            Ready::Throw(task, error) => {
+                visit.call(task)?;
+                visit.call(error)
+            }
+            Ready::Wake(task, future) => {
+                visit.call(task)?;
+                visit.call(future)
+            }
+            Ready::Call { callback, argument, context } => {
+                visit.call(callback)?;
+                visit.call(argument)?;
+                visit.call(context)
+            }
+            Ready::Transport(transport, step) => {
+                visit.call(transport)?;
+                match step {
+                    TransportStep::Begin(waiter) => visit.call(waiter),
+                    TransportStep::Lost(error) => visit.call(error),
+                    TransportStep::Readable | TransportStep::Writable => Ok(()),
+                }
+            }
+        }
+    }
+}

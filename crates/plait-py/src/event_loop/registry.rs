@@ -1,0 +1,102 @@
+//! The registry of native tasks that are not done, for `asyncio.all_tasks`.
+//!
+//! asyncio keeps a WeakSet: a Python call, a weak reference and a set entry per task, three times the cost of
+//! the rest of the task. Here a task owns a slot in a slab; the slot is as weak as asyncio's entry: it does not
+//! keep the task alive. With the GIL it is a bare pointer, because a task leaves the slab before its memory goes
+//! and nobody else runs meanwhile. Without the GIL another thread could see the pointer between the last
+//! decrement and the removal, so there it is a weak reference object.
+
+use super::task::Task;
+use crate::guarded::Guarded;
+use pyo3::prelude::*;
+use slab::Slab;
+use std::sync::OnceLock;
+
+#[cfg(Py_GIL_DISABLED)]
+mod entry {
+    use super::*;
+    use pyo3::types::{PyWeakrefMethods, PyWeakrefReference};
+
+    pub struct Entry(Py<PyWeakrefReference>);
+
+    impl Entry {
+        pub fn new(task: &Bound<'_, Task>) -> PyResult<Entry> {
+            Ok(Entry(PyWeakrefReference::new(task.as_any())?.unbind()))
+        }
+
+        pub fn duplicate(&self, py: Python<'_>) -> Entry {
+            Entry(self.0.clone_ref(py))
+        }
+
+        pub fn task<'py>(&self, py: Python<'py>) -> Option<Bound<'py, Task>> {
+            self.0.bind(py).upgrade_as::<Task>().ok().flatten()
+        }
+    }
+}
+
+#[cfg(not(Py_GIL_DISABLED))]
+mod entry {
+    use super::*;
+    use std::ptr::NonNull;
+
+    pub struct Entry(NonNull<pyo3::ffi::PyObject>);
+
+    // SAFETY: the pointer is only followed with the GIL held.
+    unsafe impl Send for Entry {}
+
+    impl Entry {
+        pub fn new(task: &Bound<'_, Task>) -> PyResult<Entry> {
+            Ok(Entry(NonNull::new(task.as_ptr()).expect("an object has an address")))
+        }
+
+        pub fn duplicate(&self, _py: Python<'_>) -> Entry {
+            Entry(self.0)
+        }
+
+        pub fn task<'py>(&self, py: Python<'py>) -> Option<Bound<'py, Task>> {
+            // SAFETY: a task takes its entry out before it is deallocated (its finalizer, or else `Task::drop`),
+            // so the object is alive, and with the GIL held it stays so until the reference is taken here.
+            let task = unsafe { Bound::from_borrowed_ptr(py, self.0.as_ptr()) };
+            // SAFETY: only tasks are registered.
+            Some(unsafe { task.cast_into_unchecked::<Task>() })
+        }
+    }
+}
+
+use entry::Entry;
+
+static REGISTRY: OnceLock<Guarded<Slab<Entry>>> = OnceLock::new();
+
+fn registry() -> &'static Guarded<Slab<Entry>> {
+    REGISTRY.get_or_init(|| Guarded::new(Slab::new()))
+}
+
+/// Where a task stands in the registry.
+#[derive(Clone, Copy)]
+pub struct Key(u32);
+
+pub fn register(task: &Bound<'_, Task>) -> PyResult<Key> {
+    let entry = Entry::new(task)?;
+    let index = registry().with(task.py(), |slab| slab.insert(entry));
+    Ok(Key(u32::try_from(index).expect("fewer than 2^32 tasks are alive")))
+}
+
+pub fn unregister(py: Python<'_>, key: Key) {
+    let removed = registry().with(py, |slab| {
+        let removed = slab.try_remove(key.0 as usize);
+        if slab.is_empty() && slab.capacity() > 4096 {
+            *slab = Slab::new();
+        }
+        removed
+    });
+    drop(removed);
+}
+
+/// Every native task that is not done, of all loops and threads.
+pub fn snapshot(py: Python<'_>) -> Vec<Bound<'_, Task>> {
+    // References are collected only here, after the slab is closed. Nothing can die in between: with the GIL no
+    // Python runs between the two lines, without it the entries are weak references.
+    let entries: Vec<Entry> =
+        registry().with(py, |slab| slab.iter().map(|(_, entry)| entry.duplicate(py)).collect());
+    entries.iter().filter_map(|entry| entry.task(py)).collect()
+}

@@ -1,0 +1,353 @@
+//! The loop itself: collect what is ready, run it, sleep when there is nothing.
+
+use super::current;
+use super::descriptors::Wakeup;
+use super::future::{Future, Outcome};
+use super::handle::{Handle, TimerHandle};
+use super::ready::Ready;
+use super::step;
+use super::tcp::TcpTransport;
+use super::EventLoop;
+use crate::errors::{closed, leaves_the_loop, os_error};
+use crate::ffi;
+use crate::standard::standard;
+use plait_core::reactor::{Events, Reactor};
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::intern;
+use pyo3::prelude::*;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// asyncio's own limit on one sleep, in seconds.
+const LONGEST_SLEEP: f64 = 24.0 * 3600.0;
+/// How many iterations may go by without a look at the reactor while no descriptor is watched: only a signal that
+/// was caught for `add_signal_handler` could be waiting there.
+const MOST_UNPOLLED: u32 = 64;
+const EINTR: i32 = 4;
+
+/// The clock of all loops: CLOCK_MONOTONIC, as `time.monotonic()` reads it.
+#[inline]
+pub fn now() -> f64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9
+}
+
+pub fn run_forever(slf: &Bound<'_, EventLoop>) -> PyResult<()> {
+    let py = slf.py();
+    let this = slf.get();
+    this.check_closed(py)?;
+    this.check_not_running(py)?;
+    let running_before = standard(py).get_running_loop.bind(py).call0()?;
+    let reactor = this.reactor(py).ok_or_else(closed)?;
+    let glue = standard(py).glue.bind(py);
+    let run = glue.call_method1(intern!(py, "begin_run"), (slf,))?;
+    let (thread_before, current_before) = {
+        let thread = glue.call_method0(intern!(py, "get_ident"))?.extract::<u64>()?;
+        this.state.with(py, |s| {
+            (std::mem::replace(&mut s.thread_id, thread), std::mem::replace(&mut s.current, false))
+        })
+    };
+    let result = standard(py).set_running_loop.bind(py).call1((slf,)).and_then(|_| {
+        // A nested run (nest_asyncio) happens inside a task, which must be current again afterwards.
+        current::swapped(slf.as_any(), None, || {
+            let result = iterate_until_stopped(slf, &reactor);
+            current::leave(slf);
+            result
+        })
+    });
+    this.state.with(py, |s| {
+        s.stopping = false;
+        s.thread_id = thread_before;
+        s.current = current_before;
+    });
+    standard(py).set_running_loop.bind(py).call1((running_before,))?;
+    glue.call_method1(intern!(py, "end_run"), (slf, run))?;
+    result
+}
+
+fn iterate_until_stopped(slf: &Bound<'_, EventLoop>, reactor: &Arc<Reactor>) -> PyResult<()> {
+    let py = slf.py();
+    let mut iteration = Iteration {
+        loop_: slf,
+        reactor,
+        events: Events::with_capacity(256),
+        wakeups: Vec::new(),
+        unpolled: 0,
+    };
+    loop {
+        iteration.run_once()?;
+        if slf.get().state.with(py, |s| s.stopping) {
+            return Ok(());
+        }
+    }
+}
+
+struct Iteration<'a, 'py> {
+    loop_: &'a Bound<'py, EventLoop>,
+    reactor: &'a Arc<Reactor>,
+    events: Events,
+    wakeups: Vec<Wakeup>,
+    unpolled: u32,
+}
+
+impl Iteration<'_, '_> {
+    fn run_once(&mut self) -> PyResult<()> {
+        let py = self.loop_.py();
+        let this = self.loop_.get();
+        let (idle, next_timer, watching) = this.state.with(py, |s| {
+            this.inbox.drain_into(&mut s.ready);
+            let idle = s.ready.is_empty() && !s.stopping;
+            (idle, s.timers.next_when(), s.descriptors.any_watched())
+        });
+        if idle {
+            self.sleep(next_timer)?;
+        } else if watching || self.unpolled >= MOST_UNPOLLED {
+            self.poll(Some(Duration::ZERO))?;
+        } else {
+            self.unpolled += 1;
+            py.check_signals()?;
+        }
+        if next_timer.is_some() {
+            self.collect_due_timers();
+        }
+        let todo = this.state.with(py, |s| {
+            this.inbox.drain_into(&mut s.ready);
+            s.ready.len()
+        });
+        let debug = this.debug(py);
+        for _ in 0..todo {
+            let Some(ready) = this.state.with(py, |s| s.ready.pop_front()) else { break };
+            if debug {
+                execute_in_debug_mode(self.loop_, ready)?;
+            } else {
+                execute(self.loop_, ready)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn sleep(&mut self, next_timer: Option<f64>) -> PyResult<()> {
+        let timeout = next_timer.map(|when| (when - now()).min(LONGEST_SLEEP));
+        match timeout {
+            // Also when `when` is NaN or -inf.
+            Some(seconds) if !(seconds > 0.0) => self.poll(Some(Duration::ZERO)),
+            Some(seconds) => self.poll(Some(Duration::from_secs_f64(seconds))),
+            None => self.poll(None),
+        }
+    }
+
+    /// Asks the reactor, asleep and detached unless the time-out is zero.
+    fn poll(&mut self, timeout: Option<Duration>) -> PyResult<()> {
+        let py = self.loop_.py();
+        let this = self.loop_.get();
+        self.unpolled = 0;
+        let sleeps = timeout != Some(Duration::ZERO);
+        let waited = if sleeps && this.inbox.prepare_sleep() {
+            current::leave(self.loop_);
+            let (reactor, events) = (self.reactor, &mut self.events);
+            py.detach(|| reactor.wait(events, timeout))
+        } else {
+            self.reactor.wait(&mut self.events, Some(Duration::ZERO))
+        };
+        if sleeps {
+            this.inbox.woke();
+        }
+        py.check_signals()?;
+        match waited {
+            Ok(wakeup) => {
+                if wakeup.signals {
+                    self.deliver_signals()?;
+                }
+                if wakeup.events > 0 {
+                    self.dispatch()?;
+                }
+                Ok(())
+            }
+            Err(error) if error.raw_os_error() == Some(EINTR) => Ok(()),
+            Err(error) => Err(os_error(py, &error)),
+        }
+    }
+
+    fn deliver_signals(&self) -> PyResult<()> {
+        let py = self.loop_.py();
+        let signals = self.reactor.take_signals();
+        // Python's own handlers first: they were to run "now", the loop's run in its turn.
+        py.check_signals()?;
+        for signal in signals.into_iter().filter(|signal| *signal != 0) {
+            self.loop_.call_method1(intern!(py, "_handle_signal"), (signal,))?;
+        }
+        Ok(())
+    }
+
+    fn dispatch(&mut self) -> PyResult<()> {
+        let py = self.loop_.py();
+        let this = self.loop_.get();
+        let (events, wakeups) = (&self.events, &mut self.wakeups);
+        this.state.with(py, |s| {
+            for event in events.iter() {
+                let before = wakeups.len();
+                s.descriptors.wakeups(py, event, wakeups);
+                if wakeups.len() == before {
+                    s.descriptors.quiet_unwatched(self.reactor, event);
+                }
+            }
+        });
+        for wakeup in self.wakeups.drain(..) {
+            match wakeup {
+                Wakeup::Queue(ready) => this.state.with(py, |s| s.ready.push_back(ready)),
+                Wakeup::Settle(future) => {
+                    Future::settle(future.bind(py), Outcome::Result(py.None()))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn collect_due_timers(&self) {
+        let py = self.loop_.py();
+        let this = self.loop_.get();
+        // asyncio's `end_time`: what falls within the clock's resolution is due too.
+        let end = now() + 1e-9;
+        while let Some(timer) = this.state.with(py, |s| s.timers.pop_due(end)) {
+            timer.get().set_key(py, None);
+            let handle = TimerHandle::into_handle(timer, py);
+            this.state.with(py, |s| s.ready.push_back(Ready::Handle(handle)));
+        }
+    }
+}
+
+/// Runs one entry of the ready queue. An error leaves the loop.
+#[inline]
+fn execute(loop_: &Bound<'_, EventLoop>, ready: Ready) -> PyResult<()> {
+    let py = loop_.py();
+    match ready {
+        Ready::Handle(handle) => {
+            current::leave(loop_);
+            run_handle(loop_, handle.bind(py))
+        }
+        Ready::Step(task) => stepped(loop_, step::step_on(loop_, task.bind(py), None)),
+        Ready::Throw(task, error) => {
+            stepped(loop_, step::step_on(loop_, task.bind(py), Some(error)))
+        }
+        Ready::Wake(task, future) => {
+            stepped(loop_, step::wake_on(loop_, task.bind(py), future.bind(py)))
+        }
+        Ready::Call { callback, argument, context } => {
+            current::leave(loop_);
+            let called =
+                ffi::in_context(context.bind(py), || callback.bind(py).call1((argument.bind(py),)));
+            match called {
+                Ok(_) => Ok(()),
+                Err(error) if leaves_the_loop(py, &error) => Err(error),
+                Err(error) => report_call(loop_, callback, argument, context, error),
+            }
+        }
+        Ready::Transport(transport, step) => {
+            current::leave(loop_);
+            TcpTransport::advance(transport.bind(py), step)
+        }
+        Ready::ForeignHandle(handle) => {
+            current::leave(loop_);
+            if !handle.bind(py).getattr(intern!(py, "_cancelled"))?.is_truthy()? {
+                handle.bind(py).call_method0(intern!(py, "_run"))?;
+            }
+            Ok(())
+        }
+    }
+}
+
+/// What goes wrong around a step, not in the coroutine: reported like a callback's error.
+fn stepped(loop_: &Bound<'_, EventLoop>, result: PyResult<()>) -> PyResult<()> {
+    let py = loop_.py();
+    match result {
+        Ok(()) => Ok(()),
+        Err(error) if leaves_the_loop(py, &error) => Err(error),
+        Err(error) => {
+            let glue = standard(py).glue.bind(py);
+            glue.call_method1(intern!(py, "report_step_error"), (loop_, error.into_value(py)))?;
+            Ok(())
+        }
+    }
+}
+
+pub fn run_handle(loop_: &Bound<'_, EventLoop>, handle: &Bound<'_, Handle>) -> PyResult<()> {
+    let py = loop_.py();
+    let Some(call) = handle.get().to_run(py) else { return Ok(()) };
+    match ffi::in_context(handle.get().context(py), || call.invoke(py)) {
+        Ok(()) => Ok(()),
+        Err(error) if leaves_the_loop(py, &error) => Err(error),
+        Err(error) => {
+            let args = (loop_, handle, call.callback, call.args, error.into_value(py));
+            let glue = standard(py).glue.bind(py);
+            glue.call_method1(intern!(py, "report_callback_error"), args)?;
+            Ok(())
+        }
+    }
+}
+
+/// A done-callback failed: the Handle that asyncio would have had is made for the report.
+fn report_call(
+    loop_: &Bound<'_, EventLoop>,
+    callback: Py<PyAny>,
+    argument: Py<PyAny>,
+    context: Py<PyAny>,
+    error: PyErr,
+) -> PyResult<()> {
+    let py = loop_.py();
+    let args = pyo3::types::PyTuple::new(py, [argument])?.unbind();
+    let call = super::handle::Call { callback: callback.clone_ref(py), args: Some(args.clone_ref(py)) };
+    let handle = Bound::new(py, Handle::build(py, loop_, call, Some(context))?)?;
+    let args = (loop_, handle, callback, args, error.into_value(py));
+    standard(py).glue.bind(py).call_method1(intern!(py, "report_callback_error"), args)?;
+    Ok(())
+}
+
+/// Debug mode: the same, timed, with the slow ones logged in asyncio's words.
+fn execute_in_debug_mode(loop_: &Bound<'_, EventLoop>, ready: Ready) -> PyResult<()> {
+    let py = loop_.py();
+    let this = loop_.get();
+    let shown = match &ready {
+        Ready::Handle(handle) if handle.get().is_cancelled(py) => None,
+        Ready::Handle(handle) => Some(handle.clone_ref(py).into_any()),
+        Ready::ForeignHandle(handle) => Some(handle.clone_ref(py)),
+        Ready::Step(task) | Ready::Throw(task, _) | Ready::Wake(task, _) => {
+            Some(task.clone_ref(py).into_any())
+        }
+        Ready::Call { callback, .. } => Some(callback.clone_ref(py)),
+        Ready::Transport(transport, _) => Some(transport.clone_ref(py).into_any()),
+    };
+    let handle = match &ready {
+        Ready::Handle(handle) => Some(handle.clone_ref(py).into_any()),
+        _ => None,
+    };
+    let replaced = this.state.with(py, |s| std::mem::replace(&mut s.current_handle, handle));
+    drop(replaced);
+    let started = now();
+    let result = execute(loop_, ready);
+    let seconds = now() - started;
+    drop(this.state.with(py, |s| s.current_handle.take()));
+    result?;
+    let threshold = loop_.getattr(intern!(py, "slow_callback_duration"))?.extract::<f64>()?;
+    if let (true, Some(shown)) = (seconds >= threshold, shown) {
+        let glue = standard(py).glue.bind(py);
+        glue.call_method1(intern!(py, "log_slow"), (shown, seconds))?;
+    }
+    Ok(())
+}
+
+impl EventLoop {
+    /// asyncio's two refusals; where nest_asyncio is in use, runs may nest.
+    pub(super) fn check_not_running(&self, py: Python<'_>) -> PyResult<()> {
+        if py.import("asyncio")?.hasattr(intern!(py, "_nest_patched"))? {
+            return Ok(());
+        }
+        if self.thread_id(py) != 0 {
+            return Err(PyRuntimeError::new_err("This event loop is already running"));
+        }
+        if !standard(py).get_running_loop.bind(py).call0()?.is_none() {
+            let text = "Cannot run the event loop while another loop is running";
+            return Err(PyRuntimeError::new_err(text));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,421 @@
+//! The `sock_*` operations: one coroutine-like object each, which tries the system call, waits if it must, and
+//! tries again.
+//!
+//! asyncio makes a coroutine, a future, a handle and two `epoll_ctl` of each. Here an operation that can be done at
+//! once is done without any of them. Like a coroutine it does nothing before it is awaited, and it can be given to
+//! `create_task`. Blocking sockets are taken as they come: every call here is made so that it cannot block.
+
+use super::descriptors::{Direction, Watcher};
+use super::future::{thrown, Future};
+use super::{fileno, EventLoop};
+use crate::errors::{os_error, os_error_with};
+use crate::ffi;
+use crate::guarded::Guarded;
+use plait_core::net::socket;
+use pyo3::buffer::PyBuffer;
+use pyo3::exceptions::{PyBlockingIOError, PyBufferError, PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyTuple};
+use std::os::fd::RawFd;
+
+const EINPROGRESS: i32 = 115;
+const EAGAIN: i32 = 11;
+
+enum Work {
+    Recv { size: usize },
+    RecvInto { buffer: Py<PyAny> },
+    SendAll { data: Py<PyAny>, sent: usize },
+    Accept,
+    Connect { address: Py<PyAny>, started: bool },
+    /// A method of the socket object, for the calls that are not worth a path of their own.
+    Method { method: &'static str, args: Py<PyTuple>, direction: Direction },
+}
+
+impl Work {
+    fn direction(&self) -> Direction {
+        match self {
+            Work::Recv { .. } | Work::RecvInto { .. } | Work::Accept => Direction::Read,
+            Work::SendAll { .. } | Work::Connect { .. } => Direction::Write,
+            Work::Method { direction, .. } => *direction,
+        }
+    }
+}
+
+/// What one attempt came to.
+enum Attempt {
+    Done(Py<PyAny>),
+    WouldBlock,
+}
+
+struct OpState {
+    work: Option<Work>,
+    /// Set while it waits on the descriptor.
+    waiting: bool,
+    started: bool,
+}
+
+#[pyclass(module = "plait._native", frozen, weakref)]
+pub struct SockOp {
+    loop_: Py<EventLoop>,
+    sock: Py<PyAny>,
+    name: &'static str,
+    state: Guarded<OpState>,
+}
+
+impl SockOp {
+    fn new(loop_: Bound<'_, EventLoop>, sock: Bound<'_, PyAny>, name: &'static str, work: Work) -> SockOp {
+        SockOp {
+            loop_: loop_.unbind(),
+            sock: sock.unbind(),
+            name,
+            state: Guarded::new(OpState { work: Some(work), waiting: false, started: false }),
+        }
+    }
+
+    pub fn recv(loop_: Bound<'_, EventLoop>, sock: Bound<'_, PyAny>, size: usize) -> PyResult<SockOp> {
+        Ok(SockOp::new(loop_, sock, "sock_recv", Work::Recv { size }))
+    }
+
+    pub fn recv_into(
+        loop_: Bound<'_, EventLoop>,
+        sock: Bound<'_, PyAny>,
+        buffer: Bound<'_, PyAny>,
+    ) -> PyResult<SockOp> {
+        Ok(SockOp::new(loop_, sock, "sock_recv_into", Work::RecvInto { buffer: buffer.unbind() }))
+    }
+
+    pub fn sendall(
+        loop_: Bound<'_, EventLoop>,
+        sock: Bound<'_, PyAny>,
+        data: Bound<'_, PyAny>,
+    ) -> PyResult<SockOp> {
+        Ok(SockOp::new(loop_, sock, "sock_sendall", Work::SendAll { data: data.unbind(), sent: 0 }))
+    }
+
+    pub fn connect(
+        loop_: Bound<'_, EventLoop>,
+        sock: Bound<'_, PyAny>,
+        address: Bound<'_, PyAny>,
+    ) -> PyResult<SockOp> {
+        let work = Work::Connect { address: address.unbind(), started: false };
+        Ok(SockOp::new(loop_, sock, "sock_connect", work))
+    }
+
+    pub fn accept(loop_: Bound<'_, EventLoop>, sock: Bound<'_, PyAny>) -> PyResult<SockOp> {
+        Ok(SockOp::new(loop_, sock, "sock_accept", Work::Accept))
+    }
+
+    pub fn method<'py>(
+        loop_: Bound<'py, EventLoop>,
+        sock: Bound<'py, PyAny>,
+        name: &'static str,
+        method: &'static str,
+        args: impl IntoPyObject<'py, Target = PyTuple, Output = Bound<'py, PyTuple>, Error = PyErr>,
+        direction: Direction,
+    ) -> PyResult<SockOp> {
+        let args = args.into_pyobject(loop_.py())?.unbind();
+        Ok(SockOp::new(loop_, sock, name, Work::Method { method, args, direction }))
+    }
+
+    /// asyncio's checks, made when the operation begins.
+    fn check(&self, py: Python<'_>) -> PyResult<()> {
+        let sock = self.sock.bind(py);
+        // asyncio refuses only `ssl.SSLSocket`; where ssl was never imported there is none.
+        if let Some(ssl) = py.import("sys")?.getattr("modules")?.cast::<pyo3::types::PyDict>()?.get_item("ssl")? {
+            if sock.is_instance(&ssl.getattr("SSLSocket")?)? {
+                return Err(PyTypeError::new_err("Socket cannot be of type SSLSocket"));
+            }
+        }
+        if self.loop_.get().debug(py) {
+            let timeout = sock.call_method0("gettimeout")?;
+            if timeout.is_none() || timeout.extract::<f64>()? != 0.0 {
+                return Err(PyValueError::new_err("the socket must be non-blocking"));
+            }
+        }
+        self.loop_.get().check_closed(py)
+    }
+
+    /// One turn of the coroutine: Ok(Some) yields that future, Ok(None) returns None, StopIteration another value.
+    fn advance(&self, py: Python<'_>) -> PyResult<Option<Py<Future>>> {
+        let Some(mut work) = self.state.with(py, |s| s.work.take()) else {
+            return Err(PyRuntimeError::new_err("cannot reuse already awaited coroutine"));
+        };
+        let first = self.state.with(py, |s| !std::mem::replace(&mut s.started, true));
+        let attempt = match first {
+            true => self.check(py).and_then(|()| self.attempt(py, &mut work)),
+            false => self.attempt(py, &mut work),
+        };
+        match attempt {
+            Ok(Attempt::WouldBlock) => self.wait(py, work).map(Some),
+            Ok(Attempt::Done(value)) => {
+                self.finish(py);
+                match value.is_none(py) {
+                    true => Ok(None),
+                    false => Err(ffi::stop_iteration(py, value)),
+                }
+            }
+            Err(error) => {
+                self.finish(py);
+                Err(error)
+            }
+        }
+    }
+
+    /// Waits for the descriptor: yields a future that the loop settles.
+    fn wait(&self, py: Python<'_>, work: Work) -> PyResult<Py<Future>> {
+        let loop_ = self.loop_.bind(py);
+        let future = Py::new(py, Future::on_loop(py, loop_)?)?;
+        future.get().state.with(py, |s| s.blocking = true);
+        let fd = fileno(self.sock.bind(py))?;
+        loop_.get().watch(py, fd, work.direction(), Watcher::Waiter(future.clone_ref(py)))?;
+        self.state.with(py, |s| {
+            s.work = Some(work);
+            s.waiting = true;
+        });
+        Ok(future)
+    }
+
+    /// The operation is over: nobody waits on the descriptor for it any more.
+    fn finish(&self, py: Python<'_>) {
+        if !self.state.with(py, |s| std::mem::replace(&mut s.waiting, false)) {
+            return;
+        }
+        // Closed meanwhile: then the kernel has forgotten it, and the number is somebody else's or nobody's.
+        if let Ok(fd) = fileno(self.sock.bind(py)) {
+            self.loop_.get().quiet(py, fd);
+        } else {
+            PyErr::take(py);
+        }
+    }
+
+    /// Thrown into or closed: take the watcher away, if it is still there.
+    fn abandon(&self, py: Python<'_>) -> PyResult<()> {
+        let (work, waiting) =
+            self.state.with(py, |s| (s.work.take(), std::mem::replace(&mut s.waiting, false)));
+        if let (Some(work), true) = (work, waiting) {
+            if let Ok(fd) = fileno(self.sock.bind(py)) {
+                self.loop_.get().unwatch(py, fd, work.direction())?;
+            }
+        }
+        Ok(())
+    }
+
+    fn attempt(&self, py: Python<'_>, work: &mut Work) -> PyResult<Attempt> {
+        let sock = self.sock.bind(py);
+        match work {
+            Work::Recv { size } => recv(sock, *size),
+            Work::RecvInto { buffer } => recv_into(sock, buffer.bind(py)),
+            Work::SendAll { data, sent } => send_all(sock, data.bind(py), sent),
+            Work::Accept => accept(sock),
+            Work::Connect { address, started } => connect(sock, address.bind(py), started),
+            Work::Method { method, args, .. } => unblocked(sock, |sock| sock.call_method1(*method, args.bind(py))),
+        }
+    }
+}
+
+/// The descriptor of an open socket; a closed one gets the error that the call would have got.
+fn open_fd(sock: &Bound<'_, PyAny>) -> PyResult<RawFd> {
+    match sock.call_method0(intern!(sock.py(), "fileno"))?.extract::<RawFd>()? {
+        fd if fd >= 0 => Ok(fd),
+        _ => Err(os_error_with(sock.py(), 9, None)), // EBADF
+    }
+}
+
+fn outcome<T>(
+    py: Python<'_>,
+    result: std::io::Result<T>,
+    done: impl FnOnce(T) -> PyResult<Py<PyAny>>,
+) -> PyResult<Attempt> {
+    match result {
+        Ok(value) => done(value).map(Attempt::Done),
+        Err(error) if error.raw_os_error() == Some(EAGAIN) => Ok(Attempt::WouldBlock),
+        Err(error) => Err(os_error(py, &error)),
+    }
+}
+
+fn recv(sock: &Bound<'_, PyAny>, size: usize) -> PyResult<Attempt> {
+    let py = sock.py();
+    let fd = open_fd(sock)?;
+    // Most receives are far smaller than what is asked for: read into a scratch buffer, then make the bytes.
+    const SCRATCH: usize = 64 * 1024;
+    if size <= SCRATCH {
+        return SCRATCH_BUFFER.with_borrow_mut(|buffer| {
+            let buffer = &mut buffer[..size];
+            outcome(py, socket::recv(fd, buffer), |n| Ok(PyBytes::new(py, &buffer[..n]).into_any().unbind()))
+        });
+    }
+    let mut buffer = vec![0; size];
+    outcome(py, socket::recv(fd, &mut buffer), |n| Ok(PyBytes::new(py, &buffer[..n]).into_any().unbind()))
+}
+
+fn recv_into(sock: &Bound<'_, PyAny>, buffer: &Bound<'_, PyAny>) -> PyResult<Attempt> {
+    let py = sock.py();
+    let fd = open_fd(sock)?;
+    let view = PyBuffer::<u8>::get(buffer)?;
+    if view.readonly() || !view.is_c_contiguous() {
+        return Err(PyBufferError::new_err("Object is not writable."));
+    }
+    outcome(py, ffi::with_bytes_mut(&view, |bytes| socket::recv(fd, bytes)), |n| {
+        Ok(n.into_pyobject(py)?.into_any().unbind())
+    })
+}
+
+fn send_all(sock: &Bound<'_, PyAny>, data: &Bound<'_, PyAny>, sent: &mut usize) -> PyResult<Attempt> {
+    let py = sock.py();
+    let fd = open_fd(sock)?;
+    let view = contiguous(data)?;
+    while *sent < view.len_bytes() {
+        match ffi::with_bytes(&view, |bytes| socket::send(fd, &bytes[*sent..])) {
+            Ok(n) => *sent += n,
+            Err(error) if error.raw_os_error() == Some(EAGAIN) => return Ok(Attempt::WouldBlock),
+            Err(error) => return Err(os_error(py, &error)),
+        }
+    }
+    Ok(Attempt::Done(py.None()))
+}
+
+/// The bytes of any contiguous buffer, whatever its items are.
+pub fn contiguous(data: &Bound<'_, PyAny>) -> PyResult<PyBuffer<u8>> {
+    let py = data.py();
+    if let Ok(view) = PyBuffer::<u8>::get(data) {
+        if view.is_c_contiguous() {
+            return Ok(view);
+        }
+    }
+    // An array of something wider, or a strided view: asked for as bytes; raises what the socket would.
+    let view = py.import("builtins")?.getattr("memoryview")?.call1((data,))?;
+    let view = match view.getattr("c_contiguous")?.is_truthy()? {
+        true => view.call_method1("cast", ("B",))?,
+        false => return Err(PyBufferError::new_err("memoryview: underlying buffer is not C-contiguous")),
+    };
+    PyBuffer::<u8>::get(&view)
+}
+
+/// Runs a method of the socket object so that it cannot block: a blocking socket is switched for that long.
+fn unblocked<'py>(
+    sock: &Bound<'py, PyAny>,
+    call: impl FnOnce(&Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>>,
+) -> PyResult<Attempt> {
+    let py = sock.py();
+    let timeout = sock.call_method0(intern!(py, "gettimeout"))?;
+    let blocking = timeout.is_none() || timeout.extract::<f64>()? != 0.0;
+    if blocking {
+        sock.call_method1(intern!(py, "setblocking"), (false,))?;
+    }
+    let result = call(sock);
+    if blocking {
+        sock.call_method1(intern!(py, "settimeout"), (timeout,))?;
+    }
+    match result {
+        Ok(value) => Ok(Attempt::Done(value.unbind())),
+        Err(error) if error.is_instance_of::<PyBlockingIOError>(py) => Ok(Attempt::WouldBlock),
+        Err(error) => Err(error),
+    }
+}
+
+fn accept(sock: &Bound<'_, PyAny>) -> PyResult<Attempt> {
+    let py = sock.py();
+    let attempt = unblocked(sock, |sock| sock.call_method0(intern!(py, "accept")))?;
+    if let Attempt::Done(pair) = &attempt {
+        let connection = pair.bind(py).get_item(0)?;
+        connection.call_method1(intern!(py, "setblocking"), (false,))?;
+    }
+    Ok(attempt)
+}
+
+fn connect(sock: &Bound<'_, PyAny>, address: &Bound<'_, PyAny>, started: &mut bool) -> PyResult<Attempt> {
+    let py = sock.py();
+    if !std::mem::replace(started, true) {
+        let attempt = unblocked(sock, |sock| sock.call_method1(intern!(py, "connect_ex"), (address,)))?;
+        let Attempt::Done(errno) = attempt else { return Ok(Attempt::WouldBlock) };
+        return match errno.extract::<i32>(py)? {
+            0 => Ok(Attempt::Done(py.None())),
+            EINPROGRESS | EAGAIN => Ok(Attempt::WouldBlock),
+            errno => Err(os_error_with(py, errno, None)),
+        };
+    }
+    let fd = open_fd(sock)?;
+    match socket::take_error(fd) {
+        Ok(None) => Ok(Attempt::Done(py.None())),
+        Ok(Some(error)) | Err(error) => {
+            let errno = error.raw_os_error().unwrap_or(0);
+            let text = format!("Connect call failed {}", address.str()?);
+            Err(os_error_with(py, errno, Some(text)))
+        }
+    }
+}
+
+thread_local! {
+    static SCRATCH_BUFFER: std::cell::RefCell<Box<[u8]>> =
+        std::cell::RefCell::new(vec![0; 64 * 1024].into_boxed_slice());
+}
+
+#[pymethods]
+impl SockOp {
+    fn __await__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        slf
+    }
+
+    fn __iter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        slf
+    }
+
+    fn __next__(&self, py: Python<'_>) -> PyResult<Option<Py<Future>>> {
+        self.advance(py)
+    }
+
+    fn send(&self, py: Python<'_>, _value: &Bound<'_, PyAny>) -> PyResult<Py<Future>> {
+        match self.advance(py)? {
+            Some(future) => Ok(future),
+            None => Err(pyo3::exceptions::PyStopIteration::new_err(())),
+        }
+    }
+
+    #[pyo3(signature = (r#type, value = None, traceback = None, /))]
+    fn throw(
+        &self,
+        py: Python<'_>,
+        r#type: Bound<'_, PyAny>,
+        value: Option<Bound<'_, PyAny>>,
+        traceback: Option<Bound<'_, PyAny>>,
+    ) -> PyResult<Py<Future>> {
+        let error = thrown(py, r#type, value, traceback)?;
+        self.state.with(py, |s| s.started = true);
+        self.abandon(py)?;
+        Err(error)
+    }
+
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
+        self.state.with(py, |s| s.started = true);
+        self.abandon(py)
+    }
+
+    #[getter]
+    fn __name__(&self) -> &'static str {
+        self.name
+    }
+
+    #[getter]
+    fn __qualname__(&self) -> String {
+        format!("EventLoop.{}", self.name)
+    }
+
+    #[getter]
+    fn cr_running(&self) -> bool {
+        false
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.loop_)?;
+        visit.call(&self.sock)?;
+        match &self.state.traverse().work {
+            Some(Work::RecvInto { buffer }) => visit.call(buffer),
+            Some(Work::SendAll { data, .. }) => visit.call(data),
+            Some(Work::Connect { address, .. }) => visit.call(address),
+            Some(Work::Method { args, .. }) => visit.call(args),
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! The only raw calls of the C API, each with its reason and its SAFETY. Everything else goes through PyO3.
+
+use pyo3::exceptions::{PyRuntimeError, PyStopIteration};
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use std::sync::OnceLock;
+
+/// A copy of the calling thread's current context, as `contextvars.copy_context()` makes it, without the call.
+#[inline]
+pub fn copy_context(py: Python<'_>) -> PyResult<Py<PyAny>> {
+    // SAFETY: attached (`py`); the call returns a new reference or null with an exception set.
+    unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyContext_CopyCurrent()).map(Bound::unbind) }
+}
+
+/// Runs `body` inside `context`: `Context.run` without a Python call around a Rust function.
+#[inline]
+pub fn in_context<R>(context: &Bound<'_, PyAny>, body: impl FnOnce() -> PyResult<R>) -> PyResult<R> {
+    // SAFETY: attached (`context` is bound). `PyContext_Enter` checks the type itself.
+    if unsafe { ffi::PyContext_Enter(context.as_ptr()) } < 0 {
+        return Err(PyErr::fetch(context.py()));
+    }
+    let result = body();
+    // SAFETY: as above; the context was entered by this thread just now and `body` has left what it entered.
+    if unsafe { ffi::PyContext_Exit(context.as_ptr()) } < 0 {
+        let broken = PyErr::fetch(context.py());
+        return result.and(Err(broken));
+    }
+    result
+}
+
+/// What a step of a coroutine ended with.
+pub enum Sent<'py> {
+    Yielded(Bound<'py, PyAny>),
+    Returned(Bound<'py, PyAny>),
+}
+
+/// `coro.send(None)` through the slot that coroutines, generators and iterators share: a return value arrives
+/// without a StopIteration being made.
+#[inline]
+pub fn send_none<'py>(coro: &Bound<'py, PyAny>) -> PyResult<Sent<'py>> {
+    let py = coro.py();
+    let mut result = std::ptr::null_mut();
+    // SAFETY: attached; `coro` and None are live; `result` receives an owned reference unless PYGEN_ERROR.
+    let sent = unsafe { ffi::PyIter_Send(coro.as_ptr(), ffi::Py_None(), &mut result) };
+    match sent {
+        ffi::PySendResult::PYGEN_ERROR => Err(PyErr::fetch(py)),
+        // SAFETY: the call handed over an owned, non-null reference.
+        ffi::PySendResult::PYGEN_NEXT => Ok(Sent::Yielded(unsafe { Bound::from_owned_ptr(py, result) })),
+        // SAFETY: as above.
+        ffi::PySendResult::PYGEN_RETURN => Ok(Sent::Returned(unsafe { Bound::from_owned_ptr(py, result) })),
+    }
+}
+
+/// `StopIteration(value)` whatever the value: a tuple or an exception must not be spread over the arguments.
+#[cold]
+pub fn stop_iteration(py: Python<'_>, value: Py<PyAny>) -> PyErr {
+    match py.get_type::<PyStopIteration>().call1((value,)) {
+        Ok(exception) => PyErr::from_value(exception),
+        Err(failed) => failed,
+    }
+}
+
+/// `exception.__traceback__ = traceback`, for exceptions kept in a future and raised again later.
+pub fn set_traceback(exception: &Bound<'_, PyAny>, traceback: Option<&Bound<'_, PyAny>>) {
+    let traceback = traceback.map_or(std::ptr::null_mut(), Bound::as_ptr);
+    let traceback = if traceback.is_null() {
+        // SAFETY: None is immortal and always there.
+        unsafe { ffi::Py_None() }
+    } else {
+        traceback
+    };
+    // SAFETY: attached; `exception` is an exception instance (callers keep nothing else); `traceback` is one or None.
+    unsafe { ffi::PyException_SetTraceback(exception.as_ptr(), traceback) };
+}
+
+/// Deletes a key and says nothing when it was not there.
+pub fn dict_discard(dict: &Bound<'_, PyDict>, key: &Bound<'_, PyAny>) {
+    // SAFETY: attached; both objects are live. A KeyError (or what `__hash__` raised) is cleared.
+    unsafe {
+        if ffi::PyDict_DelItem(dict.as_ptr(), key.as_ptr()) < 0 {
+            ffi::PyErr_Clear();
+        }
+    }
+}
+
+/// A `memoryview`'s or `bytearray`'s bytes as a slice for the length of one system call.
+///
+/// PyO3's `PyBuffer` hands out cells, which no system call takes.
+pub fn with_bytes<R>(buffer: &pyo3::buffer::PyBuffer<u8>, body: impl FnOnce(&[u8]) -> R) -> R {
+    let start = buffer.buf_ptr().cast::<u8>();
+    let bytes = if buffer.len_bytes() == 0 {
+        &[]
+    } else {
+        // SAFETY: the export pins the memory; callers checked that it is contiguous; `body` only passes it to the
+        // kernel. Another thread may change its bytes meanwhile, which the kernel does not mind.
+        unsafe { std::slice::from_raw_parts(start, buffer.len_bytes()) }
+    };
+    body(bytes)
+}
+
+/// The same for receiving: a writable view.
+pub fn with_bytes_mut<R>(buffer: &pyo3::buffer::PyBuffer<u8>, body: impl FnOnce(&mut [u8]) -> R) -> R {
+    let start = buffer.buf_ptr().cast::<u8>();
+    let bytes: &mut [u8] = if buffer.len_bytes() == 0 {
+        &mut []
+    } else {
+        // SAFETY: as in `with_bytes`; callers checked that the export is writable, and only the kernel writes.
+        unsafe { std::slice::from_raw_parts_mut(start, buffer.len_bytes()) }
+    };
+    body(bytes)
+}
+
+/// A type that wants to be told before it dies. PyO3 has neither `__del__` nor `tp_finalize`.
+pub trait Finalize: pyo3::PyClass {
+    /// Called once, with the object alive (it may be resurrected), from reference counting or the collector.
+    fn finalize(slf: &Bound<'_, Self>);
+    /// Where this type's original deallocator is kept.
+    fn original_dealloc() -> &'static OnceLock<ffi::destructor>;
+}
+
+/// Gives `T`'s type object a finalizer. Call it before the first instance or subclass of `T` is made.
+///
+/// The slots are set in place, not in a derived type, so that `Py::new` makes objects of the final type; types
+/// derived later inherit them as they inherit any slot.
+pub fn install_finalizer<T: Finalize>(py: Python<'_>) {
+    let type_object = T::type_object_raw(py);
+    // SAFETY: attached; the type is ours, ready, and not in use yet, so nobody reads the slots meanwhile.
+    unsafe {
+        let original = (*type_object).tp_dealloc.expect("a pyclass has a deallocator");
+        if T::original_dealloc().set(original).is_ok() {
+            (*type_object).tp_finalize = Some(call_finalize::<T>);
+            (*type_object).tp_dealloc = Some(dealloc_after_finalize::<T>);
+        }
+    }
+}
+
+unsafe extern "C" fn call_finalize<T: Finalize>(object: *mut ffi::PyObject) {
+    // SAFETY: the interpreter calls finalizers attached, with a live object of the type or a subtype. The exception
+    // that is under way, if any, is put aside as tp_finalize must. A panic is caught: it must not cross C frames.
+    unsafe {
+        let py = Python::assume_attached();
+        let pending = PyErr::take(py);
+        let guard = std::panic::AssertUnwindSafe(|| {
+            T::finalize(Bound::from_borrowed_ptr(py, object).cast_unchecked::<T>());
+        });
+        let _ = std::panic::catch_unwind(guard);
+        if let Some(pending) = pending {
+            pending.restore(py);
+        }
+    }
+}
+
+unsafe extern "C" fn dealloc_after_finalize<T: Finalize>(object: *mut ffi::PyObject) {
+    // SAFETY: called by the interpreter with a reference count of zero. When the object was resurrected (< 0)
+    // it must be left alone; when a subtype has called the finalizer already, the call does nothing.
+    unsafe {
+        if ffi::PyObject_CallFinalizerFromDealloc(object) < 0 {
+            return;
+        }
+        let original = T::original_dealloc().get().expect("set when the finalizer was installed");
+        original(object);
+    }
+}
+
+/// Refuses subinterpreters: the state that is kept per interpreter is kept once.
+pub fn require_main_interpreter(py: Python<'_>) -> PyResult<()> {
+    let _ = py;
+    // SAFETY: attached; both calls only read.
+    let main = unsafe { ffi::PyInterpreterState_Get() == ffi::PyInterpreterState_Main() };
+    if main {
+        Ok(())
+    } else {
+        Err(PyRuntimeError::new_err(
+            "plait does not support subinterpreters: use it from the main interpreter",
+        ))
+    }
+}

@@ -1,0 +1,57 @@
+//! `plait._native`: the contents page of the extension module.
+//!
+//! Read [`guarded`] first (how Python objects hold mutable state), then [`event_loop`]. [`ffi`] has the only raw calls
+//! of the C API, [`standard`] the objects of the standard library that are used, [`errors`] its exceptions.
+
+mod errors;
+mod event_loop;
+mod ffi;
+mod guarded;
+mod standard;
+
+use event_loop::future::{Future, FutureIter};
+use event_loop::handle::{Handle, TimerHandle};
+use event_loop::sock::SockOp;
+use event_loop::task::{Task, TaskStep, TaskWakeup};
+use event_loop::tcp::TcpTransport;
+use event_loop::EventLoop;
+use pyo3::prelude::*;
+
+/// Every native task that is not done, of all loops (`asyncio.all_tasks` reads it through its WeakSet).
+#[pyfunction]
+fn registered_tasks(py: Python<'_>) -> Vec<Bound<'_, Task>> {
+    event_loop::registry::snapshot(py)
+}
+
+/// Called in the child after `os.fork()`: epoll instances inherited from the parent are not touched any more.
+#[pyfunction]
+fn after_fork_in_child() {
+    plait_core::fork::bump();
+}
+
+#[pymodule(gil_used = false)]
+fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let py = module.py();
+    ffi::require_main_interpreter(py)?;
+    standard::initialise(py)?;
+    // Finalizers first: subtypes and instances inherit the slots that they find.
+    ffi::install_finalizer::<Future>(py);
+    ffi::install_finalizer::<Task>(py);
+    ffi::install_finalizer::<EventLoop>(py);
+    ffi::install_finalizer::<TcpTransport>(py);
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    module.add_class::<EventLoop>()?;
+    module.add_class::<Future>()?;
+    module.add_class::<FutureIter>()?;
+    module.add_class::<Task>()?;
+    module.add_class::<TaskStep>()?;
+    module.add_class::<TaskWakeup>()?;
+    module.add_class::<Handle>()?;
+    module.add_class::<TimerHandle>()?;
+    module.add_class::<TcpTransport>()?;
+    module.add_class::<SockOp>()?;
+    module.add_function(wrap_pyfunction!(registered_tasks, module)?)?;
+    module.add_function(wrap_pyfunction!(after_fork_in_child, module)?)?;
+    standard::standard(py).glue.bind(py).call_method1("connect", (module,))?;
+    Ok(())
+}

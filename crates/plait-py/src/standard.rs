@@ -1,0 +1,78 @@
+//! The objects of the standard library that the runtime needs, looked up once per interpreter.
+
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyDict, PyType};
+
+pub struct Standard {
+    pub future: Py<PyType>,
+    pub task: Py<PyType>,
+    pub handle: Py<PyType>,
+    pub timer_handle: Py<PyType>,
+    pub base_event_loop: Py<PyType>,
+    pub transport: Py<PyType>,
+    pub buffered_protocol: Py<PyType>,
+    pub cancelled_error: Py<PyType>,
+    pub invalid_state_error: Py<PyType>,
+    /// `{loop: task}`: what `asyncio.current_task` reads.
+    pub current_tasks: Py<PyDict>,
+    pub get_event_loop: Py<PyAny>,
+    pub get_running_loop: Py<PyAny>,
+    pub set_running_loop: Py<PyAny>,
+    pub extract_stack: Py<PyAny>,
+    pub iscoroutine: Py<PyAny>,
+    pub logger: Py<PyAny>,
+    /// From 3.13 on (and late 3.12) `Server._attach` takes the transport.
+    pub servers_know_transports: bool,
+    /// `plait._asyncio_glue`: what is written in Python because asyncio's own pieces are.
+    pub glue: Py<PyModule>,
+}
+
+static STANDARD: PyOnceLock<Standard> = PyOnceLock::new();
+
+/// The table; the module's initialisation has filled it.
+#[inline]
+pub fn standard(py: Python<'_>) -> &'static Standard {
+    STANDARD.get(py).expect("filled when plait._native was imported")
+}
+
+pub fn initialise(py: Python<'_>) -> PyResult<()> {
+    STANDARD.get_or_try_init(py, || load(py)).map(|_| ())
+}
+
+fn load(py: Python<'_>) -> PyResult<Standard> {
+    let asyncio = py.import("asyncio")?;
+    let events = py.import("asyncio.events")?;
+    let class = |module: &Bound<'_, PyAny>, name: &str| -> PyResult<Py<PyType>> {
+        Ok(module.getattr(name)?.cast_into::<PyType>()?.unbind())
+    };
+    Ok(Standard {
+        future: class(&asyncio, "Future")?,
+        task: class(&asyncio, "Task")?,
+        handle: class(&asyncio, "Handle")?,
+        timer_handle: class(&asyncio, "TimerHandle")?,
+        base_event_loop: class(&asyncio, "BaseEventLoop")?,
+        transport: class(&asyncio, "Transport")?,
+        buffered_protocol: class(&asyncio, "BufferedProtocol")?,
+        cancelled_error: class(&asyncio, "CancelledError")?,
+        invalid_state_error: class(&asyncio, "InvalidStateError")?,
+        current_tasks: py
+            .import("asyncio.tasks")?
+            .getattr("_current_tasks")?
+            .cast_into::<PyDict>()?
+            .unbind(),
+        get_event_loop: events.getattr("get_event_loop")?.unbind(),
+        get_running_loop: events.getattr("_get_running_loop")?.unbind(),
+        set_running_loop: events.getattr("_set_running_loop")?.unbind(),
+        extract_stack: py.import("asyncio.format_helpers")?.getattr("extract_stack")?.unbind(),
+        iscoroutine: asyncio.getattr("iscoroutine")?.unbind(),
+        logger: py.import("asyncio.log")?.getattr("logger")?.unbind(),
+        servers_know_transports: servers_know_transports(py)?,
+        glue: py.import("plait._asyncio_glue")?.unbind(),
+    })
+}
+
+fn servers_know_transports(py: Python<'_>) -> PyResult<bool> {
+    let attach = py.import("asyncio.base_events")?.getattr("Server")?.getattr("_attach")?;
+    Ok(attach.getattr("__code__")?.getattr("co_argcount")?.extract::<u32>()? > 1)
+}

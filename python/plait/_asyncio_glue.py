@@ -1,0 +1,325 @@
+"""What the native loop borrows from asyncio, and where it plugs itself in.
+
+Connecting, resolving, executors, signal bookkeeping, exception reports and reprs are cold, and asyncio keeps them well:
+its own functions work on any object with the right attributes, in the very words of the Python that runs them. So they
+are lent to the native types here, by name and nothing else: what is not listed is not inherited. Rejected: a Python
+subclass of ``BaseEventLoop`` over the native loop (twice the cost per call, and 73 attributes nobody chose), and rewriting
+these in Rust (four Pythons' worth of small differences to chase).
+
+The native module imports this file when it is initialised and calls ``connect``.
+"""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+import threading
+import weakref
+from asyncio import base_events, base_futures, base_tasks, events, format_helpers, tasks, unix_events
+from asyncio.log import logger
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+get_ident = threading.get_ident
+
+# From BaseEventLoop: cold, and dependent only on public methods and on the attributes given below.
+LENT_BY_BASE_EVENT_LOOP = (
+    "run_until_complete",
+    "run_in_executor",
+    "set_default_executor",
+    "shutdown_default_executor",
+    "shutdown_asyncgens",
+    "getaddrinfo",
+    "getnameinfo",
+    "connect_accepted_socket",
+    "default_exception_handler",
+    "call_exception_handler",
+    "set_exception_handler",
+    "get_exception_handler",
+    "_asyncgen_firstiter_hook",
+    "_asyncgen_finalizer_hook",
+    "_check_callback",
+    "_check_default_executor",
+    "_connect_sock",
+    "_create_connection_transport",
+    "_create_server_getaddrinfo",
+    "_do_shutdown",
+    "_ensure_resolved",
+    "_getaddrinfo_debug",
+    "_set_coroutine_origin_tracking",
+)
+# From the Unix loop: signals.
+LENT_BY_UNIX_EVENT_LOOP = ("add_signal_handler", "remove_signal_handler", "_handle_signal", "_check_signal")
+
+# The attributes that the lent functions keep on the loop, with their first values.
+LOOP_ATTRIBUTES: dict[str, Any] = {
+    "slow_callback_duration": 0.1,
+    "_asyncgens_shutdown_called": False,
+    "_clock_resolution": 1e-9,
+    "_coroutine_origin_tracking_enabled": False,
+    "_coroutine_origin_tracking_saved_depth": None,
+    "_default_executor": None,
+    "_exception_handler": None,
+    "_executor_shutdown_called": False,
+    # nest_asyncio asks for it: the native run methods nest by themselves.
+    "_nest_patched": True,
+}
+
+# asyncio's I/O that is not native yet, and what it is called in the error.
+NOT_YET = {
+    "create_datagram_endpoint": "UDP is",
+    "create_unix_connection": "Unix sockets are",
+    "create_unix_server": "Unix sockets are",
+    "connect_read_pipe": "pipes are",
+    "connect_write_pipe": "pipes are",
+    "subprocess_exec": "subprocesses are",
+    "subprocess_shell": "subprocesses are",
+    "sendfile": "sendfile is",
+    "sock_sendfile": "sendfile is",
+    "start_tls": "TLS is",
+}
+
+
+def connect(native: ModuleType) -> None:
+    """Complete the native types and make ``asyncio.all_tasks`` see native tasks. Called once, by the native module."""
+    loop_type = native.EventLoop
+    for name in LENT_BY_BASE_EVENT_LOOP:
+        lent = getattr(base_events.BaseEventLoop, name, None)
+        if lent is not None:  # some came with later Pythons
+            setattr(loop_type, name, lent)
+    for name in LENT_BY_UNIX_EVENT_LOOP:
+        setattr(loop_type, name, getattr(unix_events._UnixSelectorEventLoop, name))
+    for name, value in LOOP_ATTRIBUTES.items():
+        setattr(loop_type, name, value)
+    for name, feature in NOT_YET.items():
+        setattr(loop_type, name, _not_yet(name, feature))
+    for function in (create_connection, create_server, sock_connect, _make_ssl_transport):
+        setattr(loop_type, function.__name__, function)
+    loop_type._csock = property(_signal_socket)
+    loop_type._selector = property(_selector)
+    _lend_reprs(native)
+    _show_native_tasks(native.registered_tasks)
+    os.register_at_fork(after_in_child=native.after_fork_in_child)
+
+
+def _lend_reprs(native: ModuleType) -> None:
+    native.Handle.__repr__ = events.Handle.__repr__
+    native.Handle._repr_info = events.Handle._repr_info
+    timer = native.TimerHandle
+    timer._repr_info = events.TimerHandle._repr_info
+    for name in ("__hash__", "__lt__", "__le__", "__gt__", "__ge__", "__eq__"):
+        setattr(timer, name, getattr(events.TimerHandle, name))
+    native.Future.__repr__ = base_futures._future_repr
+    native.Task.__repr__ = base_tasks._task_repr
+    # Only when nobody has a better idea: asyncio's own signatures and docstrings.
+    native.Task.get_stack = asyncio.tasks._PyTask.get_stack
+    native.Task.print_stack = asyncio.tasks._PyTask.print_stack
+
+
+# ---- tasks
+
+
+def _show_native_tasks(registered_tasks: Any) -> None:
+    """Let ``asyncio.all_tasks()``, however early it was imported, walk the native registry too.
+
+    It iterates over a WeakSet of the tasks module. Registering each task there costs three times as much as the rest of
+    the task, so the set itself learns where the others are: its class is replaced by one that yields them as well.
+    """
+    for name in ("_scheduled_tasks", "_all_tasks"):
+        known = getattr(tasks, name, None)
+        if isinstance(known, weakref.WeakSet):
+            break
+    else:
+        return
+
+    class TaskSet(weakref.WeakSet):  # type: ignore[type-arg]
+        def __iter__(self) -> Any:
+            yield from super().__iter__()
+            yield from registered_tasks()
+
+        def __len__(self) -> int:
+            return super().__len__() + len(registered_tasks())
+
+        def __contains__(self, task: object) -> bool:
+            return super().__contains__(task) or any(task is native for native in registered_tasks())
+
+    known.__class__ = TaskSet
+
+
+def task_from_factory(factory: Any, loop: Any, coro: Any, name: Any, context: Any) -> Any:
+    """What ``BaseEventLoop.create_task`` does with a task factory."""
+    task = factory(loop, coro) if context is None else factory(loop, coro, context=context)
+    if name is not None and hasattr(task, "set_name"):
+        task.set_name(name)
+    return task
+
+
+# ---- running
+
+
+def begin_run(loop: Any) -> tuple[Any, bool]:
+    """Before the first iteration: asynchronous generators' hooks, and signals' way into the reactor.
+
+    Without a wake-up descriptor a signal that arrives just before the loop goes to sleep would be noticed
+    only when something else wakes it.
+    """
+    hooks = sys.get_asyncgen_hooks()
+    sys.set_asyncgen_hooks(loop._asyncgen_firstiter_hook, loop._asyncgen_finalizer_hook)
+    loop._set_coroutine_origin_tracking(loop._debug)
+    ours = False
+    if threading.current_thread() is threading.main_thread():
+        fd = loop._signal_sender()
+        previous = signal.set_wakeup_fd(fd, warn_on_full_buffer=False)
+        ours = previous in (-1, fd)
+        if not ours:  # somebody else listens: leave it to them
+            signal.set_wakeup_fd(previous)
+    return hooks, ours
+
+
+def end_run(loop: Any, run: tuple[Any, bool]) -> None:
+    """After the last iteration: undo ``begin_run``. Signal handlers of the loop stay."""
+    hooks, ours = run
+    loop._set_coroutine_origin_tracking(False)
+    sys.set_asyncgen_hooks(*hooks)
+    if ours and not loop._signal_handlers and threading.current_thread() is threading.main_thread():
+        signal.set_wakeup_fd(-1)
+
+
+def before_close(loop: Any) -> None:
+    """Signal handlers go, as in ``_UnixSelectorEventLoop.close``."""
+    if loop._debug:
+        logger.debug("Close %r", loop)
+    if sys.is_finalizing():
+        loop._signal_handlers.clear()
+    for sig in list(loop._signal_handlers):
+        loop.remove_signal_handler(sig)
+
+
+def after_close(loop: Any) -> None:
+    """The default executor goes, as in ``BaseEventLoop.close``."""
+    loop._executor_shutdown_called = True
+    executor = loop._default_executor
+    if executor is not None:
+        loop._default_executor = None
+        executor.shutdown(wait=False)
+
+
+def warn_unclosed_loop(loop: Any) -> None:
+    import warnings
+
+    warnings.warn(f"unclosed event loop {loop!r}", ResourceWarning, source=loop)
+    if not loop.is_running():
+        loop.close()
+
+
+# ---- reports
+
+
+def report_callback_error(loop: Any, handle: Any, callback: Any, args: Any, error: BaseException) -> None:
+    """asyncio's report of a callback that raised (``Handle._run``)."""
+    shown = format_helpers._format_callback_source(callback, args or (), **_debug_keyword(loop))
+    context = {"message": f"Exception in callback {shown}", "exception": error}
+    if handle is not None:
+        context["handle"] = handle
+        if handle._source_traceback:
+            context["source_traceback"] = handle._source_traceback
+    loop.call_exception_handler(context)
+
+
+def _debug_keyword(loop: Any) -> dict[str, bool]:
+    # 3.13 shows arguments in debug mode only; before that there is no such parameter
+    return {"debug": loop.get_debug()} if sys.version_info >= (3, 13) else {}
+
+
+def report_step_error(loop: Any, error: BaseException) -> None:
+    """A task could not even be stepped (its context was entered elsewhere, say)."""
+    loop.call_exception_handler({"message": "Exception in callback TaskStepMethWrapper", "exception": error})
+
+
+def log_slow(ran: Any, seconds: float) -> None:
+    """asyncio's slow-callback log; a task's step is shown as the task."""
+    shown = base_events._format_handle(ran) if hasattr(ran, "_callback") else repr(ran)
+    logger.warning("Executing %s took %.3f seconds", shown, seconds)
+
+
+def log_transport_error(transport: Any, message: str, error: BaseException) -> None:
+    logger.debug("%r: %s", transport, message, exc_info=error)
+
+
+# ---- sockets
+
+
+def socket_from_fd(fd: int) -> socket.socket:
+    """A non-blocking socket object over an accepted connection."""
+    sock = socket.socket(fileno=fd)
+    sock.setblocking(False)
+    return sock
+
+
+def warn_unclosed_transport(transport: Any) -> None:
+    import warnings
+
+    warnings.warn(f"unclosed transport {transport!r}", ResourceWarning, source=transport)
+
+
+def _signal_socket(loop: Any) -> Any:
+    """Stands for asyncio's self-pipe where the lent signal code asks for its descriptor."""
+    return SimpleNamespace(fileno=loop._signal_sender)
+
+
+def _selector(loop: Any) -> Any:
+    """A read-only look at what is watched, for code that reads ``loop._selector``."""
+    import selectors
+
+    keys = {
+        fd: selectors.SelectorKey(fd, fd, reads * selectors.EVENT_READ | writes * selectors.EVENT_WRITE, None)
+        for fd, reads, writes in loop._watched()
+    }
+    return SimpleNamespace(get_map=lambda: keys, get_key=keys.__getitem__)
+
+
+def _not_yet(name: str, feature: str) -> Any:
+    text = f"plait's loop has no {name} yet: {feature} not native so far. Use asyncio's own loop for this program."
+
+    async def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        raise NotImplementedError(text)
+
+    method.__name__ = name
+    method.__qualname__ = f"EventLoop.{name}"
+    return method
+
+
+_TLS = "plait's loop has no TLS yet (ssl=…): it is not native so far. Use asyncio's own loop for this program."
+
+
+def _make_ssl_transport(self: Any, *args: Any, **kwargs: Any) -> Any:
+    raise NotImplementedError(_TLS)
+
+
+async def create_connection(self: Any, protocol_factory: Any, host: Any = None, port: Any = None, **kwargs: Any) -> Any:
+    """Connect a TCP socket: ``(transport, protocol)``. asyncio's own algorithm, over native sockets and transports."""
+    if kwargs.get("ssl"):
+        raise NotImplementedError(_TLS)
+    return await base_events.BaseEventLoop.create_connection(self, protocol_factory, host, port, **kwargs)
+
+
+async def create_server(self: Any, protocol_factory: Any, host: Any = None, port: Any = None, **kwargs: Any) -> Any:
+    """Listen on TCP: an ``asyncio.Server``. asyncio's own set-up; accepting is native."""
+    if kwargs.get("ssl"):
+        raise NotImplementedError(_TLS)
+    return await base_events.BaseEventLoop.create_server(self, protocol_factory, host, port, **kwargs)
+
+
+def sock_connect(self: Any, sock: Any, address: Any) -> Any:
+    """Connect ``sock``; blocking sockets are accepted outside debug mode and do not block the loop."""
+    if sock.family in (socket.AF_INET, socket.AF_INET6) and base_events._ipaddr_info(
+        *address[:2], sock.family, sock.type, sock.proto
+    ) is None:
+        return _connect_by_name(self, sock, address)
+    return self._sock_connect(sock, address)
+
+
+async def _connect_by_name(loop: Any, sock: Any, address: Any) -> None:
+    found = await loop._ensure_resolved(address, family=sock.family, type=sock.type, proto=sock.proto, loop=loop)
+    await loop._sock_connect(sock, found[0][4])

@@ -1,0 +1,117 @@
+"""``plait.install()``: the standard modules use plait, and ``plait.uninstall()``: they no longer do.
+
+asyncio asks its policy for a loop in every place that is not told which loop to make: ``asyncio.run``,
+``asyncio.Runner``, ``asyncio.new_event_loop``, ``asyncio.get_event_loop``, ``unittest.IsolatedAsyncioTestCase``.
+So setting the policy is enough where policies exist, and a policy that somebody sets later (uvloop's, say) wins, as
+the user meant it to. Rejected: replacing ``asyncio.SelectorEventLoop``, which is the name of one particular loop, and
+``asyncio.Task`` and ``asyncio.Future``, which programs subclass and test against; native tasks come out of
+``create_task`` and natives pass ``isinstance`` for the standard names.
+
+``asyncio.EventLoop`` (3.13 and later) is replaced: by its documentation it is not one loop but the best there is.
+"""
+
+import asyncio as _asyncio
+import sys
+import threading as _threading
+from collections.abc import Callable
+from typing import Any, cast
+
+from plait import _children
+from plait._loop import new_event_loop
+from plait._native import EventLoop
+from plait._swap import Swap
+from plait._switch import disabled
+
+_lock = _threading.Lock()
+_swaps: dict[str, list[Swap]] = {}
+_chosen: dict[str, bool] = {}  # the keywords that a child's install is called with
+
+
+def install(
+    *,
+    asyncio: bool = True,
+    threading: bool = True,
+    queue: bool = True,
+    futures: bool = True,
+    multiprocessing: bool = True,
+) -> None:
+    """Make the standard modules use plait, until `uninstall`.
+
+    Args:
+        asyncio: loops that asyncio makes without being told which (``asyncio.run``, ``asyncio.Runner``,
+            ``asyncio.new_event_loop``, ``asyncio.get_event_loop``, ``unittest.IsolatedAsyncioTestCase``) are plait's.
+            A loop that is named, by ``loop_factory=`` or by its class, is respected, and so is a policy set later.
+        threading: no effect yet: plait has no module of that kind so far.
+        queue: no effect yet, likewise.
+        futures: no effect yet, likewise.
+        multiprocessing: processes that multiprocessing starts by spawn or forkserver install the same in
+            themselves, before they import the program's main module. (A forked one inherits it anyway.)
+
+    Loops that exist already go on as they are, and a thread's current loop stays its current loop. To call it twice is
+    to call it once; to call it after another policy was set takes that policy's place. ``asyncio.Task`` and
+    ``asyncio.Future`` are never rebound. With ``PLAIT_DISABLE=1`` it does nothing but say so once on stderr.
+
+    Safe to call from any thread. No counterpart in the standard library; uvloop's is ``uvloop.install()``.
+    """
+    if disabled():
+        return
+    with _lock:
+        _choose(asyncio=asyncio, threading=threading, queue=queue, futures=futures, multiprocessing=multiprocessing)
+        if asyncio:
+            _apply("asyncio", _asyncio_swaps)
+        if multiprocessing:
+            _apply("multiprocessing", lambda: [_children.swap(lambda: dict(_chosen))])
+
+
+def uninstall() -> None:
+    """Put back what `install` replaced.
+
+    What the user has replaced since (a policy of their own, say) stays. Loops that plait made go on working. Does
+    nothing when plait is not installed. Safe to call from any thread.
+    """
+    with _lock:
+        for swaps in _swaps.values():
+            for swap in reversed(swaps):
+                swap.restore()
+        _swaps.clear()
+        _chosen.clear()
+
+
+def _choose(**choices: bool) -> None:
+    for name, chosen in choices.items():
+        _chosen[name] = chosen or _chosen.get(name, False)
+
+
+def _apply(module: str, make: Callable[[], list[Swap]]) -> None:
+    if module not in _swaps:
+        _swaps[module] = make()
+    for swap in _swaps[module]:
+        swap.apply()
+
+
+def _asyncio_swaps() -> list[Swap]:
+    events: Any = _asyncio.events
+    if sys.version_info >= (3, 16):
+        return [
+            Swap(events, "new_event_loop", new_event_loop),
+            Swap(_asyncio, "new_event_loop", new_event_loop),
+            Swap(_asyncio, "EventLoop", EventLoop),
+        ]
+    # The variable behind set_event_loop_policy: only it tells "none was set yet" from "the default was set", and
+    # from 3.14 the public functions warn.
+    swaps = [Swap(events, "_event_loop_policy", _policy_after(events._event_loop_policy))]
+    if sys.version_info >= (3, 13):
+        swaps.append(Swap(_asyncio, "EventLoop", EventLoop))
+    return swaps
+
+
+if sys.version_info < (3, 16):
+    from plait._policy import EventLoopPolicy
+
+    def _policy_after(previous: object) -> EventLoopPolicy:
+        """A policy that goes on with the current loops of `previous`, which hold one per thread."""
+        policy: Any = EventLoopPolicy()
+        current_loops = getattr(previous, "_local", None)
+        if isinstance(current_loops, type(policy._local)):
+            policy._local = current_loops
+        return cast(EventLoopPolicy, policy)

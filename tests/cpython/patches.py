@@ -1,0 +1,196 @@
+"""Put plait where CPython's asyncio suites take asyncio.
+
+The suites reach for a loop or a class in four ways, and each has one answer here:
+
+- through the policy (`asyncio.new_event_loop`, `asyncio.run`, `IsolatedAsyncioTestCase`): the default policy is
+  plait's. `set_event_loop_policy(None)`, which nearly every suite calls when it ends, then comes back to plait too.
+- by the name `asyncio.SelectorEventLoop` or `asyncio.EventLoop`: a stand-in class that makes plait's loop.
+- as `asyncio.tasks._CTask` and `asyncio.futures._CFuture`, which the suites read while they are imported and subclass
+  on the spot: the native classes, put there before the import. `asyncio.Task` and `asyncio.Future` stay what they are,
+  since plait promises not to rebind them: suites that use those names check stock tasks and futures on plait's loop.
+- as `BaseEventLoop()` with a mocked selector: a few set-ups, replaced one by one after the import. `utils.TestLoop`,
+  also a BaseEventLoop, stays: it is the foreign loop on which native tasks and futures have to work.
+
+`plait.install()` was rejected as the way in: it leaves the classes of the second and third kind alone, on purpose.
+
+Nothing here hides a difference. What plait's loop lacks is not added to it, but for `_run_once`, which the suites use
+as "run one iteration" and which has a public spelling.
+"""
+
+import asyncio
+import asyncio.base_events
+import asyncio.futures
+import asyncio.tasks
+import functools
+import types
+
+import plait
+from plait import _native
+
+# What really ran, for `check_that_plait_ran`.
+loops_made = 0
+
+
+def new_loop() -> plait.EventLoop:
+    global loops_made
+    loops_made += 1
+    return plait.new_event_loop()
+
+
+class CountingPolicy(plait.EventLoopPolicy):
+    def new_event_loop(self):
+        global loops_made
+        loops_made += 1
+        return super().new_event_loop()
+
+
+class StandInMeta(type):
+    """Calling the class gives an exact `plait.EventLoop`: a subclass would take slower paths than users do."""
+
+    def __call__(cls, selector=None):
+        if selector is not None:
+            selector.close()  # plait polls on its own, and nobody else is going to close this one
+        return new_loop()
+
+    def __instancecheck__(cls, instance):
+        return isinstance(instance, plait.EventLoop)
+
+
+class SelectorEventLoop(metaclass=StandInMeta):
+    """What the suites find under the names `asyncio.SelectorEventLoop` and `asyncio.EventLoop`."""
+
+
+class RunOnceLoop(plait.EventLoop):
+    """For the tests that derive a loop from `base_events.BaseEventLoop` and step it."""
+
+    def __new__(cls, *args, **kwargs):
+        global loops_made
+        loops_made += 1
+        return super().__new__(cls, *args, **kwargs)
+
+    def _run_once(self):
+        run_once(self)
+
+
+def run_once(loop) -> None:
+    loop.call_soon(loop.stop)
+    loop.run_forever()
+
+
+def before_import() -> None:
+    """What the suites look up while they are imported, or later by a name in asyncio."""
+    asyncio.tasks._CTask = _native.Task
+    asyncio.futures._CFuture = _native.Future
+    asyncio.SelectorEventLoop = SelectorEventLoop
+    if hasattr(asyncio, "EventLoop"):
+        asyncio.EventLoop = SelectorEventLoop
+    asyncio.DefaultEventLoopPolicy = CountingPolicy
+    asyncio.set_event_loop_policy(None)
+
+
+def after_import(module: types.ModuleType) -> None:
+    """Replace the set-ups that build a `BaseEventLoop` by hand."""
+    patch = MODULE_PATCHES.get(module.__name__.rpartition(".")[2])
+    if patch is not None:
+        patch(module)
+
+
+def patch_test_base_events(module) -> None:
+    base_events = types.ModuleType("asyncio.base_events")
+    vars(base_events).update(vars(asyncio.base_events), BaseEventLoop=RunOnceLoop)
+    module.base_events = base_events
+
+    def set_up_steppable(self):
+        super(module.BaseEventLoopTests, self).setUp()
+        self.loop = new_loop()
+        self.loop._run_once = functools.partial(run_once, self.loop)
+        self.set_event_loop(self.loop)
+
+    module.BaseEventLoopTests.setUp = set_up_steppable
+    patch_sendfile_set_up(module)
+
+    # The tests of PYTHONASYNCIODEBUG and -X dev start an interpreter, in which nothing is patched.
+    assert_python_ok = module.assert_python_ok
+
+    def assert_python_ok_on_plait(*args, **env):
+        args = [arg.replace("asyncio.new_event_loop()", "__import__('plait').new_event_loop()") for arg in args]
+        return assert_python_ok(*args, **env)
+
+    module.assert_python_ok = assert_python_ok_on_plait
+
+
+def patch_sendfile_set_up(module) -> None:
+    cls = module.BaseLoopSockSendfileTests
+
+    def set_up(self):
+        self.loop = new_loop()
+        self.set_event_loop(self.loop)
+        self.file = open(module.os_helper.TESTFN, "rb")
+        self.addCleanup(self.file.close)
+        super(cls, self).setUp()
+
+    cls.setUp = set_up
+
+
+def patch_test_runners(module) -> None:
+    def make_loop(self):
+        loop = new_loop()
+        loop.shutdown_ag_run = False
+
+        async def shutdown_asyncgens():
+            loop.shutdown_ag_run = True
+
+        loop.shutdown_asyncgens = shutdown_asyncgens
+        return loop
+
+    module.BaseTest.new_loop = make_loop
+
+
+def patch_test_pep492(module) -> None:
+    def set_up(self):
+        super(module.BaseTest, self).setUp()
+        self.loop = new_loop()
+        self.set_event_loop(self.loop)
+
+    module.BaseTest.setUp = set_up
+
+
+MODULE_PATCHES = {
+    "test_base_events": patch_test_base_events,
+    "test_runners": patch_test_runners,
+    "test_pep492": patch_test_pep492,
+}
+
+
+def takes_native(test_class: type) -> bool:
+    """Whether a test class was built on the native Task or Future, itself or by a subclass."""
+    natives = (_native.Task, _native.Future)
+    used = [getattr(test_class, name, None) for name in ("Task", "Future", "cls")]
+    return any(isinstance(item, type) and issubclass(item, natives) for item in used)
+
+
+def check_that_plait_ran(module, native_tests: int) -> list[str]:
+    """Why the result of a whole module would mean nothing; empty if plait really ran."""
+    faults = []
+    if module.makes_loops and not loops_made:
+        faults.append("the suite made no plait loop")
+    if module.takes_natives and not native_tests:
+        faults.append("no test class was built on the native Task or Future")
+    return faults + check_types()
+
+
+def check_types() -> list[str]:
+    """Make a loop as the suites do, and see that it, its tasks and its futures are plait's own."""
+    seen = []
+
+    async def note(loop):
+        seen.extend([type(loop), type(asyncio.current_task()), type(loop.create_future())])
+
+    asyncio.set_event_loop_policy(None)
+    loop = asyncio.new_event_loop()
+    try:
+        loop.run_until_complete(note(loop))
+    finally:
+        loop.close()
+    expected = [plait.EventLoop, _native.Task, _native.Future]
+    return [] if seen == expected else [f"a new loop, its task and its future were {seen}, not {expected}"]

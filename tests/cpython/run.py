@@ -1,0 +1,159 @@
+"""Run the host interpreter's own asyncio test suites on plait.
+
+    python tests/cpython/run.py [--quick] [--stock] [--listed] [-k NAME]… [MODULE…]
+
+Each module runs in a process of its own (see worker.py) under a time limit. The tests are imported from the installed
+interpreter: a copy would test an asyncio of another version than the one plait stands in for.
+
+CPython's own runner, `python -m test`, was rejected as the way to start them: it starts its own processes, in which
+nothing could be patched before the import, and it hides single outcomes.
+"""
+
+import argparse
+import collections
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import selection
+
+# After the worker's own limit, at which it writes where each of its threads is, and exits.
+GRACE = 20
+
+
+class Outcome:
+    """What one module's notes and its process's end amount to."""
+
+    def __init__(self, module: str, notes: list[dict], how_it_ended: str):
+        self.module = module
+        self.planned = sum(note["tests"] for note in notes if note["kind"] == "plan")
+        self.left_out = collections.Counter()
+        for note in notes:
+            self.left_out.update(note.get("left_out", {}))
+        self.tests = {note["id"]: note for note in notes if note["kind"] == "outcome"}
+        self.listed = collections.Counter(note["list"] for note in notes if note["kind"] == "listed")
+        self.stale = [note["id"] for note in notes if note["kind"] == "stale"]
+        self.failures = [name for name, note in self.tests.items() if note["outcome"] == "failed"]
+        self.failures += [f"{module}: {note['reason']}" for note in notes if note["kind"] == "hollow"]
+        self.skipped_themselves = {n: note["reason"] for n, note in self.tests.items() if note["outcome"] == "skipped"}
+        self.passed = sum(note["outcome"] == "passed" for note in self.tests.values())
+        self.unreached = self.skipped_by_fixture = 0
+        self.judge_the_end(notes, how_it_ended)
+
+    def judge_the_end(self, notes: list[dict], how_it_ended: str) -> None:
+        fixtures = [note for note in notes if note["kind"] == "fixture"]
+        self.failures += [note["id"] for note in fixtures if note["outcome"] == "failed"]
+        missing = self.planned - len(self.tests)
+        if how_it_ended or not any(note["kind"] == "end" for note in notes):
+            how_it_ended = how_it_ended or "ended too soon"
+            started = [note["id"] for note in notes if note["kind"] == "started" and note["id"] not in self.tests]
+            self.failures += started or [f"{self.module}: {how_it_ended}"]
+            self.unreached = missing - len(started)
+            print(f"{self.module}: {how_it_ended} in {', '.join(started) or 'no test'}; {self.unreached} not reached")
+        elif fixtures and all(note["outcome"] == "skipped" for note in fixtures):
+            self.skipped_by_fixture = missing
+            self.skipped_themselves.update((note["id"], note["reason"]) for note in fixtures)
+        else:
+            self.unreached = missing
+
+    @property
+    def failed(self) -> int:
+        return len(self.failures) + self.unreached
+
+    @property
+    def skipped(self) -> int:
+        by_themselves = sum(note["outcome"] == "skipped" for note in self.tests.values())
+        return by_themselves + self.skipped_by_fixture + self.listed.total()
+
+
+def run_module(module: str, options) -> Outcome:
+    print(f"== {module}", flush=True)
+    with tempfile.TemporaryDirectory(prefix="plait-cpython-") as directory:
+        report = Path(directory, "report")
+        # In a subdirectory, since the suites write their files into the current one
+        work = Path(directory, "work")
+        work.mkdir()
+        command = [sys.executable, str(selection.HERE / "worker.py"), module, str(report)]
+        command += ["--time-limit", str(options.time_limit)]
+        command += [f"--{flag}" for flag in ("stock", "quick", "listed", "verbose") if getattr(options, flag)]
+        command += [part for name in options.names for part in ("-k", name)]
+        process = subprocess.Popen(command, cwd=work, stdin=subprocess.DEVNULL, start_new_session=True)
+        how_it_ended = wait_for(process, options.time_limit + GRACE)
+        lines = report.read_text().splitlines() if report.exists() else []
+    return Outcome(module, [json.loads(line) for line in lines], how_it_ended)
+
+
+def wait_for(process: subprocess.Popen, limit: float) -> str:
+    """How a worker ended, in words; empty if it ended well. What it started dies with it."""
+    try:
+        status = process.wait(limit)
+    except subprocess.TimeoutExpired:
+        return "killed at the time limit"
+    finally:
+        # Its own session: only what the suite itself started is in that group.
+        try:
+            os.killpg(process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        process.wait()
+    if status < 0:
+        return f"died of {signal.Signals(-status).name}"
+    return f"exited with status {status}" if status else ""
+
+
+def tell_what_did_not_run(outcomes: list[Outcome], verbose: bool) -> None:
+    left_out = sum((outcome.left_out for outcome in outcomes), collections.Counter())
+    listed = sum((outcome.listed for outcome in outcomes), collections.Counter())
+    if left_out:
+        print(f"left out: {left_out.total()} tests in {len(left_out)} classes (selection.py)")
+        if verbose:
+            for name, tests in left_out.items():
+                print(f"    {name}: {tests}, {selection.LEFT_OUT[name]}")
+    for name in ("skips.txt", "later.txt"):
+        if listed[name]:
+            print(f"{name}: {listed[name]} tests")
+    for outcome in outcomes:
+        for name, reason in outcome.skipped_themselves.items():
+            print(f"skipped itself: {name}: {reason}")
+        for name in outcome.stale:
+            print(f"stale line, no such test: {name}")
+
+
+def parse_arguments():
+    known = [module.name for module in selection.for_this_python()]
+    parser = argparse.ArgumentParser(description="Run CPython's own asyncio test suites on plait.")
+    parser.add_argument("modules", nargs="*", metavar="MODULE", help="such as test_tasks; all of them if none is named")
+    parser.add_argument("--quick", action="store_true", help="without the classes that mix native and pure-Python ones")
+    parser.add_argument("--stock", action="store_true", help="the same tests on asyncio itself, with the listed ones")
+    parser.add_argument("--listed", action="store_true", help="only the tests in skips.txt and later.txt")
+    parser.add_argument("-k", dest="names", action="append", default=[], metavar="NAME", help="only tests so named")
+    parser.add_argument("-v", "--verbose", action="store_true")
+    parser.add_argument("--time-limit", type=float, default=300, metavar="SECONDS", help="for each module")
+    options = parser.parse_args()
+    unknown = set(options.modules) - set(known)
+    if unknown:
+        parser.error(f"not for this Python, or not known: {', '.join(sorted(unknown))}")
+    options.modules = options.modules or known
+    return options
+
+
+def main() -> int:
+    options = parse_arguments()
+    outcomes = [run_module(module, options) for module in options.modules]
+    tell_what_did_not_run(outcomes, options.verbose)
+    for outcome in outcomes:
+        for failure in outcome.failures:
+            print(f"FAILED {failure}")
+    passed, failed, skipped = (sum(getattr(o, name) for o in outcomes) for name in ("passed", "failed", "skipped"))
+    print(f"{passed} passed, {failed} failed, {skipped} skipped")
+    if not passed and not failed:
+        print("no test ran", file=sys.stderr)
+    return 0 if passed and not failed else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

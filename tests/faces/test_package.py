@@ -1,0 +1,167 @@
+"""The package's own names: ``plait.run``, the mirror ``plait.asyncio``, and where the import is refused."""
+
+import asyncio
+import subprocess
+import sys
+import threading
+import warnings
+from pathlib import Path
+
+import plait
+import pytest
+from plait import asyncio as mirror
+from same_as_python import environment
+
+
+async def loop_type() -> type:
+    return type(asyncio.get_running_loop())
+
+
+async def nested(run: object) -> str:
+    coro = loop_type()
+    with pytest.raises(RuntimeError) as caught:
+        run(coro)  # type: ignore[operator]
+    coro.close()
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("run", [plait.run, mirror.run], ids=["plait.run", "plait.asyncio.run"])
+def test_run(run) -> None:
+    policy = asyncio.events._event_loop_policy
+    assert run(loop_type()) is plait.EventLoop
+    assert asyncio.events._event_loop_policy is policy
+    assert run(nested(run)) == "asyncio.run() cannot be called from a running event loop"
+    with pytest.raises(ValueError, match="a coroutine was expected"):
+        run(None)
+
+
+@pytest.mark.parametrize("debug", [None, True, False])
+def test_debug_is_passed_on(debug: bool | None) -> None:
+    async def is_debug() -> bool:
+        return asyncio.get_running_loop().get_debug()
+
+    assert plait.run(is_debug(), debug=debug) is (debug or False)
+    assert mirror.run(is_debug(), debug=debug) is (debug or False)
+
+
+def test_run_in_several_threads() -> None:
+    seen: list[type] = []
+    threads = [threading.Thread(target=lambda: seen.append(plait.run(loop_type()))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert seen == [plait.EventLoop] * 4
+
+
+def test_new_event_loop() -> None:
+    loop = plait.new_event_loop()
+    assert type(loop) is plait.EventLoop and isinstance(loop, asyncio.BaseEventLoop)
+    with asyncio.Runner(loop_factory=plait.new_event_loop) as runner:
+        assert runner.run(loop_type()) is plait.EventLoop
+    loop.close()
+
+
+def test_version_is_that_of_the_project() -> None:
+    import tomllib
+
+    project = Path(__file__, "../../../pyproject.toml").resolve()
+    assert plait.__version__ == tomllib.loads(project.read_text())["project"]["version"]
+
+
+def test_every_public_name_is_there() -> None:
+    assert set(plait.__all__) <= set(dir(plait))
+    assert plait.asyncio is mirror and mirror is not asyncio
+
+
+def test_mirror_has_every_name() -> None:
+    assert list(mirror.__all__) == list(asyncio.__all__)
+    ours = {"run", "Runner", "new_event_loop", "get_event_loop", "EventLoop", "DefaultEventLoopPolicy"}
+    for name in asyncio.__all__:
+        assert (getattr(mirror, name) is getattr(asyncio, name)) is (name not in ours), name
+    namespace: dict[str, object] = {}
+    exec("from plait.asyncio import *", namespace)
+    assert set(asyncio.__all__) <= set(namespace)
+
+
+def test_mirror_has_the_submodules() -> None:
+    for name in ("subprocess", "events", "base_events", "locks", "queues", "exceptions", "sslproto"):
+        __import__(f"asyncio.{name}")
+        assert getattr(mirror, name) is sys.modules[f"asyncio.{name}"]
+        assert name in dir(mirror)
+    with pytest.raises(AttributeError, match="no_such_name"):
+        mirror.no_such_name  # noqa: B018
+
+
+def test_mirror_runner() -> None:
+    with mirror.Runner() as runner:
+        assert isinstance(runner, asyncio.Runner)
+        assert runner.run(loop_type()) is plait.EventLoop
+    with mirror.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+        assert runner.run(loop_type()) is asyncio.SelectorEventLoop
+    assert mirror.run(loop_type(), loop_factory=asyncio.SelectorEventLoop) is asyncio.SelectorEventLoop
+
+
+def test_mirror_get_event_loop() -> None:
+    async def running() -> bool:
+        return mirror.get_event_loop() is asyncio.get_running_loop()
+
+    assert asyncio.run(running())
+    before = asyncio.events._event_loop_policy
+    asyncio.set_event_loop_policy(None)
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            loop = mirror.get_event_loop()
+        assert type(loop) is plait.EventLoop and asyncio.get_event_loop() is loop is mirror.get_event_loop()
+        assert [w.category for w in caught] == ([DeprecationWarning] if sys.version_info >= (3, 12) else [])
+        assert all(w.filename == __file__ for w in caught)
+        asyncio.set_event_loop(None)
+        loop.close()
+        with pytest.raises(RuntimeError, match="There is no current event loop in thread 'MainThread'"):
+            mirror.get_event_loop()
+    finally:
+        asyncio.set_event_loop_policy(None)
+        asyncio.events._event_loop_policy = before
+
+
+def python(source: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, env=environment(), timeout=60)
+
+
+def test_refuses_other_systems() -> None:
+    refused = python("import sys; sys.platform = 'darwin'; import plait")
+    assert refused.returncode == 1
+    assert refused.stderr.endswith("ImportError: plait runs on Linux only for now.\n")
+
+
+def test_refuses_subinterpreters() -> None:
+    name = "_interpreters" if sys.version_info >= (3, 13) else "_xxsubinterpreters"
+    refused = python(
+        f"import {name} as interpreters, plait\n"
+        "i = interpreters.create()\n"
+        "code = 'try:\\n import plait\\nexcept ImportError as e:\\n print(\"refused:\", e, flush=True)'\n"
+        "interpreters.run_string(i, code)\n"
+    )
+    assert refused.returncode == 0, refused.stderr
+    assert refused.stdout.startswith("refused:")
+
+
+def test_import_patches_nothing_and_warns_of_nothing() -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", "import asyncio; b = dict(vars(asyncio)); import plait; print(b == vars(asyncio), asyncio.events._event_loop_policy)"],
+        capture_output=True, text=True, env=environment(), timeout=60,
+    )  # fmt: skip
+    assert (done.stdout, done.stderr) == ("True None\n", "")
+
+
+def test_command_line() -> None:
+    def command(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([sys.executable, "-m", "plait", *arguments], capture_output=True, text=True, env=environment(), timeout=60)
+
+    assert command("version").stdout.startswith(f"plait {plait.__version__} (CPython {sys.version.split()[0]}")
+    assert command("version").stdout == command("--version").stdout
+    for arguments in (["--help"], ["run", "--help"], ["bench", "--help"]):
+        shown = command(*arguments)
+        assert shown.returncode == 0 and "usage: plait" in shown.stdout, shown.stderr
+    assert command().returncode == command("nonsense").returncode == 2
