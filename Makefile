@@ -55,7 +55,7 @@ test-core: ## the Rust engine's own tests
 	@scripts/check-tools
 	cargo test -p plait-core
 
-test-python: $(VENV)/.built $(VENV)/.has-test ## the Python tests
+test-python: $(VENV)/.built $(VENV)/.has-test $(VENV)/.has-bench ## the Python tests
 	$(BIN)/python -m pytest -q tests --ignore=tests/cpython $(PYTEST_ARGS)
 
 cpython-quick: $(VENV)/.built ## a part of the interpreter's own asyncio tests
@@ -85,9 +85,9 @@ bench: ## plait's loop against asyncio, uvloop and rloop (BENCH_ARGS=...)
 	.venv-bench/bin/python -m pip install -q --disable-pip-version-check --force-reinstall --no-deps --no-index -f build/wheels plait
 	.venv-bench/bin/plait bench $(BENCH_ARGS)
 
-check-types: $(VENV)/.built $(VENV)/.has-test ## mypy on the package, and the native module against its stubs
+check-types: $(VENV)/.built $(VENV)/.has-test $(VENV)/.has-bench ## mypy on the package, and the native module against its stubs
 	$(BIN)/python -m mypy --strict python/plait
-	$(BIN)/python -m mypy.stubtest plait._native
+	$(BIN)/python -m mypy.stubtest plait._native --allowlist tests/faces/stubtest-allowlist.txt --ignore-unused-allowlist
 
 lint: $(VENV)/.made ## rustfmt and clippy
 	cargo fmt --all --check

@@ -15,6 +15,7 @@ import signal
 import socket
 import sys
 import threading
+import warnings
 import weakref
 from asyncio import base_events, base_futures, base_tasks, events, format_helpers, tasks, unix_events
 from asyncio.log import logger
@@ -206,8 +207,6 @@ def after_close(loop: Any) -> None:
 
 
 def warn_unclosed_loop(loop: Any) -> None:
-    import warnings
-
     warnings.warn(f"unclosed event loop {loop!r}", ResourceWarning, source=loop)
     if not loop.is_running():
         loop.close()
@@ -240,7 +239,7 @@ def report_step_error(loop: Any, error: BaseException) -> None:
 def log_slow(ran: Any, seconds: float) -> None:
     """asyncio's slow-callback log; a task's step is shown as the task."""
     shown = base_events._format_handle(ran) if hasattr(ran, "_callback") else repr(ran)
-    logger.warning("Executing %s took %.3f seconds", shown, seconds)
+    base_events.logger.warning("Executing %s took %.3f seconds", shown, seconds)
 
 
 def log_transport_error(transport: Any, message: str, error: BaseException) -> None:
@@ -258,8 +257,6 @@ def socket_from_fd(fd: int) -> socket.socket:
 
 
 def warn_unclosed_transport(transport: Any) -> None:
-    import warnings
-
     warnings.warn(f"unclosed transport {transport!r}", ResourceWarning, source=transport)
 
 

@@ -16,7 +16,6 @@ import threading as _threading
 from collections.abc import Callable
 from typing import Any, cast
 
-from plait import _children
 from plait._loop import new_event_loop
 from plait._native import EventLoop
 from plait._swap import Swap
@@ -60,7 +59,7 @@ def install(
         if asyncio:
             _apply("asyncio", _asyncio_swaps)
         if multiprocessing:
-            _apply("multiprocessing", lambda: [_children.swap(lambda: dict(_chosen))])
+            _apply("multiprocessing", _multiprocessing_swaps)
 
 
 def uninstall() -> None:
@@ -103,6 +102,12 @@ def _asyncio_swaps() -> list[Swap]:
     if sys.version_info >= (3, 13):
         swaps.append(Swap(_asyncio, "EventLoop", EventLoop))
     return swaps
+
+
+def _multiprocessing_swaps() -> list[Swap]:
+    from plait import _children  # imports multiprocessing, which `import plait` by itself is spared
+
+    return [_children.swap(lambda: dict(_chosen))]
 
 
 if sys.version_info < (3, 16):

@@ -148,16 +148,20 @@ def test_refuses_subinterpreters() -> None:
 
 
 def test_import_patches_nothing_and_warns_of_nothing() -> None:
+    source = (
+        "import asyncio, sys; before = dict(vars(asyncio)); import plait\n"
+        "print(before == vars(asyncio), asyncio.events._event_loop_policy, 'multiprocessing' in sys.modules)"
+    )
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", "import asyncio; b = dict(vars(asyncio)); import plait; print(b == vars(asyncio), asyncio.events._event_loop_policy)"],
-        capture_output=True, text=True, env=environment(), timeout=60,
-    )  # fmt: skip
-    assert (done.stdout, done.stderr) == ("True None\n", "")
+        [sys.executable, "-W", "error", "-c", source], capture_output=True, text=True, env=environment(), timeout=60
+    )
+    assert (done.stdout, done.stderr) == ("True None False\n", "")
 
 
 def test_command_line() -> None:
     def command(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([sys.executable, "-m", "plait", *arguments], capture_output=True, text=True, env=environment(), timeout=60)
+        line = [sys.executable, "-m", "plait", *arguments]
+        return subprocess.run(line, capture_output=True, text=True, env=environment(), timeout=60)
 
     assert command("version").stdout.startswith(f"plait {plait.__version__} (CPython {sys.version.split()[0]}")
     assert command("version").stdout == command("--version").stdout

@@ -121,8 +121,9 @@ pub trait Finalize: pyo3::PyClass {
 
 /// Gives `T`'s type object a finalizer. Call it before the first instance or subclass of `T` is made.
 ///
-/// The slots are set in place, not in a derived type, so that `Py::new` makes objects of the final type; types
-/// derived later inherit them as they inherit any slot.
+/// The slots are set in place, not in a derived type, so that `Py::new` makes objects of the final type. A Python
+/// subclass gets its own `tp_finalize`, which looks `__del__` up: such a type needs that method too (`__del__` in its
+/// pymethods, calling `finalize`), and a subclass that overrides it decides for itself, as everywhere in Python.
 pub fn install_finalizer<T: Finalize>(py: Python<'_>) {
     let type_object = T::type_object_raw(py);
     // SAFETY: attached; the type is ours, ready, and not in use yet, so nobody reads the slots meanwhile.

@@ -20,6 +20,8 @@ pub struct Standard {
     pub get_running_loop: Py<PyAny>,
     pub set_running_loop: Py<PyAny>,
     pub extract_stack: Py<PyAny>,
+    /// `asyncio.futures._set_result_unless_cancelled`: the callback that ends `asyncio.sleep`.
+    pub set_result_unless_cancelled: Py<PyAny>,
     pub iscoroutine: Py<PyAny>,
     pub logger: Py<PyAny>,
     /// From 3.13 on (and late 3.12) `Server._attach` takes the transport.
@@ -65,6 +67,10 @@ fn load(py: Python<'_>) -> PyResult<Standard> {
         get_running_loop: events.getattr("_get_running_loop")?.unbind(),
         set_running_loop: events.getattr("_set_running_loop")?.unbind(),
         extract_stack: py.import("asyncio.format_helpers")?.getattr("extract_stack")?.unbind(),
+        set_result_unless_cancelled: py
+            .import("asyncio.futures")?
+            .getattr("_set_result_unless_cancelled")?
+            .unbind(),
         iscoroutine: asyncio.getattr("iscoroutine")?.unbind(),
         logger: py.import("asyncio.log")?.getattr("logger")?.unbind(),
         servers_know_transports: servers_know_transports(py)?,

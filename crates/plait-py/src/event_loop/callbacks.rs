@@ -11,65 +11,82 @@ pub enum Callback {
     Call { callback: Py<PyAny>, context: Py<PyAny> },
 }
 
+/// One word and a tag: every future carries one, and a loop may have a million of them.
 #[derive(Default)]
 pub enum Callbacks {
     #[default]
     None,
-    One(Callback),
-    Many(Box<Vec<Callback>>),
+    Wake(Py<Task>),
+    Some(Box<Vec<Callback>>),
 }
 
 impl Callbacks {
     #[inline]
     pub fn push(&mut self, callback: Callback) {
-        *self = match std::mem::take(self) {
-            Callbacks::None => Callbacks::One(callback),
-            Callbacks::One(first) => Callbacks::Many(Box::new(vec![first, callback])),
-            Callbacks::Many(mut list) => {
+        *self = match (std::mem::take(self), callback) {
+            (Callbacks::None, Callback::Wake(task)) => Callbacks::Wake(task),
+            (Callbacks::None, callback) => Callbacks::Some(Box::new(vec![callback])),
+            (Callbacks::Wake(task), callback) => {
+                Callbacks::Some(Box::new(vec![Callback::Wake(task), callback]))
+            }
+            (Callbacks::Some(mut list), callback) => {
                 list.push(callback);
-                Callbacks::Many(list)
+                Callbacks::Some(list)
             }
         };
-    }
-
-    pub fn is_empty(&self) -> bool {
-        matches!(self, Callbacks::None)
-    }
-
-    pub fn as_slice(&self) -> &[Callback] {
-        match self {
-            Callbacks::None => &[],
-            Callbacks::One(one) => std::slice::from_ref(one),
-            Callbacks::Many(list) => list,
-        }
     }
 
     pub fn into_vec(self) -> Vec<Callback> {
         match self {
             Callbacks::None => Vec::new(),
-            Callbacks::One(one) => vec![one],
-            Callbacks::Many(list) => *list,
+            Callbacks::Wake(task) => vec![Callback::Wake(task)],
+            Callbacks::Some(list) => *list,
         }
     }
 
-    pub fn from_vec(mut list: Vec<Callback>) -> Callbacks {
-        match list.len() {
-            0 => Callbacks::None,
-            1 => list.pop().map_or(Callbacks::None, Callbacks::One),
-            _ => Callbacks::Many(Box::new(list)),
+    pub fn from_vec(list: Vec<Callback>) -> Callbacks {
+        match list.is_empty() {
+            true => Callbacks::None,
+            false => Callbacks::Some(Box::new(list)),
+        }
+    }
+
+    /// A copy to show.
+    pub fn to_vec(&self, py: Python<'_>) -> Vec<Callback> {
+        match self {
+            Callbacks::None => Vec::new(),
+            Callbacks::Wake(task) => vec![Callback::Wake(task.clone_ref(py))],
+            Callbacks::Some(list) => list.iter().map(|callback| callback.clone_ref(py)).collect(),
         }
     }
 
     pub fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
-        for callback in self.as_slice() {
-            match callback {
-                Callback::Wake(task) => visit.call(task)?,
-                Callback::Call { callback, context } => {
-                    visit.call(callback)?;
-                    visit.call(context)?;
-                }
+        match self {
+            Callbacks::None => Ok(()),
+            Callbacks::Wake(task) => visit.call(task),
+            Callbacks::Some(list) => list.iter().try_for_each(|callback| callback.traverse(visit)),
+        }
+    }
+}
+
+impl Callback {
+    fn clone_ref(&self, py: Python<'_>) -> Callback {
+        match self {
+            Callback::Wake(task) => Callback::Wake(task.clone_ref(py)),
+            Callback::Call { callback, context } => Callback::Call {
+                callback: callback.clone_ref(py),
+                context: context.clone_ref(py),
+            },
+        }
+    }
+
+    fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        match self {
+            Callback::Wake(task) => visit.call(task),
+            Callback::Call { callback, context } => {
+                visit.call(callback)?;
+                visit.call(context)
             }
         }
-        Ok(())
     }
 }

@@ -114,6 +114,21 @@ impl Descriptors {
         removed
     }
 
+    /// The same for a `sock_*` operation that gives up: a newer one may wait in its place.
+    pub fn unwatch_waiter(
+        &mut self,
+        reactor: &Reactor,
+        fd: RawFd,
+        direction: Direction,
+        waiter: &Py<Future>,
+    ) -> Option<Watcher> {
+        let slot = self.slots.get_mut(usize::try_from(fd).ok()?)?;
+        match slot.watcher(direction) {
+            Some(Watcher::Waiter(future)) if future.is(waiter) => self.unwatch(reactor, fd, direction),
+            _ => None,
+        }
+    }
+
     pub fn watcher_is_transport(&self, fd: RawFd) -> Option<&Py<TcpTransport>> {
         let slot = self.slots.get(usize::try_from(fd).ok()?)?;
         [&slot.reader, &slot.writer].into_iter().find_map(|watcher| match watcher {

@@ -20,11 +20,19 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple, PyType};
 use std::sync::OnceLock;
 
+/// What a future is settled with.
 pub enum Outcome {
-    Pending,
     Cancelled,
     Result(Py<PyAny>),
     Exception(Py<PyAny>),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    Pending,
+    Cancelled,
+    Returned,
+    Failed,
 }
 
 /// What few futures have.
@@ -37,16 +45,28 @@ pub struct Rare {
     source_traceback: Option<Py<PyAny>>,
 }
 
+/// Laid out to be small: the phase stands with the flags, not as the tag of an enum that would take a word for it.
 pub struct FutureState {
     /// None until `__init__` ran (a subclass may forget it).
     pub loop_: Option<Py<PyAny>>,
-    pub outcome: Outcome,
+    /// The result, or the exception, when the phase says so.
+    value: Option<Py<PyAny>>,
     pub callbacks: Callbacks,
     pub rare: Option<Box<Rare>>,
+    pub phase: Phase,
     pub blocking: bool,
     log_traceback: bool,
     /// `loop_` is a plait loop whose `call_soon` nobody overrides.
     pub native: bool,
+}
+
+impl FutureState {
+    fn value_in(&self, py: Python<'_>, phase: Phase) -> Option<Py<PyAny>> {
+        match self.phase == phase {
+            true => self.value.as_ref().map(|value| value.clone_ref(py)),
+            false => None,
+        }
+    }
 }
 
 #[pyclass(module = "plait._native", frozen, subclass, dict, weakref)]
@@ -60,7 +80,8 @@ impl Future {
         Future {
             state: Guarded::new(FutureState {
                 loop_: None,
-                outcome: Outcome::Pending,
+                value: None,
+                phase: Phase::Pending,
                 callbacks: Callbacks::None,
                 rare: None,
                 blocking: false,
@@ -94,7 +115,8 @@ impl Future {
         let replaced = self.state.with(py, |s| {
             let fresh = FutureState {
                 loop_: Some(loop_),
-                outcome: Outcome::Pending,
+                value: None,
+                phase: Phase::Pending,
                 callbacks: Callbacks::None,
                 rare: source_traceback
                     .map(|tb| Box::new(Rare { source_traceback: Some(tb), ..Rare::default() })),
@@ -110,11 +132,11 @@ impl Future {
 
     #[inline]
     pub fn is_done(&self, py: Python<'_>) -> bool {
-        self.state.with(py, |s| !matches!(s.outcome, Outcome::Pending))
+        self.state.with(py, |s| s.phase != Phase::Pending)
     }
 
     pub fn is_cancelled(&self, py: Python<'_>) -> bool {
-        self.state.with(py, |s| matches!(s.outcome, Outcome::Cancelled))
+        self.state.with(py, |s| s.phase == Phase::Cancelled)
     }
 
     pub fn loop_of<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
@@ -132,18 +154,16 @@ impl Future {
             Result(Py<PyAny>),
             Exception(Py<PyAny>, Option<Py<PyAny>>),
         }
-        let seen = self.state.with(py, |s| match &s.outcome {
-            Outcome::Pending => Seen::Pending,
-            Outcome::Cancelled => Seen::Cancelled,
-            Outcome::Result(value) => {
-                s.log_traceback = false;
-                Seen::Result(value.clone_ref(py))
-            }
-            Outcome::Exception(error) => {
+        let seen = self.state.with(py, |s| match (s.phase, &s.value) {
+            (Phase::Pending, _) => Seen::Pending,
+            (Phase::Returned, Some(value)) => Seen::Result(value.clone_ref(py)),
+            (Phase::Failed, Some(error)) => {
                 s.log_traceback = false;
                 let traceback = s.rare.as_mut().and_then(|r| r.exception_traceback.take());
                 Seen::Exception(error.clone_ref(py), traceback)
             }
+            // A settled value is only ever missing when the collector took it: as good as cancelled.
+            _ => Seen::Cancelled,
         });
         match seen {
             Seen::Result(value) => Ok(value),
@@ -153,10 +173,7 @@ impl Future {
                 Err(PyErr::from_value(error))
             }
             Seen::Cancelled => Err(self.cancelled_error(py)),
-            Seen::Pending => {
-                self.loop_of(py)?;
-                Err(invalid_state(py, pending.to_owned()))
-            }
+            Seen::Pending => Err(invalid_state(py, pending.to_owned())),
         }
     }
 
@@ -211,34 +228,33 @@ impl Future {
     #[inline]
     pub fn settle(slf: &Bound<'_, Future>, outcome: Outcome) -> PyResult<bool> {
         let py = slf.py();
-        let failed = matches!(outcome, Outcome::Exception(_));
+        let (phase, value) = match outcome {
+            Outcome::Cancelled => (Phase::Cancelled, None),
+            Outcome::Result(value) => (Phase::Returned, Some(value)),
+            Outcome::Exception(error) => (Phase::Failed, Some(error)),
+        };
         let settled = slf.get().state.with(py, |s| {
-            if !matches!(s.outcome, Outcome::Pending) {
-                return Err(outcome);
+            if s.phase != Phase::Pending {
+                return Err(value);
             }
-            s.outcome = outcome;
-            s.log_traceback = failed;
+            s.phase = phase;
+            s.value = value;
+            s.log_traceback = phase == Phase::Failed;
             Ok(std::mem::take(&mut s.callbacks))
         });
         match settled {
             Ok(Callbacks::None) => Ok(true),
-            Ok(callbacks) => Future::schedule(slf, callbacks).map(|()| true),
+            Ok(Callbacks::Wake(task)) => {
+                let task = task.into_bound(py);
+                Task::schedule_wakeup(&task, slf).map(|()| true)
+            }
+            Ok(Callbacks::Some(list)) => {
+                list.into_iter().try_for_each(|callback| Future::schedule_one(slf, callback))?;
+                Ok(true)
+            }
             Err(unused) => {
                 drop(unused);
                 Ok(false)
-            }
-        }
-    }
-
-    fn schedule(slf: &Bound<'_, Future>, callbacks: Callbacks) -> PyResult<()> {
-        match callbacks {
-            Callbacks::None => Ok(()),
-            Callbacks::One(one) => Future::schedule_one(slf, one),
-            Callbacks::Many(list) => {
-                for callback in *list {
-                    Future::schedule_one(slf, callback)?;
-                }
-                Ok(())
             }
         }
     }
@@ -286,10 +302,10 @@ impl Future {
     }
 
     fn state_name(&self, py: Python<'_>) -> &'static str {
-        self.state.with(py, |s| match s.outcome {
-            Outcome::Pending => "PENDING",
-            Outcome::Cancelled => "CANCELLED",
-            _ => "FINISHED",
+        self.state.with(py, |s| match s.phase {
+            Phase::Pending => "PENDING",
+            Phase::Cancelled => "CANCELLED",
+            Phase::Returned | Phase::Failed => "FINISHED",
         })
     }
 
@@ -308,9 +324,7 @@ impl Future {
     pub fn traverse_state(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
         let state = self.state.traverse();
         visit.call(&state.loop_)?;
-        if let Outcome::Result(value) | Outcome::Exception(value) = &state.outcome {
-            visit.call(value)?;
-        }
+        visit.call(&state.value)?;
         state.callbacks.traverse(visit)?;
         if let Some(rare) = &state.rare {
             visit.call(&rare.cancel_message)?;
@@ -324,12 +338,11 @@ impl Future {
     /// "… exception was never retrieved", from the finalizers of Future and Task.
     pub fn log_never_retrieved(slf: &Bound<'_, Future>) -> PyResult<()> {
         let py = slf.py();
-        let unseen = slf.get().state.with(py, |s| match (&s.outcome, s.log_traceback) {
-            (Outcome::Exception(error), true) => {
-                s.log_traceback = false;
-                Some(error.clone_ref(py))
+        let unseen = slf.get().state.with(py, |s| {
+            match std::mem::replace(&mut s.log_traceback, false) {
+                true => s.value_in(py, Phase::Failed),
+                false => None,
             }
-            _ => None,
         });
         let Some(error) = unseen else { return Ok(()) };
         let class = slf.as_any().getattr("__class__")?.getattr("__name__")?;
@@ -420,13 +433,9 @@ impl Future {
 
     /// The exception that was set, or None; raises CancelledError, or InvalidStateError while pending.
     fn exception(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
-        self.loop_of(py)?;
-        let error = self.state.with(py, |s| match &s.outcome {
-            Outcome::Exception(error) => {
-                s.log_traceback = false;
-                Some(error.clone_ref(py))
-            }
-            _ => None,
+        let error = self.state.with(py, |s| {
+            s.log_traceback = false;
+            s.value_in(py, Phase::Failed)
         });
         match error {
             Some(error) => Ok(Some(error)),
@@ -477,7 +486,7 @@ impl Future {
         };
         let mut callback = Some(Callback::Call { callback, context });
         slf.get().state.with(py, |s| {
-            if matches!(s.outcome, Outcome::Pending) {
+            if s.phase == Phase::Pending {
                 if let Some(callback) = callback.take() {
                     s.callbacks.push(callback);
                 }
@@ -576,27 +585,15 @@ impl Future {
 
     #[getter]
     fn _callbacks<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyList>>> {
-        enum Shown {
-            Wake(Py<Task>),
-            Call(Py<PyAny>, Py<PyAny>),
-        }
-        let shown: Vec<Shown> = self.state.with(py, |s| {
-            let show = |callback: &Callback| match callback {
-                Callback::Wake(task) => Shown::Wake(task.clone_ref(py)),
-                Callback::Call { callback, context } => {
-                    Shown::Call(callback.clone_ref(py), context.clone_ref(py))
-                }
-            };
-            s.callbacks.as_slice().iter().map(show).collect()
-        });
+        let shown = self.state.with(py, |s| s.callbacks.to_vec(py));
         if shown.is_empty() {
             return Ok(None);
         }
         let list = PyList::empty(py);
         for callback in shown {
             match callback {
-                Shown::Call(callback, context) => list.append((callback, context))?,
-                Shown::Wake(task) => {
+                Callback::Call { callback, context } => list.append((callback, context))?,
+                Callback::Wake(task) => {
                     let context = task.get().context(py);
                     list.append((Task::wakeup_callable(task.bind(py))?, context))?;
                 }
@@ -607,18 +604,12 @@ impl Future {
 
     #[getter]
     fn _result(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        self.state.with(py, |s| match &s.outcome {
-            Outcome::Result(value) => Some(value.clone_ref(py)),
-            _ => None,
-        })
+        self.state.with(py, |s| s.value_in(py, Phase::Returned))
     }
 
     #[getter]
     fn _exception(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        self.state.with(py, |s| match &s.outcome {
-            Outcome::Exception(error) => Some(error.clone_ref(py)),
-            _ => None,
-        })
+        self.state.with(py, |s| s.value_in(py, Phase::Failed))
     }
 
     #[getter]
@@ -653,6 +644,10 @@ impl Future {
         })
     }
 
+    fn __del__(slf: &Bound<'_, Self>) {
+        <Future as ffi::Finalize>::finalize(slf);
+    }
+
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         self.traverse_state(&visit)
     }
@@ -660,11 +655,7 @@ impl Future {
     fn __clear__(&self) {
         Python::attach(|py| {
             let cleared = self.state.with(py, |s| {
-                let outcome = match s.outcome {
-                    Outcome::Pending => Outcome::Pending,
-                    _ => std::mem::replace(&mut s.outcome, Outcome::Cancelled),
-                };
-                (s.loop_.take(), outcome, std::mem::take(&mut s.callbacks), s.rare.take())
+                (s.loop_.take(), s.value.take(), std::mem::take(&mut s.callbacks), s.rare.take())
             });
             drop(cleared);
         });
@@ -698,7 +689,7 @@ impl FutureIter {
             return Ok(None);
         };
         let first = future.get().state.with(py, |s| {
-            matches!(s.outcome, Outcome::Pending).then(|| !std::mem::replace(&mut s.blocking, true))
+            (s.phase == Phase::Pending).then(|| !std::mem::replace(&mut s.blocking, true))
         });
         match first {
             Some(true) => return Ok(Some(future)),

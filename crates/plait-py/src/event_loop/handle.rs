@@ -3,7 +3,9 @@
 //! Their reprs, comparisons and hash are asyncio's own functions (see `plait._asyncio_glue`), which work on any
 //! object with these attributes.
 
+use super::future::{Future, Outcome};
 use super::EventLoop;
+use crate::errors::invalid_state;
 use crate::ffi;
 use crate::guarded::Guarded;
 use crate::standard::standard;
@@ -12,27 +14,102 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
-/// A callback with its arguments.
-pub struct Call {
-    pub callback: Py<PyAny>,
-    pub args: Option<Py<PyTuple>>,
+/// What a handle stands for.
+pub enum Call {
+    /// A callback with its arguments.
+    Python { callback: Py<PyAny>, args: Option<Py<PyTuple>> },
+    /// `futures._set_result_unless_cancelled(future, result)`, with which `asyncio.sleep` ends: done without a Python
+    /// call, and kept without a tuple and without a context, which it has no use for.
+    SetResult { future: Py<Future>, result: Py<PyAny> },
 }
 
 impl Call {
+    /// Recognises asyncio's own helper; `context` is what the caller gave explicitly.
+    #[inline]
+    pub fn new(
+        callback: Bound<'_, PyAny>,
+        args: &Bound<'_, PyTuple>,
+        context: Option<&Py<PyAny>>,
+    ) -> Call {
+        let py = callback.py();
+        let count = args.len();
+        if count == 2 && context.is_none() && callback.is(&standard(py).set_result_unless_cancelled) {
+            if let (Ok(future), Ok(result)) = (args.get_item(0), args.get_item(1)) {
+                if let Ok(future) = future.cast_into_exact::<Future>() {
+                    return Call::SetResult { future: future.unbind(), result: result.unbind() };
+                }
+            }
+        }
+        let args = (count > 0).then(|| args.clone().unbind());
+        Call::Python { callback: callback.unbind(), args }
+    }
+
     fn clone_ref(&self, py: Python<'_>) -> Call {
-        Call {
-            callback: self.callback.clone_ref(py),
-            args: self.args.as_ref().map(|args| args.clone_ref(py)),
+        match self {
+            Call::Python { callback, args } => Call::Python {
+                callback: callback.clone_ref(py),
+                args: args.as_ref().map(|args| args.clone_ref(py)),
+            },
+            Call::SetResult { future, result } => {
+                Call::SetResult { future: future.clone_ref(py), result: result.clone_ref(py) }
+            }
         }
     }
 
+    /// The callback as Python sees it.
+    pub fn callback(&self, py: Python<'_>) -> Py<PyAny> {
+        match self {
+            Call::Python { callback, .. } => callback.clone_ref(py),
+            Call::SetResult { .. } => standard(py).set_result_unless_cancelled.clone_ref(py),
+        }
+    }
+
+    /// Its arguments as Python sees them.
+    pub fn args<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        match self {
+            Call::Python { args: None, .. } => Ok(PyTuple::empty(py)),
+            Call::Python { args: Some(args), .. } => Ok(args.bind(py).clone()),
+            Call::SetResult { future, result } => (future, result).into_pyobject(py),
+        }
+    }
+
+    /// Runs it in `context`.
     #[inline]
-    pub fn invoke(&self, py: Python<'_>) -> PyResult<()> {
-        match &self.args {
-            None => self.callback.bind(py).call0()?,
-            Some(args) => self.callback.bind(py).call1(args.bind(py))?,
-        };
-        Ok(())
+    pub fn invoke(self, py: Python<'_>, context: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+        match (self, context) {
+            (Call::Python { callback, args }, Some(context)) => {
+                let callback = callback.into_bound(py);
+                ffi::in_context(context, || match args {
+                    None => callback.call0().map(drop),
+                    Some(args) => callback.call1(args.into_bound(py)).map(drop),
+                })
+            }
+            (Call::Python { callback, args }, None) => {
+                callback.into_bound(py).call1(args.map_or_else(|| PyTuple::empty(py), |a| a.into_bound(py)))?;
+                Ok(())
+            }
+            (Call::SetResult { future, result }, _) => {
+                let future = future.into_bound(py);
+                let settled = Future::settle(&future, Outcome::Result(result))?;
+                match settled || future.get().is_cancelled(py) {
+                    true => Ok(()),
+                    false => Err(invalid_state(py, "invalid state".to_owned())),
+                }
+            }
+        }
+    }
+
+    fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        match self {
+            Call::Python { callback, args } => {
+                visit.call(callback)?;
+                visit.call(args)
+            }
+            Call::SetResult { future, result } => {
+                visit.call(future)?;
+                visit.call(result)
+            }
+        }
     }
 }
 
@@ -53,7 +130,8 @@ struct DebugInfo {
 #[pyclass(module = "plait._native", frozen, subclass, weakref)]
 pub struct Handle {
     loop_: Py<EventLoop>,
-    context: Py<PyAny>,
+    /// None where the callback has no use for one.
+    context: Option<Py<PyAny>>,
     state: Guarded<HandleState>,
 }
 
@@ -66,9 +144,10 @@ impl Handle {
         call: Call,
         context: Option<Py<PyAny>>,
     ) -> PyResult<Handle> {
-        let context = match context {
-            Some(context) => context,
-            None => ffi::copy_context(py)?,
+        let context = match (context, &call) {
+            (Some(context), _) => Some(context),
+            (None, Call::SetResult { .. }) => None,
+            (None, Call::Python { .. }) => Some(ffi::copy_context(py)?),
         };
         let debug = if loop_.get().debug(py) {
             let source_traceback = Some(standard(py).extract_stack.call0(py)?);
@@ -90,8 +169,15 @@ impl Handle {
     }
 
     #[inline]
-    pub fn context<'py>(&self, py: Python<'py>) -> &Bound<'py, PyAny> {
-        self.context.bind(py)
+    pub fn context<'py>(&self, py: Python<'py>) -> Option<&Bound<'py, PyAny>> {
+        self.context.as_ref().map(|context| context.bind(py))
+    }
+
+    fn shown_context(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        match &self.context {
+            Some(context) => Ok(context.clone_ref(py)),
+            None => ffi::copy_context(py),
+        }
     }
 
     pub fn is_cancelled(&self, py: Python<'_>) -> bool {
@@ -147,8 +233,8 @@ impl Handle {
     }
 
     /// The `contextvars.Context` in which the callback runs (`asyncio.Handle.get_context`).
-    fn get_context(&self, py: Python<'_>) -> Py<PyAny> {
-        self.context.clone_ref(py)
+    fn get_context(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        self.shown_context(py)
     }
 
     /// Run the callback now, reporting what it raises as the loop would (`asyncio.Handle._run`).
@@ -159,15 +245,12 @@ impl Handle {
 
     #[getter]
     fn _callback(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        self.state.with(py, |s| s.call.as_ref().map(|call| call.callback.clone_ref(py)))
+        self.to_run(py).map(|call| call.callback(py))
     }
 
     #[getter]
-    fn _args(&self, py: Python<'_>) -> Option<Py<PyTuple>> {
-        let args = self.state.with(py, |s| {
-            s.call.as_ref().map(|call| call.args.as_ref().map(|args| args.clone_ref(py)))
-        });
-        args.map(|args| args.unwrap_or_else(|| PyTuple::empty(py).unbind()))
+    fn _args<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyTuple>>> {
+        self.to_run(py).map(|call| call.args(py)).transpose()
     }
 
     #[getter]
@@ -176,8 +259,8 @@ impl Handle {
     }
 
     #[getter]
-    fn _context(&self, py: Python<'_>) -> Py<PyAny> {
-        self.context.clone_ref(py)
+    fn _context(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        self.shown_context(py)
     }
 
     #[getter]
@@ -204,8 +287,7 @@ impl Handle {
         visit.call(&self.context)?;
         let state = self.state.traverse();
         if let Some(call) = &state.call {
-            visit.call(&call.callback)?;
-            visit.call(&call.args)?;
+            call.traverse(&visit)?;
         }
         if let Some(debug) = &state.debug {
             visit.call(&debug.source_traceback)?;

@@ -40,6 +40,7 @@ use pyo3::types::{PyDict, PyFloat, PyList, PyTuple, PyType};
 use ready::Ready;
 use std::collections::VecDeque;
 use std::os::fd::RawFd;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use task::Task;
 
@@ -65,6 +66,8 @@ pub struct LoopState {
 pub struct EventLoop {
     pub state: Guarded<LoopState>,
     inbox: Inbox<Ready>,
+    /// The running thread's token, else 0: `call_soon_threadsafe` on the loop's own thread needs no inbox.
+    runner: AtomicUsize,
     /// No subclass overrides `call_soon`: tasks may be stepped, and futures completed, without it.
     native: bool,
     asyncgens: Py<PyAny>,
@@ -106,6 +109,8 @@ impl EventLoop {
             if s.reactor.is_none() {
                 return Some(ready);
             }
+            // What was posted before comes first.
+            self.inbox.drain_into(&mut s.ready);
             s.ready.push_back(ready);
             None
         });
@@ -167,6 +172,15 @@ impl EventLoop {
         Ok(removed.is_some())
     }
 
+    /// Takes away the watcher of one operation, and no other's.
+    pub fn unwatch_waiter(&self, py: Python<'_>, fd: RawFd, direction: Direction, waiter: &Py<Future>) {
+        let removed = self.state.with(py, |s| {
+            let reactor = s.reactor.clone()?;
+            s.descriptors.unwatch_waiter(&reactor, fd, direction, waiter)
+        });
+        drop(removed);
+    }
+
     /// The interest of an operation that has ended is taken back, unless somebody else waits there.
     pub fn quiet(&self, py: Python<'_>, fd: RawFd) {
         self.state.with(py, |s| {
@@ -201,12 +215,12 @@ impl EventLoop {
 
     fn make_handle(
         slf: &Bound<'_, Self>,
-        callback: Py<PyAny>,
+        callback: Bound<'_, PyAny>,
         args: &Bound<'_, PyTuple>,
         context: Option<Py<PyAny>>,
     ) -> PyResult<Handle> {
-        let args = (!args.is_empty()).then(|| args.clone().unbind());
-        Handle::build(slf.py(), slf, Call { callback, args }, context)
+        let call = Call::new(callback, args, context.as_ref());
+        Handle::build(slf.py(), slf, call, context)
     }
 
     fn schedule_at(
@@ -223,7 +237,7 @@ impl EventLoop {
         if this.debug(py) {
             EventLoop::check_in_debug_mode(slf, &callback, method)?;
         }
-        let handle = EventLoop::make_handle(slf, callback.unbind(), args, context)?;
+        let handle = EventLoop::make_handle(slf, callback, args, context)?;
         let timer = Py::new(py, TimerHandle::build(handle, when))?;
         let kept = timer.clone_ref(py);
         let key = this.state.with(py, |s| s.timers.insert(when, kept));
@@ -248,6 +262,13 @@ impl EventLoop {
             _ => Ok(number),
         }
     }
+}
+
+/// A number that tells the threads that are alive apart; never 0.
+#[inline]
+fn thread_token() -> usize {
+    thread_local!(static TOKEN: u8 = const { 0 });
+    TOKEN.with(|token| std::ptr::from_ref(token) as usize)
 }
 
 /// The descriptor's number, of an int or of anything with `fileno()`.
@@ -304,6 +325,7 @@ impl EventLoop {
                 eager_tasks: false,
             }),
             inbox: Inbox::new(),
+            runner: AtomicUsize::new(0),
             native,
             asyncgens: py.import("weakref")?.call_method0("WeakSet")?.unbind(),
             signal_handlers: PyDict::new(py).unbind(),
@@ -312,12 +334,18 @@ impl EventLoop {
 
     #[getter]
     fn __class__<'py>(slf: &Bound<'py, Self>) -> Bound<'py, PyAny> {
+        // For Python subclasses too, unless they derive from it: `asyncio.set_event_loop` insists on an AbstractEventLoop,
+        // and `isinstance(loop, Subclass)` asks the real type first anyway.
+        let standard_class = standard(slf.py()).base_event_loop.bind(slf.py());
         let class = slf.get_type();
-        if class.is(slf.py().get_type::<EventLoop>()) {
-            standard(slf.py()).base_event_loop.bind(slf.py()).clone().into_any()
-        } else {
-            class.into_any()
+        match class.is_subclass(standard_class) {
+            Ok(true) => class.into_any(),
+            _ => standard_class.clone().into_any(),
         }
+    }
+
+    fn __del__(slf: &Bound<'_, Self>) {
+        <EventLoop as crate::ffi::Finalize>::finalize(slf);
     }
 
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
@@ -403,7 +431,7 @@ impl EventLoop {
         if this.debug(py) {
             EventLoop::check_in_debug_mode(slf, &callback, "call_soon")?;
         }
-        let handle = Py::new(py, EventLoop::make_handle(slf, callback.unbind(), args, context)?)?;
+        let handle = Py::new(py, EventLoop::make_handle(slf, callback, args, context)?)?;
         this.push_ready(py, Ready::Handle(handle.clone_ref(py)))?;
         Ok(handle)
     }
@@ -422,7 +450,7 @@ impl EventLoop {
         if this.debug(py) {
             EventLoop::check_in_debug_mode(slf, &callback, "call_soon_threadsafe")?;
         }
-        let handle = Py::new(py, EventLoop::make_handle(slf, callback.unbind(), args, context)?)?;
+        let handle = Py::new(py, EventLoop::make_handle(slf, callback, args, context)?)?;
         this.post(py, Ready::Handle(handle.clone_ref(py)))?;
         Ok(handle)
     }
@@ -516,7 +544,7 @@ impl EventLoop {
     fn add_reader(
         slf: &Bound<'_, Self>,
         fd: &Bound<'_, PyAny>,
-        callback: Py<PyAny>,
+        callback: Bound<'_, PyAny>,
         args: &Bound<'_, PyTuple>,
     ) -> PyResult<()> {
         EventLoop::ensure_fd_no_transport(slf, fd)?;
@@ -534,7 +562,7 @@ impl EventLoop {
     fn add_writer(
         slf: &Bound<'_, Self>,
         fd: &Bound<'_, PyAny>,
-        callback: Py<PyAny>,
+        callback: Bound<'_, PyAny>,
         args: &Bound<'_, PyTuple>,
     ) -> PyResult<()> {
         EventLoop::ensure_fd_no_transport(slf, fd)?;
@@ -551,7 +579,7 @@ impl EventLoop {
     fn _add_reader(
         slf: &Bound<'_, Self>,
         fd: &Bound<'_, PyAny>,
-        callback: Py<PyAny>,
+        callback: Bound<'_, PyAny>,
         args: &Bound<'_, PyTuple>,
     ) -> PyResult<Py<Handle>> {
         EventLoop::add_callback(slf, fd, Direction::Read, callback, args)
@@ -561,7 +589,7 @@ impl EventLoop {
     fn _add_writer(
         slf: &Bound<'_, Self>,
         fd: &Bound<'_, PyAny>,
-        callback: Py<PyAny>,
+        callback: Bound<'_, PyAny>,
         args: &Bound<'_, PyTuple>,
     ) -> PyResult<Py<Handle>> {
         EventLoop::add_callback(slf, fd, Direction::Write, callback, args)
@@ -752,6 +780,7 @@ impl EventLoop {
     #[getter]
     fn _ready<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         let handles = self.state.with(py, |s| {
+            self.inbox.drain_into(&mut s.ready);
             let shown = s.ready.iter().map(|ready| match ready {
                 Ready::Handle(handle) => handle.clone_ref(py).into_any(),
                 Ready::ForeignHandle(handle) => handle.clone_ref(py),
@@ -810,11 +839,14 @@ impl EventLoop {
         if handle.getattr(intern!(py, "_cancelled"))?.is_truthy()? {
             return Ok(());
         }
-        self.post(py, Ready::ForeignHandle(handle.clone().unbind()))
+        self.push_ready(py, Ready::ForeignHandle(handle.clone().unbind()))
     }
 
+    /// The same, and wake the loop if it sleeps.
     fn _add_callback_signalsafe(&self, handle: &Bound<'_, PyAny>) -> PyResult<()> {
-        self._add_callback(handle)
+        self._add_callback(handle)?;
+        self._write_to_self(handle.py());
+        Ok(())
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
@@ -848,7 +880,7 @@ impl EventLoop {
         slf: &Bound<'_, Self>,
         fd: &Bound<'_, PyAny>,
         direction: Direction,
-        callback: Py<PyAny>,
+        callback: Bound<'_, PyAny>,
         args: &Bound<'_, PyTuple>,
     ) -> PyResult<Py<Handle>> {
         let py = slf.py();
@@ -862,6 +894,9 @@ impl EventLoop {
 
     /// Hands something to the loop from any thread.
     pub fn post(&self, py: Python<'_>, ready: Ready) -> PyResult<()> {
+        if self.runner.load(Ordering::Relaxed) == thread_token() {
+            return self.push_ready(py, ready);
+        }
         self.check_closed(py)?;
         if self.inbox.push(ready) {
             self.wake(py);

@@ -72,16 +72,25 @@ fn registry() -> &'static Guarded<Slab<Entry>> {
 }
 
 /// Where a task stands in the registry.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Key(u32);
+
+impl Key {
+    /// Nowhere.
+    pub const NONE: Key = Key(u32::MAX);
+}
 
 pub fn register(task: &Bound<'_, Task>) -> PyResult<Key> {
     let entry = Entry::new(task)?;
     let index = registry().with(task.py(), |slab| slab.insert(entry));
-    Ok(Key(u32::try_from(index).expect("fewer than 2^32 tasks are alive")))
+    let index = u32::try_from(index).ok().filter(|index| *index != u32::MAX);
+    Ok(Key(index.expect("fewer than 2^32 - 1 tasks are alive")))
 }
 
 pub fn unregister(py: Python<'_>, key: Key) {
+    if key == Key::NONE {
+        return;
+    }
     let removed = registry().with(py, |slab| {
         let removed = slab.try_remove(key.0 as usize);
         if slab.is_empty() && slab.capacity() > 4096 {

@@ -3,11 +3,11 @@
 use super::current;
 use super::descriptors::Wakeup;
 use super::future::{Future, Outcome};
-use super::handle::{Handle, TimerHandle};
+use super::handle::{Call, Handle, TimerHandle};
 use super::ready::Ready;
 use super::step;
 use super::tcp::TcpTransport;
-use super::EventLoop;
+use super::{thread_token, EventLoop};
 use crate::errors::{closed, leaves_the_loop, os_error};
 use crate::ffi;
 use crate::standard::standard;
@@ -15,6 +15,7 @@ use plait_core::reactor::{Events, Reactor};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::intern;
 use pyo3::prelude::*;
+use std::sync::atomic::Ordering;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,7 +23,9 @@ use std::time::Duration;
 const LONGEST_SLEEP: f64 = 24.0 * 3600.0;
 /// How many iterations may go by without a look at the reactor while no descriptor is watched: only a signal that
 /// was caught for `add_signal_handler` could be waiting there.
-const MOST_UNPOLLED: u32 = 64;
+const MOST_UNPOLLED: u32 = 32;
+/// A ready queue longer than this is not kept at that size.
+const LARGE_BATCH: usize = 16 * 1024;
 const EINTR: i32 = 4;
 
 /// The clock of all loops: CLOCK_MONOTONIC, as `time.monotonic()` reads it.
@@ -47,6 +50,7 @@ pub fn run_forever(slf: &Bound<'_, EventLoop>) -> PyResult<()> {
             (std::mem::replace(&mut s.thread_id, thread), std::mem::replace(&mut s.current, false))
         })
     };
+    let runner_before = this.runner.swap(thread_token(), Ordering::Relaxed);
     let result = standard(py).set_running_loop.bind(py).call1((slf,)).and_then(|_| {
         // A nested run (nest_asyncio) happens inside a task, which must be current again afterwards.
         current::swapped(slf.as_any(), None, || {
@@ -55,6 +59,7 @@ pub fn run_forever(slf: &Bound<'_, EventLoop>) -> PyResult<()> {
             result
         })
     });
+    this.runner.store(runner_before, Ordering::Relaxed);
     this.state.with(py, |s| {
         s.stopping = false;
         s.thread_id = thread_before;
@@ -105,13 +110,14 @@ impl Iteration<'_, '_> {
             self.poll(Some(Duration::ZERO))?;
         } else {
             self.unpolled += 1;
-            py.check_signals()?;
         }
         if next_timer.is_some() {
             self.collect_due_timers();
         }
         let todo = this.state.with(py, |s| {
-            this.inbox.drain_into(&mut s.ready);
+            if self.unpolled == 0 {
+                this.inbox.drain_into(&mut s.ready);
+            }
             s.ready.len()
         });
         let debug = this.debug(py);
@@ -122,6 +128,10 @@ impl Iteration<'_, '_> {
             } else {
                 execute(self.loop_, ready)?;
             }
+        }
+        if todo > LARGE_BATCH {
+            // A burst is over: its memory goes back.
+            this.state.with(py, |s| s.ready.shrink_to(LARGE_BATCH));
         }
         Ok(())
     }
@@ -223,14 +233,15 @@ fn execute(loop_: &Bound<'_, EventLoop>, ready: Ready) -> PyResult<()> {
     match ready {
         Ready::Handle(handle) => {
             current::leave(loop_);
-            run_handle(loop_, handle.bind(py))
+            run_handle(loop_, &handle.into_bound(py))
         }
-        Ready::Step(task) => stepped(loop_, step::step_on(loop_, task.bind(py), None)),
+        Ready::Step(task) => stepped(loop_, step::step_on(loop_, &task.into_bound(py), None)),
         Ready::Throw(task, error) => {
-            stepped(loop_, step::step_on(loop_, task.bind(py), Some(error)))
+            stepped(loop_, step::step_on(loop_, &task.into_bound(py), Some(error)))
         }
         Ready::Wake(task, future) => {
-            stepped(loop_, step::wake_on(loop_, task.bind(py), future.bind(py)))
+            let (task, future) = (task.into_bound(py), future.into_bound(py));
+            stepped(loop_, step::wake_on(loop_, &task, &future))
         }
         Ready::Call { callback, argument, context } => {
             current::leave(loop_);
@@ -270,19 +281,30 @@ fn stepped(loop_: &Bound<'_, EventLoop>, result: PyResult<()>) -> PyResult<()> {
     }
 }
 
+#[inline]
 pub fn run_handle(loop_: &Bound<'_, EventLoop>, handle: &Bound<'_, Handle>) -> PyResult<()> {
     let py = loop_.py();
     let Some(call) = handle.get().to_run(py) else { return Ok(()) };
-    match ffi::in_context(handle.get().context(py), || call.invoke(py)) {
+    match call.invoke(py, handle.get().context(py)) {
         Ok(()) => Ok(()),
-        Err(error) if leaves_the_loop(py, &error) => Err(error),
-        Err(error) => {
-            let args = (loop_, handle, call.callback, call.args, error.into_value(py));
-            let glue = standard(py).glue.bind(py);
-            glue.call_method1(intern!(py, "report_callback_error"), args)?;
-            Ok(())
-        }
+        Err(error) => handle_failed(loop_, handle, error),
     }
+}
+
+#[cold]
+fn handle_failed(loop_: &Bound<'_, EventLoop>, handle: &Bound<'_, Handle>, error: PyErr) -> PyResult<()> {
+    let py = loop_.py();
+    if leaves_the_loop(py, &error) {
+        return Err(error);
+    }
+    // None, as in asyncio, when the callback has cancelled its own handle.
+    let (callback, args) = match handle.get().to_run(py) {
+        Some(call) => (Some(call.callback(py)), Some(call.args(py)?)),
+        None => (None, None),
+    };
+    let args = (loop_, handle, callback, args, error.into_value(py));
+    standard(py).glue.bind(py).call_method1(intern!(py, "report_callback_error"), args)?;
+    Ok(())
 }
 
 /// A done-callback failed: the Handle that asyncio would have had is made for the report.
@@ -294,12 +316,10 @@ fn report_call(
     error: PyErr,
 ) -> PyResult<()> {
     let py = loop_.py();
-    let args = pyo3::types::PyTuple::new(py, [argument])?.unbind();
-    let call = super::handle::Call { callback: callback.clone_ref(py), args: Some(args.clone_ref(py)) };
+    let args = pyo3::types::PyTuple::new(py, [argument])?;
+    let call = Call::new(callback.into_bound(py), &args, Some(&context));
     let handle = Bound::new(py, Handle::build(py, loop_, call, Some(context))?)?;
-    let args = (loop_, handle, callback, args, error.into_value(py));
-    standard(py).glue.bind(py).call_method1(intern!(py, "report_callback_error"), args)?;
-    Ok(())
+    handle_failed(loop_, &handle, error)
 }
 
 /// Debug mode: the same, timed, with the slow ones logged in asyncio's words.

@@ -13,14 +13,13 @@ use crate::ffi;
 use crate::guarded::Guarded;
 use plait_core::net::socket;
 use pyo3::buffer::PyBuffer;
-use pyo3::exceptions::{PyBlockingIOError, PyBufferError, PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyBlockingIOError, PyBufferError, PyInterruptedError, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
 use std::os::fd::RawFd;
 
-const EINPROGRESS: i32 = 115;
 const EAGAIN: i32 = 11;
 
 enum Work {
@@ -51,8 +50,8 @@ enum Attempt {
 
 struct OpState {
     work: Option<Work>,
-    /// Set while it waits on the descriptor.
-    waiting: bool,
+    /// Set while it waits on the descriptor: what the loop settles.
+    waiting: Option<Py<Future>>,
     started: bool,
 }
 
@@ -70,7 +69,7 @@ impl SockOp {
             loop_: loop_.unbind(),
             sock: sock.unbind(),
             name,
-            state: Guarded::new(OpState { work: Some(work), waiting: false, started: false }),
+            state: Guarded::new(OpState { work: Some(work), waiting: None, started: false }),
         }
     }
 
@@ -170,36 +169,36 @@ impl SockOp {
         future.get().state.with(py, |s| s.blocking = true);
         let fd = fileno(self.sock.bind(py))?;
         loop_.get().watch(py, fd, work.direction(), Watcher::Waiter(future.clone_ref(py)))?;
-        self.state.with(py, |s| {
+        let kept = future.clone_ref(py);
+        let replaced = self.state.with(py, |s| {
             s.work = Some(work);
-            s.waiting = true;
+            s.waiting.replace(kept)
         });
+        drop(replaced);
         Ok(future)
     }
 
     /// The operation is over: nobody waits on the descriptor for it any more.
     fn finish(&self, py: Python<'_>) {
-        if !self.state.with(py, |s| std::mem::replace(&mut s.waiting, false)) {
+        if self.state.with(py, |s| s.waiting.take()).is_none() {
             return;
         }
         // Closed meanwhile: then the kernel has forgotten it, and the number is somebody else's or nobody's.
-        if let Ok(fd) = fileno(self.sock.bind(py)) {
-            self.loop_.get().quiet(py, fd);
-        } else {
-            PyErr::take(py);
+        match fileno(self.sock.bind(py)) {
+            Ok(fd) => self.loop_.get().quiet(py, fd),
+            Err(_closed) => {}
         }
     }
 
     /// Thrown into or closed: take the watcher away, if it is still there.
-    fn abandon(&self, py: Python<'_>) -> PyResult<()> {
-        let (work, waiting) =
-            self.state.with(py, |s| (s.work.take(), std::mem::replace(&mut s.waiting, false)));
-        if let (Some(work), true) = (work, waiting) {
-            if let Ok(fd) = fileno(self.sock.bind(py)) {
-                self.loop_.get().unwatch(py, fd, work.direction())?;
+    fn abandon(&self, py: Python<'_>) {
+        let (work, waiting) = self.state.with(py, |s| (s.work.take(), s.waiting.take()));
+        if let (Some(work), Some(waiter)) = (work, waiting) {
+            match fileno(self.sock.bind(py)) {
+                Ok(fd) => self.loop_.get().unwatch_waiter(py, fd, work.direction(), &waiter),
+                Err(_closed) => {}
             }
         }
-        Ok(())
     }
 
     fn attempt(&self, py: Python<'_>, work: &mut Work) -> PyResult<Attempt> {
@@ -311,6 +310,7 @@ fn unblocked<'py>(
     match result {
         Ok(value) => Ok(Attempt::Done(value.unbind())),
         Err(error) if error.is_instance_of::<PyBlockingIOError>(py) => Ok(Attempt::WouldBlock),
+        Err(error) if error.is_instance_of::<PyInterruptedError>(py) => Ok(Attempt::WouldBlock),
         Err(error) => Err(error),
     }
 }
@@ -328,13 +328,7 @@ fn accept(sock: &Bound<'_, PyAny>) -> PyResult<Attempt> {
 fn connect(sock: &Bound<'_, PyAny>, address: &Bound<'_, PyAny>, started: &mut bool) -> PyResult<Attempt> {
     let py = sock.py();
     if !std::mem::replace(started, true) {
-        let attempt = unblocked(sock, |sock| sock.call_method1(intern!(py, "connect_ex"), (address,)))?;
-        let Attempt::Done(errno) = attempt else { return Ok(Attempt::WouldBlock) };
-        return match errno.extract::<i32>(py)? {
-            0 => Ok(Attempt::Done(py.None())),
-            EINPROGRESS | EAGAIN => Ok(Attempt::WouldBlock),
-            errno => Err(os_error_with(py, errno, None)),
-        };
+        return unblocked(sock, |sock| sock.call_method1(intern!(py, "connect"), (address,)));
     }
     let fd = open_fd(sock)?;
     match socket::take_error(fd) {
@@ -383,13 +377,13 @@ impl SockOp {
     ) -> PyResult<Py<Future>> {
         let error = thrown(py, r#type, value, traceback)?;
         self.state.with(py, |s| s.started = true);
-        self.abandon(py)?;
+        self.abandon(py);
         Err(error)
     }
 
-    fn close(&self, py: Python<'_>) -> PyResult<()> {
+    fn close(&self, py: Python<'_>) {
         self.state.with(py, |s| s.started = true);
-        self.abandon(py)
+        self.abandon(py);
     }
 
     #[getter]

@@ -4,7 +4,7 @@
 
 use super::callbacks::Callback;
 use super::current;
-use super::future::{Future, Outcome};
+use super::future::{Future, Outcome, Phase};
 use super::task::Task;
 use super::EventLoop;
 use crate::errors::{invalid_state, leaves_the_loop};
@@ -81,7 +81,7 @@ pub fn eager_start(task: &Bound<'_, Task>, loop_: &Bound<'_, PyAny>) -> PyResult
 fn error_of(future: &Bound<'_, Future>) -> Option<Py<PyAny>> {
     let py = future.py();
     let this = future.get();
-    let good = this.state.with(py, |s| matches!(s.outcome, Outcome::Result(_)));
+    let good = this.state.with(py, |s| s.phase == Phase::Returned);
     if good {
         return None;
     }
@@ -125,7 +125,7 @@ fn step(task: &Bound<'_, Task>, error: Option<Py<PyAny>>) -> PyResult<()> {
         let coro = t.coro.as_ref().map(|c| c.clone_ref(py));
         (coro, t.waiter.take(), std::mem::replace(&mut t.must_cancel, false))
     });
-    drop(waiter);
+    drop(waiter.map(|waiter| waiter.into_bound(py)));
     let coro = match coro {
         Some(coro) => coro.into_bound(py),
         None => return Err(PyRuntimeError::new_err("uninitialized Task object")),
@@ -226,8 +226,8 @@ fn await_native(task: &Bound<'_, Task>, future: &Bound<'_, Future>) -> PyResult<
         if !std::mem::replace(&mut s.blocking, false) {
             return Answer::NotBlocking;
         }
-        match (&s.outcome, waker.take()) {
-            (Outcome::Pending, Some(waker)) => {
+        match (s.phase, waker.take()) {
+            (Phase::Pending, Some(waker)) => {
                 s.callbacks.push(waker);
                 Answer::Waiting
             }

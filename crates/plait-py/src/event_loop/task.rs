@@ -17,37 +17,32 @@ use pyo3::types::{PyDict, PyString, PyTuple};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::OnceLock;
 
-/// A task's name; most are never looked at, so "Task-N" is written out only when somebody asks.
-enum Name {
-    Number(u64),
-    Given(Py<PyAny>),
-}
-
-impl Name {
-    fn next() -> Name {
-        static COUNTER: AtomicU64 = AtomicU64::new(1);
-        Name::Number(COUNTER.fetch_add(1, Ordering::Relaxed))
-    }
-
-    fn from(name: Option<Bound<'_, PyAny>>) -> PyResult<Name> {
-        match name {
-            None => Ok(Name::next()),
-            Some(name) if name.is_exact_instance_of::<PyString>() => Ok(Name::Given(name.unbind())),
-            Some(name) => Ok(Name::Given(name.str()?.into_any().unbind())),
-        }
-    }
-}
-
+/// Laid out to be small, like `FutureState`.
 pub struct TaskState {
     pub coro: Option<Py<PyAny>>,
     context: Option<Py<PyAny>>,
     /// The future that the coroutine awaits.
     pub waiter: Option<Py<PyAny>>,
-    name: Name,
-    registered: Option<registry::Key>,
-    cancel_requests: u32,
+    /// None: "Task-N" with the number below, written out only when somebody asks.
+    name: Option<Py<PyAny>>,
+    number: u64,
+    registered: registry::Key,
+    cancel_requests: u16,
     pub must_cancel: bool,
     log_destroy_pending: bool,
+}
+
+fn next_number() -> u64 {
+    static COUNTER: AtomicU64 = AtomicU64::new(1);
+    COUNTER.fetch_add(1, Ordering::Relaxed)
+}
+
+/// A name as asyncio keeps it: a string.
+fn as_name(name: Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+    match name.is_exact_instance_of::<PyString>() {
+        true => Ok(name.unbind()),
+        false => Ok(name.str()?.into_any().unbind()),
+    }
 }
 
 #[pyclass(module = "plait._native", frozen, subclass, extends = Future)]
@@ -62,8 +57,9 @@ impl Task {
                 coro: None,
                 context: None,
                 waiter: None,
-                name: Name::Number(0),
-                registered: None,
+                name: None,
+                number: 0,
+                registered: registry::Key::NONE,
                 cancel_requests: 0,
                 must_cancel: false,
                 log_destroy_pending: true,
@@ -106,10 +102,12 @@ impl Task {
             Some(context) => context,
             None => ffi::copy_context(py)?,
         };
-        let name = Name::from(name)?;
+        let name = name.map(as_name).transpose()?;
+        let number = if name.is_none() { next_number() } else { 0 };
         let coro = coro.clone().unbind();
         let replaced = slf.get().state.with(py, |t| {
             let old_name = std::mem::replace(&mut t.name, name);
+            t.number = number;
             t.must_cancel = false;
             t.cancel_requests = 0;
             t.log_destroy_pending = true;
@@ -118,7 +116,7 @@ impl Task {
         drop(replaced);
         Task::unregister(slf);
         let key = registry::register(slf)?;
-        slf.get().state.with(py, |t| t.registered = Some(key));
+        slf.get().state.with(py, |t| t.registered = key);
         if eager && loop_.call_method0(intern!(py, "is_running"))?.is_truthy()? {
             return step::eager_start(slf, loop_);
         }
@@ -183,9 +181,8 @@ impl Task {
     /// The task is done or dying: it leaves the registry.
     pub fn unregister(slf: &Bound<'_, Task>) {
         let py = slf.py();
-        if let Some(key) = slf.get().state.with(py, |t| t.registered.take()) {
-            registry::unregister(py, key);
-        }
+        let key = slf.get().state.with(py, |t| std::mem::replace(&mut t.registered, registry::Key::NONE));
+        registry::unregister(py, key);
     }
 
     fn log_destroyed(slf: &Bound<'_, Task>) -> PyResult<()> {
@@ -220,12 +217,9 @@ fn is_coroutine(coro: &Bound<'_, PyAny>) -> PyResult<bool> {
 impl Drop for Task {
     fn drop(&mut self) {
         // The finalizer has done it, unless the object was resurrected then and initialised once more.
-        if self.state.traverse().registered.is_some() {
-            Python::attach(|py| {
-                if let Some(key) = self.state.with(py, |t| t.registered.take()) {
-                    registry::unregister(py, key);
-                }
-            });
+        let key = self.state.traverse().registered;
+        if key != registry::Key::NONE {
+            Python::attach(|py| registry::unregister(py, key));
         }
     }
 }
@@ -270,7 +264,7 @@ impl Task {
             return Ok(false);
         }
         let waiter = slf.get().state.with(py, |t| {
-            t.cancel_requests += 1;
+            t.cancel_requests = t.cancel_requests.saturating_add(1);
             t.waiter.as_ref().map(|w| w.clone_ref(py))
         });
         if let Some(waiter) = waiter {
@@ -285,7 +279,7 @@ impl Task {
     }
 
     /// Take back one `cancel()`; returns how many requests are left.
-    fn uncancel(&self, py: Python<'_>) -> u32 {
+    fn uncancel(&self, py: Python<'_>) -> u16 {
         self.state.with(py, |t| {
             if t.cancel_requests > 0 {
                 t.cancel_requests -= 1;
@@ -298,7 +292,7 @@ impl Task {
     }
 
     /// How many `cancel()` have not been taken back.
-    fn cancelling(&self, py: Python<'_>) -> u32 {
+    fn cancelling(&self, py: Python<'_>) -> u16 {
         self.state.with(py, |t| t.cancel_requests)
     }
 
@@ -311,17 +305,15 @@ impl Task {
     }
 
     fn get_name(&self, py: Python<'_>) -> Py<PyAny> {
-        let number = self.state.with(py, |t| match &t.name {
-            Name::Number(number) => Err(*number),
-            Name::Given(name) => Ok(name.clone_ref(py)),
-        });
-        number.unwrap_or_else(|n| PyString::new(py, &format!("Task-{n}")).into_any().unbind())
+        let (name, number) =
+            self.state.with(py, |t| (t.name.as_ref().map(|name| name.clone_ref(py)), t.number));
+        name.unwrap_or_else(|| PyString::new(py, &format!("Task-{number}")).into_any().unbind())
     }
 
     fn set_name(&self, value: &Bound<'_, PyAny>) -> PyResult<()> {
         let py = value.py();
-        let name = Name::Given(value.str()?.into_any().unbind());
-        let replaced = self.state.with(py, |t| std::mem::replace(&mut t.name, name));
+        let name = value.str()?.into_any().unbind();
+        let replaced = self.state.with(py, |t| t.name.replace(name));
         drop(replaced);
         Ok(())
     }
@@ -350,7 +342,7 @@ impl Task {
     }
 
     #[getter]
-    fn _num_cancels_requested(&self, py: Python<'_>) -> u32 {
+    fn _num_cancels_requested(&self, py: Python<'_>) -> u16 {
         self.cancelling(py)
     }
 
@@ -366,15 +358,16 @@ impl Task {
         Ok(())
     }
 
+    fn __del__(slf: &Bound<'_, Self>) {
+        <Task as ffi::Finalize>::finalize(slf);
+    }
+
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         let state = self.state.traverse();
         visit.call(&state.coro)?;
         visit.call(&state.context)?;
         visit.call(&state.waiter)?;
-        if let Name::Given(name) = &state.name {
-            visit.call(name)?;
-        }
-        Ok(())
+        visit.call(&state.name)
     }
 
     fn __clear__(&self) {
