@@ -1,9 +1,11 @@
 //! The only raw calls of the C API, each with its reason and its SAFETY. Everything else goes through PyO3.
 
-use pyo3::exceptions::{PyRuntimeError, PyStopIteration};
+use pyo3::exceptions::{PyImportError, PyStopIteration};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
+use std::mem::ManuallyDrop;
+use std::ops::Deref;
 use std::sync::OnceLock;
 
 /// A copy of the calling thread's current context, as `contextvars.copy_context()` makes it, without the call.
@@ -111,6 +113,39 @@ pub fn with_bytes_mut<R>(buffer: &pyo3::buffer::PyBuffer<u8>, body: impl FnOnce(
     body(bytes)
 }
 
+/// A reference that is only ever dropped attached: by the deallocator of the object it lies in, or by the loop.
+///
+/// `Py` does not know that, and asks a thread-local variable at each drop; for what is made and dropped with every callback
+/// that shows.
+pub struct Held<T>(ManuallyDrop<Py<T>>);
+
+impl<T> Held<T> {
+    /// For a field of a Python object, or of a queue that a loop owns; nowhere else.
+    #[inline]
+    pub fn new(reference: Py<T>) -> Held<T> {
+        Held(ManuallyDrop::new(reference))
+    }
+}
+
+impl<T> Deref for Held<T> {
+    type Target = Py<T>;
+    #[inline]
+    fn deref(&self) -> &Py<T> {
+        &self.0
+    }
+}
+
+impl<T> Drop for Held<T> {
+    #[inline]
+    fn drop(&mut self) {
+        // SAFETY: taken once, here; and attached, as the type's text demands of those who keep one.
+        unsafe {
+            let py = Python::assume_attached();
+            drop(ManuallyDrop::take(&mut self.0).into_bound(py));
+        }
+    }
+}
+
 /// A type that wants to be told before it dies. PyO3 has neither `__del__` nor `tp_finalize`.
 pub trait Finalize: pyo3::PyClass {
     /// Called once, with the object alive (it may be resurrected), from reference counting or the collector.
@@ -166,13 +201,13 @@ unsafe extern "C" fn dealloc_after_finalize<T: Finalize>(object: *mut ffi::PyObj
 
 /// Refuses subinterpreters: the state that is kept per interpreter is kept once.
 pub fn require_main_interpreter(py: Python<'_>) -> PyResult<()> {
-    let _ = py;
+    let _attached = py;
     // SAFETY: attached; both calls only read.
     let main = unsafe { ffi::PyInterpreterState_Get() == ffi::PyInterpreterState_Main() };
     if main {
         Ok(())
     } else {
-        Err(PyRuntimeError::new_err(
+        Err(PyImportError::new_err(
             "plait does not support subinterpreters: use it from the main interpreter",
         ))
     }

@@ -1,11 +1,13 @@
 //! `plait._native`: the contents page of the extension module.
 //!
-//! Read [`guarded`] first (how Python objects hold mutable state), then [`event_loop`]. [`ffi`] has the only raw calls
-//! of the C API, [`standard`] the objects of the standard library that are used, [`errors`] its exceptions.
+//! Read [`guarded`] first (how Python objects hold mutable state), then [`event_loop`]. [`ffi`], [`fastcall`] and [`freelist`]
+//! have the only raw calls of the C API, [`standard`] the objects of the standard library that are used, [`errors`] its exceptions.
 
 mod errors;
 mod event_loop;
+mod fastcall;
 mod ffi;
+mod freelist;
 mod guarded;
 mod standard;
 
@@ -39,6 +41,10 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     ffi::install_finalizer::<Task>(py);
     ffi::install_finalizer::<EventLoop>(py);
     ffi::install_finalizer::<TcpTransport>(py);
+    freelist::install::<Handle>(py);
+    freelist::install::<TimerHandle>(py);
+    freelist::install::<FutureIter>(py);
+    event_loop::schedule::install_methods(py)?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_class::<EventLoop>()?;
     module.add_class::<Future>()?;

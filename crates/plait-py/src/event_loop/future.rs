@@ -682,6 +682,8 @@ pub struct FutureIter {
     future: Guarded<Option<Py<Future>>>,
 }
 
+crate::freelist::recycled!(FutureIter);
+
 impl FutureIter {
     /// One turn: the future itself while it is pending, else its result in a StopIteration.
     fn advance(&self, py: Python<'_>) -> PyResult<Option<Py<Future>>> {

@@ -6,7 +6,7 @@
 use super::future::{Future, Outcome};
 use super::EventLoop;
 use crate::errors::invalid_state;
-use crate::ffi;
+use crate::ffi::{self, Held};
 use crate::guarded::Guarded;
 use crate::standard::standard;
 use plait_core::timers::TimerKey;
@@ -17,37 +17,40 @@ use pyo3::types::PyTuple;
 /// What a handle stands for.
 pub enum Call {
     /// A callback with its arguments.
-    Python { callback: Py<PyAny>, args: Option<Py<PyTuple>> },
+    Python { callback: Held<PyAny>, args: Option<Py<PyTuple>> },
     /// `futures._set_result_unless_cancelled(future, result)`, with which `asyncio.sleep` ends: done without a Python
     /// call, and kept without a tuple and without a context, which it has no use for.
     SetResult { future: Py<Future>, result: Py<PyAny> },
 }
 
 impl Call {
-    /// Recognises asyncio's own helper; `context` is what the caller gave explicitly.
+    /// Recognises asyncio's own helper, unless the caller gave a context to run it in.
     #[inline]
-    pub fn new(
-        callback: Bound<'_, PyAny>,
-        args: &Bound<'_, PyTuple>,
-        context: Option<&Py<PyAny>>,
-    ) -> Call {
+    pub fn new<'py>(
+        callback: Bound<'py, PyAny>,
+        args: &[Bound<'py, PyAny>],
+        with_context: bool,
+    ) -> PyResult<Call> {
         let py = callback.py();
-        let count = args.len();
-        if count == 2 && context.is_none() && callback.is(&standard(py).set_result_unless_cancelled) {
-            if let (Ok(future), Ok(result)) = (args.get_item(0), args.get_item(1)) {
-                if let Ok(future) = future.cast_into_exact::<Future>() {
-                    return Call::SetResult { future: future.unbind(), result: result.unbind() };
+        if let ([future, result], false) = (args, with_context) {
+            if callback.is(&standard(py).set_result_unless_cancelled) {
+                if let Ok(future) = future.cast_exact::<Future>() {
+                    let (future, result) = (future.clone().unbind(), result.clone().unbind());
+                    return Ok(Call::SetResult { future, result });
                 }
             }
         }
-        let args = (count > 0).then(|| args.clone().unbind());
-        Call::Python { callback: callback.unbind(), args }
+        let args = match args {
+            [] => None,
+            args => Some(PyTuple::new(py, args)?.unbind()),
+        };
+        Ok(Call::Python { callback: Held::new(callback.unbind()), args })
     }
 
     fn clone_ref(&self, py: Python<'_>) -> Call {
         match self {
             Call::Python { callback, args } => Call::Python {
-                callback: callback.clone_ref(py),
+                callback: Held::new(callback.clone_ref(py)),
                 args: args.as_ref().map(|args| args.clone_ref(py)),
             },
             Call::SetResult { future, result } => {
@@ -78,14 +81,14 @@ impl Call {
     pub fn invoke(self, py: Python<'_>, context: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
         match (self, context) {
             (Call::Python { callback, args }, Some(context)) => {
-                let callback = callback.into_bound(py);
+                let callback = callback.bind(py);
                 ffi::in_context(context, || match args {
                     None => callback.call0().map(drop),
                     Some(args) => callback.call1(args.into_bound(py)).map(drop),
                 })
             }
             (Call::Python { callback, args }, None) => {
-                callback.into_bound(py).call1(args.map_or_else(|| PyTuple::empty(py), |a| a.into_bound(py)))?;
+                callback.bind(py).call1(args.map_or_else(|| PyTuple::empty(py), |a| a.into_bound(py)))?;
                 Ok(())
             }
             (Call::SetResult { future, result }, _) => {
@@ -102,7 +105,7 @@ impl Call {
     fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
         match self {
             Call::Python { callback, args } => {
-                visit.call(callback)?;
+                visit.call(&**callback)?;
                 visit.call(args)
             }
             Call::SetResult { future, result } => {
@@ -129,9 +132,9 @@ struct DebugInfo {
 
 #[pyclass(module = "plait._native", frozen, subclass, weakref)]
 pub struct Handle {
-    loop_: Py<EventLoop>,
+    loop_: Held<EventLoop>,
     /// None where the callback has no use for one.
-    context: Option<Py<PyAny>>,
+    context: Option<Held<PyAny>>,
     state: Guarded<HandleState>,
 }
 
@@ -139,25 +142,26 @@ impl Handle {
     /// A handle that is in no queue yet. `context` is copied from the caller's when none is given.
     #[inline]
     pub fn build(
-        py: Python<'_>,
         loop_: &Bound<'_, EventLoop>,
         call: Call,
         context: Option<Py<PyAny>>,
+        debug: bool,
     ) -> PyResult<Handle> {
+        let py = loop_.py();
         let context = match (context, &call) {
             (Some(context), _) => Some(context),
             (None, Call::SetResult { .. }) => None,
             (None, Call::Python { .. }) => Some(ffi::copy_context(py)?),
         };
-        let debug = if loop_.get().debug(py) {
+        let debug = if debug {
             let source_traceback = Some(standard(py).extract_stack.call0(py)?);
             Some(Box::new(DebugInfo { repr: None, source_traceback }))
         } else {
             None
         };
         Ok(Handle {
-            loop_: loop_.clone().unbind(),
-            context,
+            loop_: Held::new(loop_.clone().unbind()),
+            context: context.map(Held::new),
             state: Guarded::new(HandleState { call: Some(call), cancelled: false, debug }),
         })
     }
@@ -283,8 +287,8 @@ impl Handle {
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        visit.call(&self.loop_)?;
-        visit.call(&self.context)?;
+        visit.call(&*self.loop_)?;
+        visit.call(self.context.as_deref())?;
         let state = self.state.traverse();
         if let Some(call) = &state.call {
             call.traverse(&visit)?;
@@ -299,6 +303,9 @@ impl Handle {
         Python::attach(|py| drop(self.state.with(py, |s| s.call.take())));
     }
 }
+
+crate::freelist::recycled!(Handle);
+crate::freelist::recycled!(TimerHandle);
 
 /// A handle with a time.
 #[pyclass(module = "plait._native", frozen, subclass, extends = Handle)]

@@ -1,6 +1,6 @@
 //! The event loop: the object and its Python methods. What they do is in the files beside this one:
 //!
-//! `run` the iteration · `ready` what it executes · `handle` callbacks · `future`, `callbacks`, `task`, `step`,
+//! `schedule` call_soon and its relatives · `run` the iteration · `ready` what it executes · `handle` callbacks · `future`, `callbacks`, `task`, `step`,
 //! `registry`, `current` coroutines · `descriptors` who watches what · `sock` the `sock_*` operations ·
 //! `tcp`, `accept` transports and servers.
 //!
@@ -17,6 +17,7 @@ pub mod handle;
 pub mod ready;
 pub mod registry;
 pub mod run;
+pub mod schedule;
 pub mod sock;
 pub mod step;
 pub mod task;
@@ -36,7 +37,7 @@ use pyo3::ffi::destructor;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyFloat, PyList, PyTuple, PyType};
+use pyo3::types::{PyDict, PyList, PyTuple, PyType};
 use ready::Ready;
 use std::collections::VecDeque;
 use std::os::fd::RawFd;
@@ -204,47 +205,6 @@ impl EventLoop {
         Ok(())
     }
 
-    #[cold]
-    fn check_in_debug_mode(slf: &Bound<'_, Self>, callback: &Bound<'_, PyAny>, method: &str) -> PyResult<()> {
-        if method != "call_soon_threadsafe" {
-            slf.get().check_thread(slf.py())?;
-        }
-        slf.call_method1(intern!(slf.py(), "_check_callback"), (callback, method))?;
-        Ok(())
-    }
-
-    fn make_handle(
-        slf: &Bound<'_, Self>,
-        callback: Bound<'_, PyAny>,
-        args: &Bound<'_, PyTuple>,
-        context: Option<Py<PyAny>>,
-    ) -> PyResult<Handle> {
-        let call = Call::new(callback, args, context.as_ref());
-        Handle::build(slf.py(), slf, call, context)
-    }
-
-    fn schedule_at(
-        slf: &Bound<'_, Self>,
-        when: f64,
-        callback: Bound<'_, PyAny>,
-        args: &Bound<'_, PyTuple>,
-        context: Option<Py<PyAny>>,
-        method: &str,
-    ) -> PyResult<Py<TimerHandle>> {
-        let py = slf.py();
-        let this = slf.get();
-        this.check_closed(py)?;
-        if this.debug(py) {
-            EventLoop::check_in_debug_mode(slf, &callback, method)?;
-        }
-        let handle = EventLoop::make_handle(slf, callback, args, context)?;
-        let timer = Py::new(py, TimerHandle::build(handle, when))?;
-        let kept = timer.clone_ref(py);
-        let key = this.state.with(py, |s| s.timers.insert(when, kept));
-        timer.get().set_key(py, Some(key));
-        Ok(timer)
-    }
-
     /// A descriptor that one of our transports owns is not to be watched by others.
     fn ensure_fd_no_transport(slf: &Bound<'_, Self>, fd: &Bound<'_, PyAny>) -> PyResult<RawFd> {
         let py = slf.py();
@@ -282,17 +242,6 @@ pub fn fileno(fd: &Bound<'_, PyAny>) -> PyResult<RawFd> {
         Ok(number) => Err(PyValueError::new_err(format!("Invalid file descriptor: {number}"))),
         Err(_) => Err(PyValueError::new_err(format!("Invalid file object: {}", fd.repr()?))),
     }
-}
-
-/// `loop.time() + delay` as Python adds.
-fn due(delay: &Bound<'_, PyAny>) -> PyResult<f64> {
-    if let Ok(delay) = delay.cast_exact::<PyFloat>() {
-        return Ok(run::now() + delay.value());
-    }
-    if delay.is_none() {
-        return Err(PyTypeError::new_err("delay must not be None"));
-    }
-    PyFloat::new(delay.py(), run::now()).add(delay)?.extract()
 }
 
 #[pymethods]
@@ -413,73 +362,6 @@ impl EventLoop {
     /// Seconds on the loop's clock, which is `time.monotonic()`'s.
     fn time(&self) -> f64 {
         run::now()
-    }
-
-    // ---- callbacks
-
-    /// Call `callback(*args)` in the next iteration. Returns a Handle. For the loop's own thread only.
-    #[pyo3(signature = (callback, *args, context = None))]
-    fn call_soon(
-        slf: &Bound<'_, Self>,
-        callback: Bound<'_, PyAny>,
-        args: &Bound<'_, PyTuple>,
-        context: Option<Py<PyAny>>,
-    ) -> PyResult<Py<Handle>> {
-        let py = slf.py();
-        let this = slf.get();
-        this.check_closed(py)?;
-        if this.debug(py) {
-            EventLoop::check_in_debug_mode(slf, &callback, "call_soon")?;
-        }
-        let handle = Py::new(py, EventLoop::make_handle(slf, callback, args, context)?)?;
-        this.push_ready(py, Ready::Handle(handle.clone_ref(py)))?;
-        Ok(handle)
-    }
-
-    /// The same from any thread; wakes the loop when it sleeps.
-    #[pyo3(signature = (callback, *args, context = None))]
-    fn call_soon_threadsafe(
-        slf: &Bound<'_, Self>,
-        callback: Bound<'_, PyAny>,
-        args: &Bound<'_, PyTuple>,
-        context: Option<Py<PyAny>>,
-    ) -> PyResult<Py<Handle>> {
-        let py = slf.py();
-        let this = slf.get();
-        this.check_closed(py)?;
-        if this.debug(py) {
-            EventLoop::check_in_debug_mode(slf, &callback, "call_soon_threadsafe")?;
-        }
-        let handle = Py::new(py, EventLoop::make_handle(slf, callback, args, context)?)?;
-        this.post(py, Ready::Handle(handle.clone_ref(py)))?;
-        Ok(handle)
-    }
-
-    /// Call `callback(*args)` after `delay` seconds. Returns a TimerHandle.
-    #[pyo3(signature = (delay, callback, *args, context = None))]
-    fn call_later(
-        slf: &Bound<'_, Self>,
-        delay: &Bound<'_, PyAny>,
-        callback: Bound<'_, PyAny>,
-        args: &Bound<'_, PyTuple>,
-        context: Option<Py<PyAny>>,
-    ) -> PyResult<Py<TimerHandle>> {
-        EventLoop::schedule_at(slf, due(delay)?, callback, args, context, "call_at")
-    }
-
-    /// Call `callback(*args)` when the loop's clock reads `when` seconds. Returns a TimerHandle.
-    #[pyo3(signature = (when, callback, *args, context = None))]
-    fn call_at(
-        slf: &Bound<'_, Self>,
-        when: &Bound<'_, PyAny>,
-        callback: Bound<'_, PyAny>,
-        args: &Bound<'_, PyTuple>,
-        context: Option<Py<PyAny>>,
-    ) -> PyResult<Py<TimerHandle>> {
-        if when.is_none() {
-            return Err(PyTypeError::new_err("when cannot be None"));
-        }
-        EventLoop::schedule_at(slf, when.extract()?, callback, args, context, "call_at")
     }
 
     // ---- tasks and futures
@@ -887,7 +769,8 @@ impl EventLoop {
         let this = slf.get();
         this.check_closed(py)?;
         let fd = fileno(fd)?;
-        let handle = Py::new(py, EventLoop::make_handle(slf, callback, args, None)?)?;
+        let call = Call::new(callback, args.as_slice(), false)?;
+        let handle = Py::new(py, Handle::build(slf, call, None, this.debug(py))?)?;
         this.watch(py, fd, direction, Watcher::Callback(handle.clone_ref(py)))?;
         Ok(handle)
     }

@@ -23,7 +23,7 @@ use std::time::Duration;
 const LONGEST_SLEEP: f64 = 24.0 * 3600.0;
 /// How many iterations may go by without a look at the reactor while no descriptor is watched: only a signal that
 /// was caught for `add_signal_handler` could be waiting there.
-const MOST_UNPOLLED: u32 = 32;
+const MOST_UNPOLLED: u32 = 64;
 /// A ready queue longer than this is not kept at that size.
 const LARGE_BATCH: usize = 16 * 1024;
 const EINTR: i32 = 4;
@@ -316,9 +316,9 @@ fn report_call(
     error: PyErr,
 ) -> PyResult<()> {
     let py = loop_.py();
-    let args = pyo3::types::PyTuple::new(py, [argument])?;
-    let call = Call::new(callback.into_bound(py), &args, Some(&context));
-    let handle = Bound::new(py, Handle::build(py, loop_, call, Some(context))?)?;
+    let call = Call::new(callback.into_bound(py), &[argument.into_bound(py)], true)?;
+    let debug = loop_.get().debug(py);
+    let handle = Bound::new(py, Handle::build(loop_, call, Some(context), debug)?)?;
     handle_failed(loop_, &handle, error)
 }
 

@@ -1,0 +1,163 @@
+//! Methods that are called so often that argument handling shows: `call_soon` and its relatives.
+//!
+//! PyO3 makes a tuple of `*args` and looks every argument up in a table. Here the interpreter's own array of arguments is
+//! passed on as a slice, and the one keyword that occurs, `context`, is compared by address first. Worth about a
+//! tenth of a `call_soon`, so only its family does this; everything else goes through `#[pymethods]`.
+
+use pyo3::exceptions::PyTypeError;
+use pyo3::ffi;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyString, PyTuple};
+use pyo3::PyTypeInfo;
+use std::ffi::{c_char, CStr};
+use std::os::raw::c_int;
+use std::panic::{catch_unwind, AssertUnwindSafe};
+
+/// The arguments of one call, as the interpreter has them.
+pub struct Arguments<'a, 'py> {
+    method: &'static str,
+    positional: &'a [Bound<'py, PyAny>],
+    keywords: Option<&'a Bound<'py, PyTuple>>,
+    keyword_values: &'a [Bound<'py, PyAny>],
+}
+
+/// `N` named parameters, `*args` and `context=`.
+pub struct Parsed<'a, 'py, const N: usize> {
+    pub named: [Bound<'py, PyAny>; N],
+    pub rest: &'a [Bound<'py, PyAny>],
+    pub context: Option<Py<PyAny>>,
+}
+
+impl<'a, 'py> Arguments<'a, 'py> {
+    #[inline]
+    pub fn parse<const N: usize>(self, py: Python<'py>, names: [&str; N]) -> PyResult<Parsed<'a, 'py, N>> {
+        let mut by_keyword: [Option<Bound<'py, PyAny>>; N] = [const { None }; N];
+        let mut context = None;
+        if let Some(keywords) = self.keywords {
+            for (index, keyword) in keywords.iter().enumerate() {
+                let value = &self.keyword_values[index];
+                if keyword.is(intern!(py, "context")) || keyword.eq("context")? {
+                    context = Some(value).filter(|value| !value.is_none()).map(|value| value.clone().unbind());
+                } else {
+                    let keyword = keyword.cast_into::<PyString>()?;
+                    let position = names.iter().position(|name| keyword == *name);
+                    let position = position.filter(|position| *position >= self.positional.len());
+                    *position.map(|p| &mut by_keyword[p]).ok_or_else(|| self.unexpected(&keyword))? =
+                        Some(value.clone());
+                }
+            }
+        }
+        let mut missing = None;
+        let named = std::array::from_fn(|index| {
+            let given = self.positional.get(index).cloned().or_else(|| by_keyword[index].take());
+            given.unwrap_or_else(|| {
+                missing.get_or_insert(names[index]);
+                py.None().into_bound(py)
+            })
+        });
+        match missing {
+            None => Ok(Parsed { named, rest: self.positional.get(N..).unwrap_or(&[]), context }),
+            Some(name) => Err(PyTypeError::new_err(format!(
+                "BaseEventLoop.{}() missing 1 required positional argument: '{name}'",
+                self.method
+            ))),
+        }
+    }
+
+    #[cold]
+    fn unexpected(&self, keyword: &Bound<'py, PyString>) -> PyErr {
+        PyTypeError::new_err(format!(
+            "BaseEventLoop.{}() got an unexpected keyword argument '{keyword}'",
+            self.method
+        ))
+    }
+}
+
+/// What such a method is written as.
+pub type Body<T> = for<'a, 'py> fn(&Bound<'py, T>, Arguments<'a, 'py>) -> PyResult<Py<PyAny>>;
+
+/// The interpreter's side of a call.
+///
+/// # Safety
+/// To be called only by the interpreter's METH_FASTCALL | METH_KEYWORDS convention, for a method of `T`.
+pub unsafe fn enter<T: PyTypeInfo>(
+    slf: *mut ffi::PyObject,
+    args: *const *mut ffi::PyObject,
+    count: ffi::Py_ssize_t,
+    keywords: *mut ffi::PyObject,
+    method: &'static str,
+    body: Body<T>,
+) -> *mut ffi::PyObject {
+    // SAFETY: the interpreter calls methods attached.
+    let py = unsafe { Python::assume_attached() };
+    let result = catch_unwind(AssertUnwindSafe(|| {
+        // SAFETY: the method descriptor has checked that `slf` is a `T`; it and the arguments are borrowed from the
+        // caller for the length of the call. `Bound` is a transparent pointer, so the array of object pointers is a
+        // slice of them; keyword values follow the positional ones.
+        unsafe {
+            let slf = Borrowed::from_ptr(py, slf);
+            let slf = slf.cast_unchecked::<T>();
+            let keywords = Borrowed::from_ptr_or_opt(py, keywords);
+            let keywords = keywords.as_ref().map(|k| k.cast_unchecked::<PyTuple>());
+            let positional = std::slice::from_raw_parts(args.cast(), count as usize);
+            let keyword_count = keywords.as_ref().map_or(0, |k| k.len());
+            let keyword_values = std::slice::from_raw_parts(args.add(count as usize).cast(), keyword_count);
+            let keywords = keywords.as_deref();
+            body(&slf, Arguments { method, positional, keywords, keyword_values })
+        }
+    }));
+    match result {
+        Ok(Ok(value)) => value.into_ptr(),
+        Ok(Err(error)) => {
+            error.restore(py);
+            std::ptr::null_mut()
+        }
+        Err(_panic) => {
+            // The panic hook has printed what and where.
+            let text = format!("plait panicked in EventLoop.{method}()");
+            pyo3::panic::PanicException::new_err((text,)).restore(py);
+            std::ptr::null_mut()
+        }
+    }
+}
+
+/// Adds a method to `T`'s type object. Call it before the type is used.
+pub fn install<T: PyTypeInfo>(
+    py: Python<'_>,
+    name: &'static CStr,
+    doc: &'static CStr,
+    entry: ffi::PyCFunctionFastWithKeywords,
+) -> PyResult<()> {
+    // A type's methods live as long as the process, and so does this definition.
+    let definition = Box::leak(Box::new(ffi::PyMethodDef {
+        ml_name: name.as_ptr().cast::<c_char>(),
+        ml_meth: ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: entry },
+        ml_flags: (ffi::METH_FASTCALL | ffi::METH_KEYWORDS) as c_int,
+        ml_doc: doc.as_ptr().cast::<c_char>(),
+    }));
+    let class = py.get_type::<T>();
+    // SAFETY: attached; the type is alive and the definition is never freed.
+    let descriptor = unsafe {
+        let descriptor = ffi::PyDescr_NewMethod(class.as_type_ptr(), definition);
+        Bound::from_owned_ptr_or_err(py, descriptor)?
+    };
+    let name = name.to_str().expect("method names are ASCII");
+    class.setattr(name, descriptor)
+}
+
+/// The C entry of a method: `fast_method!(entry_name, Class, "python_name", body)`.
+macro_rules! fast_method {
+    ($entry:ident, $class:ty, $name:literal, $body:path) => {
+        unsafe extern "C" fn $entry(
+            slf: *mut pyo3::ffi::PyObject,
+            args: *const *mut pyo3::ffi::PyObject,
+            count: pyo3::ffi::Py_ssize_t,
+            keywords: *mut pyo3::ffi::PyObject,
+        ) -> *mut pyo3::ffi::PyObject {
+            // SAFETY: the interpreter calls this by the convention that `enter` asks for.
+            unsafe { crate::fastcall::enter::<$class>(slf, args, count, keywords, $name, $body) }
+        }
+    };
+}
+pub(crate) use fast_method;

@@ -1,0 +1,80 @@
+"""Fixtures of the loop's tests, here and in tests/loop: a hang becomes a failure, a leaked descriptor too."""
+
+import asyncio
+import gc
+import signal
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from peers import open_descriptors
+
+# A test that hangs fails after so long. Nothing here takes a tenth of it.
+HUNG_AFTER = 30
+
+
+class Hung(SystemExit):
+    """Raised in a test that does not end. A SystemExit, because that is what leaves a loop."""
+
+
+def _hung(*_: object) -> None:
+    raise Hung(f"still running after {HUNG_AFTER} seconds")
+
+
+@pytest.fixture(autouse=True)
+def never_hang() -> Iterator[None]:
+    before = signal.signal(signal.SIGALRM, _hung)
+    signal.alarm(HUNG_AFTER)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+def loops_of(factory: Callable[[], Any]) -> Iterator[Callable[[], Any]]:
+    """Makes loops, closes them all at the end, and then no descriptor may be left over."""
+    gc.collect()
+    before = open_descriptors()
+    made: list[Any] = []
+
+    def make() -> Any:
+        made.append(factory())
+        return made[-1]
+
+    yield make
+    for loop in made:
+        if not loop.is_closed():
+            settle(loop)
+    made.clear()
+    asyncio.set_event_loop(None)
+    gc.collect()
+    assert open_descriptors() == before, "descriptors were left open"
+
+
+def settle(loop: Any) -> None:
+    """Ends a loop as asyncio.run does."""
+    left = asyncio.all_tasks(loop)
+    for task in left:
+        task.cancel()
+    if left:
+        loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+    loop.run_until_complete(loop.shutdown_asyncgens())
+    loop.run_until_complete(loop.shutdown_default_executor())
+    loop.close()
+
+
+@pytest.fixture
+def loop(make_loop: Callable[[], Any]) -> Any:
+    return make_loop()
+
+
+@pytest.fixture
+def run(loop: Any) -> Callable[..., Any]:
+    return loop.run_until_complete
+
+
+@pytest.fixture
+def reports(loop: Any) -> list[dict[str, Any]]:
+    """What the loop's exception handler is told."""
+    told: list[dict[str, Any]] = []
+    loop.set_exception_handler(lambda _, context: told.append(context))
+    return told

@@ -1,0 +1,50 @@
+"""Tracebacks and stacks: an exception that comes out of a task names the whole awaited chain, on plait as on stock."""
+
+import signal
+
+from both_loops import own_frames, run_on_both
+
+
+def test_exceptions_out_of_tasks() -> None:
+    stock, plait = run_on_both("failures.py", "exceptions")
+    assert plait == stock  # to the letter: no frame of a loop lies between the coroutines
+    for title in ("a task", "gather", "wait_for", "a thread", "the same task again"):
+        assert f"\n{title}" in plait.stdout
+    chain = plait.stdout.partition("a task\n")[2].partition("\n\n")[0]
+    assert [line.split(", in ")[1] for line in chain.splitlines() if ", in " in line] == ["show", "outer", "inner", "raises"]
+
+
+def test_task_stacks() -> None:
+    stock, plait = run_on_both("failures.py", "stacks")
+    assert own_frames(plait.stdout) == own_frames(stock.stdout)
+    assert plait.stderr == stock.stderr == ""
+    assert "waiting ['fails_while_cancelled']" in plait.stdout
+    assert "failing ['outer', 'inner', 'raises']" in plait.stdout
+
+
+def test_an_uncaught_exception() -> None:
+    stock, plait = run_on_both("crash.py", "raise")
+    assert plait == stock
+    assert plait.status == 1
+    assert plait.stderr.endswith("LookupError: lost\n")
+
+
+def test_faulthandler_when_a_task_crashes() -> None:
+    stock, plait = run_on_both("crash.py", "abort", options=("-X", "faulthandler"))
+    assert plait.status == stock.status == -signal.SIGABRT
+    assert own_fault_frames(plait.stderr) == own_fault_frames(stock.stderr)
+    assert [frame.split(" in ")[1] for frame in own_fault_frames(plait.stderr)] == ["inner", "task", "<module>"]
+
+
+def test_the_loop_thread_seen_from_another_thread() -> None:
+    stock, plait = run_on_both("looked_at.py")
+    assert (plait.status, plait.stderr) == (stock.status, stock.stderr) == (0, "")
+    assert own_frames(plait.stdout) == own_frames(stock.stdout)
+    for function in ("task", "inner", "blocks"):
+        assert f", in {function}\n" in plait.stdout  # sys._current_frames
+        assert f" in {function}\n" in plait.stdout.replace(f", in {function}\n", "")  # faulthandler
+
+
+def own_fault_frames(report: str) -> list[str]:
+    """The frames of the program in faulthandler's report, the innermost first; the rest of it holds addresses."""
+    return [line.strip() for line in own_frames(report).splitlines() if line.startswith("  File ")]
