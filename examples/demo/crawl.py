@@ -10,10 +10,11 @@ import argparse
 import asyncio
 import json
 import re
+import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urldefrag, urljoin, urlsplit
@@ -81,34 +82,33 @@ async def crawl(origin: str, concurrency: int, progress: Progress) -> Crawl:
 class Site:
     """The site's process: where it listens and, once stopped, what it served."""
 
-    def __init__(self, process: asyncio.subprocess.Process, port: int) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], port: int) -> None:
         self.origin = f"http://{HOST}:{port}"
         self.served: dict[str, int] = {}
         self._process = process
 
-    async def stop(self) -> None:
-        self._process.stdin.close()
-        last_words = await self._process.stdout.read()
-        await self._process.wait()
+    def stop(self) -> None:
+        last_words, _ = self._process.communicate()
         if last_words:
             self.served = json.loads(last_words)
 
 
-@asynccontextmanager
-async def running_site(pages: int) -> AsyncIterator[Site]:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, str(Path(__file__).with_name("local_site.py")), "--pages", str(pages),
-        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+@contextmanager
+def running_site(pages: int) -> Iterator[Site]:
+    """Outside the loop, which is to do nothing but the crawl."""
+    process = subprocess.Popen(
+        [sys.executable, str(Path(__file__).with_name("local_site.py")), "--pages", str(pages)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
     )
-    first_line = await process.stdout.readline()
+    first_line = process.stdout.readline()
     if not first_line:
-        await process.wait()
+        process.wait()
         raise SystemExit("the site did not start")
     site = Site(process, int(first_line))
     try:
         yield site
     finally:
-        await site.stop()
+        site.stop()
 
 
 def judge(pages: int, fetched: list[str], broken: list[str], served: dict[str, int]) -> list[str]:
@@ -128,17 +128,11 @@ def judge(pages: int, fetched: list[str], broken: list[str], served: dict[str, i
     return problems
 
 
-async def timed_crawl(options: argparse.Namespace) -> dict:
-    async with running_site(options.pages) as site:
-        with Progress(options.progress, "crawl", options.pages) as progress:
-            begun = time.perf_counter()
-            result = await crawl(site.origin, options.concurrency, progress)
-            seconds = time.perf_counter() - begun
-    problems = judge(options.pages, result.fetched, result.broken, site.served)
-    return {
-        "seconds": seconds, "loop": loop_name(), "problems": problems, "fetched": len(result.fetched),
-        "verified": f"{len(result.fetched)} of {options.pages} pages, each served once" if not problems else "",
-    }
+async def timed_crawl(site: Site, options: argparse.Namespace) -> tuple[Crawl, float, str]:
+    with Progress(options.progress, "crawl", options.pages) as progress:
+        begun = time.perf_counter()
+        result = await crawl(site.origin, options.concurrency, progress)
+        return result, time.perf_counter() - begun, loop_name()
 
 
 def main() -> None:
@@ -147,7 +141,14 @@ def main() -> None:
     parser.add_argument("--concurrency", type=count, default=20, help="connections at a time")
     add_progress_option(parser)
     options = parser.parse_args()
-    finish(scenario="crawl", pages=options.pages, **asyncio.run(timed_crawl(options)))
+    with running_site(options.pages) as site:
+        result, seconds, loop = asyncio.run(timed_crawl(site, options))
+    problems = judge(options.pages, result.fetched, result.broken, site.served)
+    finish(
+        scenario="crawl", pages=options.pages, seconds=seconds, loop=loop, problems=problems,
+        fetched=len(result.fetched),
+        verified=f"{len(result.fetched)} of {options.pages} pages, each served once" if not problems else "",
+    )
 
 
 if __name__ == "__main__":

@@ -1,3 +1,4 @@
+# mypy: disable-error-code="attr-defined"
 """What the native loop borrows from asyncio, and where it plugs itself in.
 
 Connecting, resolving, executors, signal bookkeeping, exception reports and reprs are cold, and asyncio keeps them well:
@@ -148,9 +149,10 @@ def _show_native_tasks(registered_tasks: Any) -> None:
     known.__class__ = TaskSet
 
 
-def task_from_factory(factory: Any, loop: Any, coro: Any, name: Any, context: Any) -> Any:
+def task_from_factory(factory: Any, loop: Any, coro: Any, name: Any, context: Any, eager_start: Any) -> Any:
     """What ``BaseEventLoop.create_task`` does with a task factory."""
-    task = factory(loop, coro) if context is None else factory(loop, coro, context=context)
+    keywords = {"context": context, "eager_start": eager_start}
+    task = factory(loop, coro, **{key: value for key, value in keywords.items() if value is not None})
     if name is not None and hasattr(task, "set_name"):
         task.set_name(name)
     return task

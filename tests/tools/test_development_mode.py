@@ -40,8 +40,7 @@ def test_same_complaints() -> None:
 
 
 def test_without_development_mode() -> None:
-    """Fewer complaints, and the same: nobody checks the thread, so that case is left out."""
-    stock, plait = run_on_both("carelessness.py", "same thread")
+    stock, plait = run_on_both("carelessness.py")
     assert comparable(plait.stdout).splitlines() == comparable(stock.stdout).splitlines()
     assert comparable(plait.stderr).splitlines() == comparable(stock.stderr).splitlines()
     assert "RuntimeWarning: coroutine 'forgotten' was never awaited" in plait.stderr

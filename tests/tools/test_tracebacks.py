@@ -1,5 +1,6 @@
 """Tracebacks and stacks: an exception that comes out of a task names the whole awaited chain, on plait as on stock."""
 
+import re
 import signal
 
 from both_loops import own_frames, run_on_both
@@ -7,7 +8,13 @@ from both_loops import own_frames, run_on_both
 
 def test_exceptions_out_of_tasks() -> None:
     stock, plait = run_on_both("failures.py", "exceptions")
-    assert plait == stock  # to the letter: no frame of a loop lies between the coroutines
+    assert (plait.status, plait.stderr) == (stock.status, stock.stderr) == (0, "")
+    # To the letter, since no frame of a loop lies between the coroutines, but for a method that is one on stock.
+    *coroutines, method = plait.stdout.partition("a method of the loop\n")
+    *stock_coroutines, stock_method = stock.stdout.partition("a method of the loop\n")
+    assert coroutines == stock_coroutines
+    assert own_frames(method) == own_frames(stock_method)
+    assert "BrokenPipeError" in method
     for title in ("a task", "gather", "wait_for", "a thread", "the same task again"):
         assert f"\n{title}" in plait.stdout
     chain = plait.stdout.partition("a task\n")[2].partition("\n\n")[0]
@@ -39,10 +46,14 @@ def test_faulthandler_when_a_task_crashes() -> None:
 def test_the_loop_thread_seen_from_another_thread() -> None:
     stock, plait = run_on_both("looked_at.py")
     assert (plait.status, plait.stderr) == (stock.status, stock.stderr) == (0, "")
-    assert own_frames(plait.stdout) == own_frames(stock.stdout)
+    assert without_addresses(own_frames(plait.stdout)) == without_addresses(own_frames(stock.stdout))
     for function in ("task", "inner", "blocks"):
         assert f", in {function}\n" in plait.stdout  # sys._current_frames
         assert f" in {function}\n" in plait.stdout.replace(f", in {function}\n", "")  # faulthandler
+
+
+def without_addresses(report: str) -> str:
+    return re.sub(r"0x[0-9a-f]+", "0x…", report)
 
 
 def own_fault_frames(report: str) -> list[str]:

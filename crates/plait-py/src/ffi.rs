@@ -17,7 +17,10 @@ pub fn copy_context(py: Python<'_>) -> PyResult<Py<PyAny>> {
 
 /// Runs `body` inside `context`: `Context.run` without a Python call around a Rust function.
 #[inline]
-pub fn in_context<R>(context: &Bound<'_, PyAny>, body: impl FnOnce() -> PyResult<R>) -> PyResult<R> {
+pub fn in_context<R>(
+    context: &Bound<'_, PyAny>,
+    body: impl FnOnce() -> PyResult<R>,
+) -> PyResult<R> {
     // SAFETY: attached (`context` is bound). `PyContext_Enter` checks the type itself.
     if unsafe { ffi::PyContext_Enter(context.as_ptr()) } < 0 {
         return Err(PyErr::fetch(context.py()));
@@ -48,9 +51,13 @@ pub fn send_none<'py>(coro: &Bound<'py, PyAny>) -> PyResult<Sent<'py>> {
     match sent {
         ffi::PySendResult::PYGEN_ERROR => Err(PyErr::fetch(py)),
         // SAFETY: the call handed over an owned, non-null reference.
-        ffi::PySendResult::PYGEN_NEXT => Ok(Sent::Yielded(unsafe { Bound::from_owned_ptr(py, result) })),
+        ffi::PySendResult::PYGEN_NEXT => {
+            Ok(Sent::Yielded(unsafe { Bound::from_owned_ptr(py, result) }))
+        }
         // SAFETY: as above.
-        ffi::PySendResult::PYGEN_RETURN => Ok(Sent::Returned(unsafe { Bound::from_owned_ptr(py, result) })),
+        ffi::PySendResult::PYGEN_RETURN => {
+            Ok(Sent::Returned(unsafe { Bound::from_owned_ptr(py, result) }))
+        }
     }
 }
 
@@ -102,7 +109,10 @@ pub fn with_bytes<R>(buffer: &pyo3::buffer::PyBuffer<u8>, body: impl FnOnce(&[u8
 }
 
 /// The same for receiving: a writable view.
-pub fn with_bytes_mut<R>(buffer: &pyo3::buffer::PyBuffer<u8>, body: impl FnOnce(&mut [u8]) -> R) -> R {
+pub fn with_bytes_mut<R>(
+    buffer: &pyo3::buffer::PyBuffer<u8>,
+    body: impl FnOnce(&mut [u8]) -> R,
+) -> R {
     let start = buffer.buf_ptr().cast::<u8>();
     let bytes: &mut [u8] = if buffer.len_bytes() == 0 {
         &mut []
@@ -163,7 +173,9 @@ pub fn install_finalizer<T: Finalize>(py: Python<'_>) {
     let type_object = T::type_object_raw(py);
     // SAFETY: attached; the type is ours, ready, and not in use yet, so nobody reads the slots meanwhile.
     unsafe {
-        let original = (*type_object).tp_dealloc.expect("a pyclass has a deallocator");
+        let original = (*type_object)
+            .tp_dealloc
+            .expect("a pyclass has a deallocator");
         if T::original_dealloc().set(original).is_ok() {
             (*type_object).tp_finalize = Some(call_finalize::<T>);
             (*type_object).tp_dealloc = Some(dealloc_after_finalize::<T>);
@@ -194,7 +206,9 @@ unsafe extern "C" fn dealloc_after_finalize<T: Finalize>(object: *mut ffi::PyObj
         if ffi::PyObject_CallFinalizerFromDealloc(object) < 0 {
             return;
         }
-        let original = T::original_dealloc().get().expect("set when the finalizer was installed");
+        let original = T::original_dealloc()
+            .get()
+            .expect("set when the finalizer was installed");
         original(object);
     }
 }

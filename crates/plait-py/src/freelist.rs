@@ -52,7 +52,9 @@ mod with_gil {
         unsafe {
             let py = Python::assume_attached();
             if subtype == T::type_object_raw(py) {
-                let parked = T::list().get().and_then(|list| list.with(py, |p| p.0.pop()));
+                let parked = T::list()
+                    .get()
+                    .and_then(|list| list.with(py, |p| p.0.pop()));
                 if let Some(object) = parked {
                     ffi::PyObject_Init(object.as_ptr(), subtype);
                     ffi::PyObject_GC_Track(object.as_ptr().cast());
@@ -69,7 +71,9 @@ mod with_gil {
             let py = Python::assume_attached();
             let pointer = object.cast::<ffi::PyObject>();
             let exact = ffi::Py_TYPE(pointer) == T::type_object_raw(py);
-            if let (true, Some(pointer), Some(list)) = (exact, NonNull::new(pointer), T::list().get()) {
+            if let (true, Some(pointer), Some(list)) =
+                (exact, NonNull::new(pointer), T::list().get())
+            {
                 let parked = list.with(py, |p| {
                     let room = p.0.len() < CAPACITY;
                     if room {
@@ -90,11 +94,7 @@ mod with_gil {
 mod without_gil {
     use pyo3::prelude::*;
 
-    pub type List = ();
-
-    pub trait Recycled: pyo3::PyClass {
-        fn list() -> &'static List;
-    }
+    pub trait Recycled: pyo3::PyClass {}
 
     pub fn install<T: Recycled>(_py: Python<'_>) {}
 }
@@ -102,20 +102,24 @@ mod without_gil {
 #[cfg(not(Py_GIL_DISABLED))]
 pub use with_gil::{install, List, Recycled};
 #[cfg(Py_GIL_DISABLED)]
-pub use without_gil::{install, List, Recycled};
+pub use without_gil::{install, Recycled};
 
-/// `recycled!(Type)`: the type's list.
+/// `recycled!(Type)`: gives the type a list.
+#[cfg(not(Py_GIL_DISABLED))]
 macro_rules! recycled {
     ($class:ty) => {
         impl crate::freelist::Recycled for $class {
             fn list() -> &'static crate::freelist::List {
-                #[cfg(not(Py_GIL_DISABLED))]
                 static LIST: crate::freelist::List = crate::freelist::List::new();
-                #[cfg(Py_GIL_DISABLED)]
-                static LIST: crate::freelist::List = ();
                 &LIST
             }
         }
+    };
+}
+#[cfg(Py_GIL_DISABLED)]
+macro_rules! recycled {
+    ($class:ty) => {
+        impl crate::freelist::Recycled for $class {}
     };
 }
 pub(crate) use recycled;

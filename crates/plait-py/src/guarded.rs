@@ -73,7 +73,10 @@ impl<T> Guarded<T> {
     #[inline(always)]
     fn hold(&self) -> Held<'_> {
         #[cfg(debug_assertions)]
-        assert!(!self.exclusion.open.replace(true), "Guarded was entered twice: Python ran inside it");
+        assert!(
+            !self.exclusion.open.replace(true),
+            "Guarded was entered twice: Python ran inside it"
+        );
         Held(&self.exclusion)
     }
 }

@@ -58,6 +58,9 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<SockOp>()?;
     module.add_function(wrap_pyfunction!(registered_tasks, module)?)?;
     module.add_function(wrap_pyfunction!(after_fork_in_child, module)?)?;
-    standard::standard(py).glue.bind(py).call_method1("connect", (module,))?;
+    standard::standard(py)
+        .glue
+        .bind(py)
+        .call_method1("connect", (module,))?;
     Ok(())
 }

@@ -18,7 +18,7 @@ if __package__:
 else:
     # Put there by hand, because PYTHONSAFEPATH keeps a script's own directory off the path.
     sys.path.insert(0, str(Path(__file__).resolve().parent))
-    from workloads import WORKLOADS, Measurement, Workload  # type: ignore[no-redef]
+    from workloads import WORKLOADS, Measurement, Workload  # type: ignore
 
     del sys.path[0]
 
@@ -27,11 +27,11 @@ def new_loop(name: str, install: bool) -> asyncio.AbstractEventLoop:
     if name == "asyncio":
         return asyncio.SelectorEventLoop()
     if name == "uvloop":
-        import uvloop
+        import uvloop  # type: ignore[import-not-found,unused-ignore]
 
         return uvloop.new_event_loop()
     if name == "rloop":
-        import rloop
+        import rloop  # type: ignore[import-untyped,unused-ignore]
 
         # Untyped, hence the name.
         loop: asyncio.AbstractEventLoop = rloop.new_event_loop()

@@ -1,11 +1,7 @@
-"""What development mode complains about, one thing after the other.
-
-With an argument it keeps to one thread: outside of development mode a call from another is not noticed.
-"""
+"""What development mode complains about, one thing after the other."""
 
 import asyncio
 import gc
-import sys
 import threading
 
 import which_loop
@@ -92,22 +88,21 @@ async def shows_itself() -> None:
 
 
 async def main() -> None:
-    deeds = (
+    loop = asyncio.get_running_loop()
+    deeds = [
         forgets_to_await,
         does_not_look_at_the_result,
         drops_a_pending_task,
         drops_a_failed_future,
         fails_in_a_callback,
-        calls_from_another_thread,
         is_slow,
-        calls_with_rubbish,
         shows_itself,
-    )
+    ]
+    if loop.get_debug():  # without, nobody looks
+        deeds += [calls_from_another_thread, calls_with_rubbish]
     for careless in deeds:
-        if careless is calls_from_another_thread and len(sys.argv) > 1:
-            continue
         # To the same stream as the complaints, so that they stay in order.
-        asyncio.get_running_loop().call_exception_handler({"message": f"-- {careless.__name__}"})
+        loop.call_exception_handler({"message": f"-- {careless.__name__}"})
         await asyncio.create_task(careless())
         gc.collect()
 

@@ -8,7 +8,10 @@ pub enum Callback {
     /// A native task that awaits the future: it is put into the ready queue, no Python object in between.
     Wake(Py<Task>),
     /// `callback(future)` in `context`, as `add_done_callback` took it.
-    Call { callback: Py<PyAny>, context: Py<PyAny> },
+    Call {
+        callback: Py<PyAny>,
+        context: Py<PyAny>,
+    },
 }
 
 /// One word and a tag: every future carries one, and a loop may have a million of them.
@@ -64,7 +67,9 @@ impl Callbacks {
         match self {
             Callbacks::None => Ok(()),
             Callbacks::Wake(task) => visit.call(task),
-            Callbacks::Some(list) => list.iter().try_for_each(|callback| callback.traverse(visit)),
+            Callbacks::Some(list) => list
+                .iter()
+                .try_for_each(|callback| callback.traverse(visit)),
         }
     }
 }

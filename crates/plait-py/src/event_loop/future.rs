@@ -118,8 +118,12 @@ impl Future {
                 value: None,
                 phase: Phase::Pending,
                 callbacks: Callbacks::None,
-                rare: source_traceback
-                    .map(|tb| Box::new(Rare { source_traceback: Some(tb), ..Rare::default() })),
+                rare: source_traceback.map(|tb| {
+                    Box::new(Rare {
+                        source_traceback: Some(tb),
+                        ..Rare::default()
+                    })
+                }),
                 blocking: false,
                 log_traceback: false,
                 native,
@@ -199,7 +203,9 @@ impl Future {
 
     pub fn cancel_message(&self, py: Python<'_>) -> Option<Py<PyAny>> {
         self.state.with(py, |s| {
-            s.rare.as_ref().and_then(|r| r.cancel_message.as_ref().map(|m| m.clone_ref(py)))
+            s.rare
+                .as_ref()
+                .and_then(|r| r.cancel_message.as_ref().map(|m| m.clone_ref(py)))
         })
     }
 
@@ -214,9 +220,12 @@ impl Future {
     }
 
     pub fn keep_cancelled_error(&self, py: Python<'_>, error: Py<PyAny>) {
-        let replaced = self
-            .state
-            .with(py, |s| s.rare.get_or_insert_default().cancelled_error.replace(error));
+        let replaced = self.state.with(py, |s| {
+            s.rare
+                .get_or_insert_default()
+                .cancelled_error
+                .replace(error)
+        });
         drop(replaced);
     }
 
@@ -249,7 +258,8 @@ impl Future {
                 Task::schedule_wakeup(&task, slf).map(|()| true)
             }
             Ok(Callbacks::Some(list)) => {
-                list.into_iter().try_for_each(|callback| Future::schedule_one(slf, callback))?;
+                list.into_iter()
+                    .try_for_each(|callback| Future::schedule_one(slf, callback))?;
                 Ok(true)
             }
             Err(unused) => {
@@ -264,16 +274,21 @@ impl Future {
         match callback {
             Callback::Wake(task) => Task::schedule_wakeup(task.bind(py), slf),
             Callback::Call { callback, context } => {
-                let (loop_, native) = slf
-                    .get()
-                    .state
-                    .with(py, |s| (s.loop_.as_ref().map(|l| l.clone_ref(py)), s.native));
-                let loop_ = loop_.expect("a future with callbacks was initialised").into_bound(py);
+                let (loop_, native) = slf.get().state.with(py, |s| {
+                    (s.loop_.as_ref().map(|l| l.clone_ref(py)), s.native)
+                });
+                let loop_ = loop_
+                    .expect("a future with callbacks was initialised")
+                    .into_bound(py);
                 if native {
                     let plait_loop = loop_.cast::<EventLoop>()?;
                     if !plait_loop.get().debug(py) {
                         let argument = slf.clone().into_any().unbind();
-                        let call = Ready::Call { callback, argument, context };
+                        let call = Ready::Call {
+                            callback,
+                            argument,
+                            context,
+                        };
                         return plait_loop.get().push_ready(py, call);
                     }
                 }
@@ -369,7 +384,11 @@ pub fn call_soon(
     let py = loop_.py();
     let kwargs = PyDict::new(py);
     kwargs.set_item(intern!(py, "context"), context)?;
-    loop_.call_method(intern!(py, "call_soon"), (callback, argument), Some(&kwargs))?;
+    loop_.call_method(
+        intern!(py, "call_soon"),
+        (callback, argument),
+        Some(&kwargs),
+    )?;
     Ok(())
 }
 
@@ -383,7 +402,10 @@ fn without_stop_iteration<'py>(error: Bound<'py, PyAny>) -> PyResult<Bound<'py, 
         return Err(PyTypeError::new_err(text));
     }
     let py = error.py();
-    let replacement = PyRuntimeError::new_err(text).into_value(py).into_bound(py).into_any();
+    let replacement = PyRuntimeError::new_err(text)
+        .into_value(py)
+        .into_bound(py)
+        .into_any();
     replacement.setattr("__cause__", &error)?;
     replacement.setattr("__context__", &error)?;
     Ok(replacement)
@@ -492,7 +514,9 @@ impl Future {
                 }
             }
         });
-        callback.map_or(Ok(()), |already_done| Future::schedule_one(slf, already_done))
+        callback.map_or(Ok(()), |already_done| {
+            Future::schedule_one(slf, already_done)
+        })
     }
 
     /// Remove every registration of `callback`; returns how many there were.
@@ -502,13 +526,21 @@ impl Future {
         slf.get().loop_of(py)?;
         // Comparing runs Python, which may add or remove callbacks: work on the list taken out, then put what is
         // left before whatever came meanwhile.
-        let taken = slf.get().state.with(py, |s| std::mem::take(&mut s.callbacks));
+        let taken = slf
+            .get()
+            .state
+            .with(py, |s| std::mem::take(&mut s.callbacks));
         let mut removed = Vec::new();
         let mut kept = Vec::new();
         let mut failed = None;
         for candidate in taken.into_vec() {
             let equal = match (&candidate, &failed) {
-                (Callback::Call { callback: other, .. }, None) => other.bind(py).eq(callback),
+                (
+                    Callback::Call {
+                        callback: other, ..
+                    },
+                    None,
+                ) => other.bind(py).eq(callback),
                 _ => Ok(false),
             };
             match equal {
@@ -554,7 +586,9 @@ impl Future {
 
     fn __await__(slf: Bound<'_, Self>) -> PyResult<FutureIter> {
         slf.get().loop_of(slf.py())?;
-        Ok(FutureIter { future: Guarded::new(Some(slf.unbind())) })
+        Ok(FutureIter {
+            future: Guarded::new(Some(slf.unbind())),
+        })
     }
 
     fn __iter__(slf: Bound<'_, Self>) -> PyResult<FutureIter> {
@@ -580,7 +614,8 @@ impl Future {
 
     #[getter]
     fn _loop(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        self.state.with(py, |s| s.loop_.as_ref().map(|l| l.clone_ref(py)))
+        self.state
+            .with(py, |s| s.loop_.as_ref().map(|l| l.clone_ref(py)))
     }
 
     #[getter]
@@ -621,7 +656,9 @@ impl Future {
     #[setter(_log_traceback)]
     fn set_private_log_traceback(&self, py: Python<'_>, value: &Bound<'_, PyAny>) -> PyResult<()> {
         if value.is_truthy()? {
-            return Err(PyValueError::new_err("_log_traceback can only be set to False"));
+            return Err(PyValueError::new_err(
+                "_log_traceback can only be set to False",
+            ));
         }
         self.stop_logging(py);
         Ok(())
@@ -640,7 +677,9 @@ impl Future {
     #[getter]
     pub fn _source_traceback(&self, py: Python<'_>) -> Option<Py<PyAny>> {
         self.state.with(py, |s| {
-            s.rare.as_ref().and_then(|r| r.source_traceback.as_ref().map(|tb| tb.clone_ref(py)))
+            s.rare
+                .as_ref()
+                .and_then(|r| r.source_traceback.as_ref().map(|tb| tb.clone_ref(py)))
         })
     }
 
@@ -655,7 +694,12 @@ impl Future {
     fn __clear__(&self) {
         Python::attach(|py| {
             let cleared = self.state.with(py, |s| {
-                (s.loop_.take(), s.value.take(), std::mem::take(&mut s.callbacks), s.rare.take())
+                (
+                    s.loop_.take(),
+                    s.value.take(),
+                    std::mem::take(&mut s.callbacks),
+                    s.rare.take(),
+                )
             });
             drop(cleared);
         });
@@ -687,7 +731,10 @@ crate::freelist::recycled!(FutureIter);
 impl FutureIter {
     /// One turn: the future itself while it is pending, else its result in a StopIteration.
     fn advance(&self, py: Python<'_>) -> PyResult<Option<Py<Future>>> {
-        let Some(future) = self.future.with(py, |f| f.as_ref().map(|f| f.clone_ref(py))) else {
+        let Some(future) = self
+            .future
+            .with(py, |f| f.as_ref().map(|f| f.clone_ref(py)))
+        else {
             return Ok(None);
         };
         let first = future.get().state.with(py, |s| {
@@ -759,11 +806,21 @@ pub fn thrown(
 ) -> PyResult<PyErr> {
     if cfg!(Py_3_12) && (value.is_some() || traceback.is_some()) {
         let text = c"the (type, exc, tb) signature of throw() is deprecated, use the single-arg signature instead.";
-        PyErr::warn(py, &py.get_type::<pyo3::exceptions::PyDeprecationWarning>(), text, 1)?;
+        PyErr::warn(
+            py,
+            &py.get_type::<pyo3::exceptions::PyDeprecationWarning>(),
+            text,
+            1,
+        )?;
     }
     let traceback_class = py.import("types")?.getattr("TracebackType")?;
-    if traceback.as_ref().is_some_and(|tb| !tb.is_instance(&traceback_class).unwrap_or(false)) {
-        return Err(PyTypeError::new_err("throw() third argument must be a traceback"));
+    if traceback
+        .as_ref()
+        .is_some_and(|tb| !tb.is_instance(&traceback_class).unwrap_or(false))
+    {
+        return Err(PyTypeError::new_err(
+            "throw() third argument must be a traceback",
+        ));
     }
     let base = py.get_type::<pyo3::exceptions::PyBaseException>();
     let error = match kind.cast::<PyType>() {
@@ -777,13 +834,18 @@ pub fn thrown(
         },
         _ if kind.is_instance(&base)? => {
             if value.is_some() {
-                return Err(PyTypeError::new_err("instance exception may not have a separate value"));
+                return Err(PyTypeError::new_err(
+                    "instance exception may not have a separate value",
+                ));
             }
             kind
         }
         _ => {
             let text = "exceptions must be classes deriving BaseException or instances of such a class, not ";
-            return Err(PyTypeError::new_err(format!("{text}{}", kind.get_type().name()?)));
+            return Err(PyTypeError::new_err(format!(
+                "{text}{}",
+                kind.get_type().name()?
+            )));
         }
     };
     if traceback.is_some() {

@@ -111,7 +111,12 @@ impl Task {
             t.must_cancel = false;
             t.cancel_requests = 0;
             t.log_destroy_pending = true;
-            (t.coro.replace(coro), t.context.replace(context), t.waiter.take(), old_name)
+            (
+                t.coro.replace(coro),
+                t.context.replace(context),
+                t.waiter.take(),
+                old_name,
+            )
         });
         drop(replaced);
         Task::unregister(slf);
@@ -125,7 +130,9 @@ impl Task {
 
     #[inline]
     pub fn context(&self, py: Python<'_>) -> Py<PyAny> {
-        let context = self.state.with(py, |t| t.context.as_ref().map(|c| c.clone_ref(py)));
+        let context = self
+            .state
+            .with(py, |t| t.context.as_ref().map(|c| c.clone_ref(py)));
         context.unwrap_or_else(|| py.None())
     }
 
@@ -152,7 +159,13 @@ impl Task {
             return loop_.get().push_ready(py, ready);
         }
         let loop_ = slf.as_super().get().loop_of(py)?;
-        let callable = Bound::new(py, TaskStep { task: slf.clone().unbind(), error })?;
+        let callable = Bound::new(
+            py,
+            TaskStep {
+                task: slf.clone().unbind(),
+                error,
+            },
+        )?;
         let kwargs = PyDict::new(py);
         kwargs.set_item(intern!(py, "context"), slf.get().context(py))?;
         loop_.call_method(intern!(py, "call_soon"), (callable,), Some(&kwargs))?;
@@ -174,14 +187,18 @@ impl Task {
 
     /// What stands for "wake this task" where a Python callable is wanted.
     pub fn wakeup_callable<'py>(slf: &Bound<'py, Task>) -> PyResult<Bound<'py, PyAny>> {
-        let wakeup = TaskWakeup { task: slf.clone().unbind() };
+        let wakeup = TaskWakeup {
+            task: slf.clone().unbind(),
+        };
         Ok(Bound::new(slf.py(), wakeup)?.into_any())
     }
 
     /// The task is done or dying: it leaves the registry.
     pub fn unregister(slf: &Bound<'_, Task>) {
         let py = slf.py();
-        let key = slf.get().state.with(py, |t| std::mem::replace(&mut t.registered, registry::Key::NONE));
+        let key = slf.get().state.with(py, |t| {
+            std::mem::replace(&mut t.registered, registry::Key::NONE)
+        });
         registry::unregister(py, key);
     }
 
@@ -211,7 +228,11 @@ fn is_coroutine(coro: &Bound<'_, PyAny>) -> PyResult<bool> {
     if unsafe { pyo3::ffi::PyCoro_CheckExact(coro.as_ptr()) } != 0 {
         return Ok(true);
     }
-    standard(py).iscoroutine.bind(py).call1((coro,))?.is_truthy()
+    standard(py)
+        .iscoroutine
+        .bind(py)
+        .call1((coro,))?
+        .is_truthy()
 }
 
 impl Drop for Task {
@@ -297,17 +318,26 @@ impl Task {
     }
 
     fn set_result(&self, _result: &Bound<'_, PyAny>) -> PyResult<()> {
-        Err(PyRuntimeError::new_err("Task does not support set_result operation"))
+        Err(PyRuntimeError::new_err(
+            "Task does not support set_result operation",
+        ))
     }
 
     fn set_exception(&self, _exception: &Bound<'_, PyAny>) -> PyResult<()> {
-        Err(PyRuntimeError::new_err("Task does not support set_exception operation"))
+        Err(PyRuntimeError::new_err(
+            "Task does not support set_exception operation",
+        ))
     }
 
     fn get_name(&self, py: Python<'_>) -> Py<PyAny> {
-        let (name, number) =
-            self.state.with(py, |t| (t.name.as_ref().map(|name| name.clone_ref(py)), t.number));
-        name.unwrap_or_else(|| PyString::new(py, &format!("Task-{number}")).into_any().unbind())
+        let (name, number) = self.state.with(py, |t| {
+            (t.name.as_ref().map(|name| name.clone_ref(py)), t.number)
+        });
+        name.unwrap_or_else(|| {
+            PyString::new(py, &format!("Task-{number}"))
+                .into_any()
+                .unbind()
+        })
     }
 
     fn set_name(&self, value: &Bound<'_, PyAny>) -> PyResult<()> {
@@ -319,7 +349,8 @@ impl Task {
     }
 
     fn get_coro(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        self.state.with(py, |t| t.coro.as_ref().map(|c| c.clone_ref(py)))
+        self.state
+            .with(py, |t| t.coro.as_ref().map(|c| c.clone_ref(py)))
     }
 
     fn get_context(&self, py: Python<'_>) -> Py<PyAny> {
@@ -338,7 +369,8 @@ impl Task {
 
     #[getter]
     fn _fut_waiter(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        self.state.with(py, |t| t.waiter.as_ref().map(|w| w.clone_ref(py)))
+        self.state
+            .with(py, |t| t.waiter.as_ref().map(|w| w.clone_ref(py)))
     }
 
     #[getter]
@@ -352,7 +384,11 @@ impl Task {
     }
 
     #[setter(_log_destroy_pending)]
-    fn set_private_log_destroy_pending(&self, py: Python<'_>, value: &Bound<'_, PyAny>) -> PyResult<()> {
+    fn set_private_log_destroy_pending(
+        &self,
+        py: Python<'_>,
+        value: &Bound<'_, PyAny>,
+    ) -> PyResult<()> {
         let value = value.is_truthy()?;
         self.state.with(py, |t| t.log_destroy_pending = value);
         Ok(())
@@ -385,7 +421,8 @@ static TASK_DEALLOC: OnceLock<destructor> = OnceLock::new();
 impl ffi::Finalize for Task {
     fn finalize(slf: &Bound<'_, Self>) {
         Task::unregister(slf);
-        let logged = Task::log_destroyed(slf).and_then(|()| Future::log_never_retrieved(slf.as_super()));
+        let logged =
+            Task::log_destroyed(slf).and_then(|()| Future::log_never_retrieved(slf.as_super()));
         if let Err(error) = logged {
             error.write_unraisable(slf.py(), Some(slf.as_any()));
         }

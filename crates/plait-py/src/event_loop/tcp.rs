@@ -118,7 +118,16 @@ impl TcpTransport {
             }
         }
         let socket = Socket::Object(sock.unbind());
-        TcpTransport::begin(loop_, fd, socket, protocol, waiter, Some(extra), None, server)
+        TcpTransport::begin(
+            loop_,
+            fd,
+            socket,
+            protocol,
+            waiter,
+            Some(extra),
+            None,
+            server,
+        )
     }
 
     /// A transport over a connection that a listener has just accepted. Owns `fd` from here on.
@@ -130,7 +139,16 @@ impl TcpTransport {
         server: Option<Bound<'_, PyAny>>,
     ) -> PyResult<Py<TcpTransport>> {
         let fd = connection.as_raw_fd();
-        TcpTransport::begin(loop_, fd, Socket::Bare(connection), protocol, None, None, peer, server)
+        TcpTransport::begin(
+            loop_,
+            fd,
+            Socket::Bare(connection),
+            protocol,
+            None,
+            None,
+            peer,
+            server,
+        )
     }
 
     #[allow(clippy::too_many_arguments)] // the two constructors above are what others call
@@ -174,10 +192,15 @@ impl TcpTransport {
         let transport = Bound::new(py, transport)?;
         if let Some(server) = server {
             attach(&server, &transport)?;
-            transport.get().state.with(py, |s| s.server = Some(server.unbind()));
+            transport
+                .get()
+                .state
+                .with(py, |s| s.server = Some(server.unbind()));
         }
         let step = TransportStep::Begin(waiter.map(Bound::unbind));
-        loop_.get().push_ready(py, Ready::Transport(transport.clone().unbind(), step))?;
+        loop_
+            .get()
+            .push_ready(py, Ready::Transport(transport.clone().unbind(), step))?;
         Ok(transport.unbind())
     }
 
@@ -196,8 +219,12 @@ impl TcpTransport {
         method: &Bound<'py, pyo3::types::PyString>,
         argument: Option<Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let protocol = self.state.with(py, |s| s.protocol.as_ref().map(|p| p.clone_ref(py)));
-        let Some(protocol) = protocol else { return Ok(py.None().into_bound(py)) };
+        let protocol = self
+            .state
+            .with(py, |s| s.protocol.as_ref().map(|p| p.clone_ref(py)));
+        let Some(protocol) = protocol else {
+            return Ok(py.None().into_bound(py));
+        };
         let protocol = protocol.into_bound(py);
         ffi::in_context(self.context.bind(py), || match argument {
             None => protocol.call_method0(method),
@@ -225,8 +252,17 @@ impl TcpTransport {
             }
             let protocol = this.get_protocol(py);
             let callback = protocol.map(|p| p.getattr(py, made)).transpose()?;
-            let args = (this.event_loop(py), py.None(), callback, (slf,), error.into_value(py));
-            standard(py).glue.bind(py).call_method1(intern!(py, "report_callback_error"), args)?;
+            let args = (
+                this.event_loop(py),
+                py.None(),
+                callback,
+                (slf,),
+                error.into_value(py),
+            );
+            standard(py)
+                .glue
+                .bind(py)
+                .call_method1(intern!(py, "report_callback_error"), args)?;
         }
         TcpTransport::start_reading(slf)?;
         if let Some(waiter) = waiter {
@@ -242,7 +278,9 @@ impl TcpTransport {
             return Ok(());
         }
         let watcher = Watcher::Transport(slf.clone().unbind());
-        this.loop_.get().watch(py, this.fd, Direction::Read, watcher)
+        this.loop_
+            .get()
+            .watch(py, this.fd, Direction::Read, watcher)
     }
 
     fn stop(&self, py: Python<'_>, direction: Direction) -> PyResult<()> {
@@ -254,8 +292,10 @@ impl TcpTransport {
     #[inline]
     fn read_ready(slf: &Bound<'_, Self>) -> PyResult<()> {
         let py = slf.py();
-        let (idle, buffered) =
-            slf.get().state.with(py, |s| (s.lost > 0 || s.closing || s.paused, s.buffered));
+        let (idle, buffered) = slf
+            .get()
+            .state
+            .with(py, |s| (s.lost > 0 || s.closing || s.paused, s.buffered));
         if idle {
             return Ok(()); // it was readable before somebody closed or paused it
         }
@@ -275,8 +315,12 @@ impl TcpTransport {
         match received {
             Ok(Some(data)) => {
                 let told = this.tell(py, intern!(py, "data_received"), Some(data.into_any()));
-                TcpTransport::fatal_unless_ok(slf, told, "Fatal error: protocol.data_received() call failed.")
-                    .map(drop)
+                TcpTransport::fatal_unless_ok(
+                    slf,
+                    told,
+                    "Fatal error: protocol.data_received() call failed.",
+                )
+                .map(drop)
             }
             Ok(None) => TcpTransport::end_of_stream(slf),
             Err(error) => TcpTransport::read_failed(slf, &error),
@@ -287,14 +331,20 @@ impl TcpTransport {
         let py = slf.py();
         let this = slf.get();
         let hint = (-1i32).into_pyobject(py)?.into_any();
-        let view = this.tell(py, intern!(py, "get_buffer"), Some(hint)).and_then(|buffer| {
-            if buffer.len()? == 0 {
-                return Err(PyRuntimeError::new_err("get_buffer() returned an empty buffer"));
-            }
-            PyBuffer::<u8>::get(&buffer)
-        });
+        let view = this
+            .tell(py, intern!(py, "get_buffer"), Some(hint))
+            .and_then(|buffer| {
+                if buffer.len()? == 0 {
+                    return Err(PyRuntimeError::new_err(
+                        "get_buffer() returned an empty buffer",
+                    ));
+                }
+                PyBuffer::<u8>::get(&buffer)
+            });
         let text = "Fatal error: protocol.get_buffer() call failed.";
-        let Some(view) = TcpTransport::fatal_unless_ok(slf, view, text)? else { return Ok(()) };
+        let Some(view) = TcpTransport::fatal_unless_ok(slf, view, text)? else {
+            return Ok(());
+        };
         if view.readonly() || !view.is_c_contiguous() {
             let error = PyTypeError::new_err("read-write bytes-like object expected");
             return TcpTransport::fatal_error(slf, error, "Fatal read error on socket transport");
@@ -306,8 +356,12 @@ impl TcpTransport {
             Ok(n) => {
                 let n = n.into_pyobject(py)?.into_any();
                 let told = this.tell(py, intern!(py, "buffer_updated"), Some(n));
-                TcpTransport::fatal_unless_ok(slf, told, "Fatal error: protocol.buffer_updated() call failed.")
-                    .map(drop)
+                TcpTransport::fatal_unless_ok(
+                    slf,
+                    told,
+                    "Fatal error: protocol.buffer_updated() call failed.",
+                )
+                .map(drop)
             }
             Err(error) => TcpTransport::read_failed(slf, &error),
         }
@@ -328,7 +382,9 @@ impl TcpTransport {
         this.log_debug(slf, "%r received EOF")?;
         let told = this.tell(py, intern!(py, "eof_received"), None);
         let text = "Fatal error: protocol.eof_received() call failed.";
-        let Some(keep_open) = TcpTransport::fatal_unless_ok(slf, told, text)? else { return Ok(()) };
+        let Some(keep_open) = TcpTransport::fatal_unless_ok(slf, told, text)? else {
+            return Ok(());
+        };
         match keep_open.is_truthy()? {
             // Writing goes on; there is nothing more to read.
             true => this.stop(py, Direction::Read),
@@ -343,7 +399,9 @@ impl TcpTransport {
         let py = slf.py();
         let this = slf.get();
         if let Ok(bytes) = data.cast_exact::<PyBytes>() {
-            let Some(sent) = TcpTransport::send_now(slf, bytes.as_bytes())? else { return Ok(()) };
+            let Some(sent) = TcpTransport::send_now(slf, bytes.as_bytes())? else {
+                return Ok(());
+            };
             if sent < bytes.as_bytes().len() {
                 let chunk = Chunk::Shared(PyBackedBytes::from(bytes.clone()));
                 this.state.with(py, |s| s.buffer.push(chunk, sent));
@@ -356,7 +414,8 @@ impl TcpTransport {
         let Some(sent) = sent else { return Ok(()) };
         if sent < view.len_bytes() {
             let rest = ffi::with_bytes(&view, |bytes| Box::<[u8]>::from(&bytes[sent..]));
-            this.state.with(py, |s| s.buffer.push(Chunk::Copied(rest), 0));
+            this.state
+                .with(py, |s| s.buffer.push(Chunk::Copied(rest), 0));
             return TcpTransport::grown(slf);
         }
         Ok(())
@@ -385,7 +444,9 @@ impl TcpTransport {
         let py = slf.py();
         let this = slf.get();
         let watcher = Watcher::Transport(slf.clone().unbind());
-        this.loop_.get().watch_once_added(py, this.fd, Direction::Write, watcher)?;
+        this.loop_
+            .get()
+            .watch_once_added(py, this.fd, Direction::Write, watcher)?;
         TcpTransport::maybe_pause_protocol(slf)
     }
 
@@ -400,7 +461,10 @@ impl TcpTransport {
 
     fn maybe_resume_protocol(slf: &Bound<'_, Self>) -> PyResult<()> {
         let py = slf.py();
-        let resume = slf.get().state.with(py, |s| s.flow.on_shrink(s.buffer.len()));
+        let resume = slf
+            .get()
+            .state
+            .with(py, |s| s.flow.on_shrink(s.buffer.len()));
         match resume {
             true => TcpTransport::tell_flow(slf, "resume_writing"),
             false => Ok(()),
@@ -472,13 +536,18 @@ impl TcpTransport {
     }
 
     fn empty_waiter(&self, py: Python<'_>) -> Option<Py<Future>> {
-        self.state.with(py, |s| s.empty_waiter.as_ref().map(|w| w.clone_ref(py)))
+        self.state
+            .with(py, |s| s.empty_waiter.as_ref().map(|w| w.clone_ref(py)))
     }
 
     // ---- endings
 
     /// Passes a value on; an error ends the connection with `message` and gives None.
-    fn fatal_unless_ok<T>(slf: &Bound<'_, Self>, result: PyResult<T>, message: &str) -> PyResult<Option<T>> {
+    fn fatal_unless_ok<T>(
+        slf: &Bound<'_, Self>,
+        result: PyResult<T>,
+        message: &str,
+    ) -> PyResult<Option<T>> {
         match result {
             Ok(value) => Ok(Some(value)),
             Err(error) if leaves_the_loop(slf.py(), &error) => Err(error),
@@ -508,7 +577,9 @@ impl TcpTransport {
         context.set_item("transport", slf)?;
         context.set_item("protocol", slf.get().get_protocol(py))?;
         let loop_ = slf.get().event_loop(py);
-        loop_.call_method1(intern!(py, "call_exception_handler"), (context,)).map(drop)
+        loop_
+            .call_method1(intern!(py, "call_exception_handler"), (context,))
+            .map(drop)
     }
 
     fn force_close(slf: &Bound<'_, Self>, error: Option<Py<PyAny>>) -> PyResult<()> {
@@ -556,8 +627,17 @@ impl TcpTransport {
             Err(error) if leaves_the_loop(py, &error) => Err(error),
             Err(error) => {
                 let callback = protocol.map(|p| p.getattr(py, lost)).transpose()?;
-                let args = (this.event_loop(py), py.None(), callback, (argument,), error.into_value(py));
-                standard(py).glue.bind(py).call_method1(intern!(py, "report_callback_error"), args)?;
+                let args = (
+                    this.event_loop(py),
+                    py.None(),
+                    callback,
+                    (argument,),
+                    error.into_value(py),
+                );
+                standard(py)
+                    .glue
+                    .bind(py)
+                    .call_method1(intern!(py, "report_callback_error"), args)?;
                 Ok(())
             }
         }
@@ -583,7 +663,10 @@ impl TcpTransport {
     fn log_debug(&self, slf: &Bound<'_, Self>, text: &str) -> PyResult<()> {
         let py = slf.py();
         if self.loop_.get().debug(py) {
-            standard(py).logger.bind(py).call_method1("debug", (text, slf))?;
+            standard(py)
+                .logger
+                .bind(py)
+                .call_method1("debug", (text, slf))?;
         }
         Ok(())
     }
@@ -608,7 +691,11 @@ impl TcpTransport {
             Seen::Closed => return Ok(None),
             Seen::Bare(fd) => fd,
         };
-        match standard(py).glue.bind(py).call_method1(intern!(py, "socket_from_fd"), (fd.as_raw_fd(),)) {
+        match standard(py)
+            .glue
+            .bind(py)
+            .call_method1(intern!(py, "socket_from_fd"), (fd.as_raw_fd(),))
+        {
             Ok(object) => {
                 let _moved = fd.into_raw_fd(); // the object owns it now
                 let kept = object.clone().unbind();
@@ -622,18 +709,28 @@ impl TcpTransport {
         }
     }
 
-    fn lookup_extra<'py>(slf: &Bound<'py, Self>, name: &str) -> PyResult<Option<Bound<'py, PyAny>>> {
+    fn lookup_extra<'py>(
+        slf: &Bound<'py, Self>,
+        name: &str,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
         let py = slf.py();
         let this = slf.get();
-        let extra = this.state.with(py, |s| s.extra.as_ref().map(|e| e.clone_ref(py)));
-        if let Some(found) = extra.map(|e| e.bind(py).get_item(name)).transpose()?.flatten() {
+        let extra = this
+            .state
+            .with(py, |s| s.extra.as_ref().map(|e| e.clone_ref(py)));
+        if let Some(found) = extra
+            .map(|e| e.bind(py).get_item(name))
+            .transpose()?
+            .flatten()
+        {
             return Ok(Some(found));
         }
         let found = match name {
             "socket" => match this.socket_object(py)? {
-                Some(object) => {
-                    py.import("asyncio.trsock")?.getattr("TransportSocket")?.call1((object,))?
-                }
+                Some(object) => py
+                    .import("asyncio.trsock")?
+                    .getattr("TransportSocket")?
+                    .call1((object,))?,
                 None => return Ok(None),
             },
             "peername" | "sockname" => {
@@ -643,8 +740,14 @@ impl TcpTransport {
                     (Some(address), _) => address_tuple(py, address)?,
                     (None, None) => return Ok(None),
                     (None, Some(object)) => {
-                        let method = if name == "peername" { "getpeername" } else { "getsockname" };
-                        object.call_method0(method).unwrap_or_else(|_| py.None().into_bound(py))
+                        let method = if name == "peername" {
+                            "getpeername"
+                        } else {
+                            "getsockname"
+                        };
+                        object
+                            .call_method0(method)
+                            .unwrap_or_else(|_| py.None().into_bound(py))
                     }
                 }
             }
@@ -671,9 +774,16 @@ impl TcpTransport {
 /// An address as the socket module writes it.
 fn address_tuple(py: Python<'_>, address: SocketAddr) -> PyResult<Bound<'_, PyAny>> {
     Ok(match address {
-        SocketAddr::V4(v4) => (v4.ip().to_string(), v4.port()).into_pyobject(py)?.into_any(),
+        SocketAddr::V4(v4) => (v4.ip().to_string(), v4.port())
+            .into_pyobject(py)?
+            .into_any(),
         SocketAddr::V6(v6) => {
-            let tuple = (v6.ip().to_string(), v6.port(), u32::from_be(v6.flowinfo()), v6.scope_id());
+            let tuple = (
+                v6.ip().to_string(),
+                v6.port(),
+                u32::from_be(v6.flowinfo()),
+                v6.scope_id(),
+            );
             tuple.into_pyobject(py)?.into_any()
         }
     })
@@ -683,7 +793,11 @@ fn address_tuple(py: Python<'_>, address: SocketAddr) -> PyResult<Bound<'_, PyAn
 impl TcpTransport {
     #[getter]
     fn __class__<'py>(slf: &Bound<'py, Self>) -> Bound<'py, PyAny> {
-        standard(slf.py()).transport.bind(slf.py()).clone().into_any()
+        standard(slf.py())
+            .transport
+            .bind(slf.py())
+            .clone()
+            .into_any()
     }
 
     /// Write `data` (bytes, bytearray or memoryview): sent at once as far as the socket takes it, the rest later.
@@ -699,13 +813,18 @@ impl TcpTransport {
             return Err(PyTypeError::new_err(text));
         }
         let this = slf.get();
-        let (eof, waiting, lost) =
-            this.state.with(py, |s| (s.eof, s.empty_waiter.is_some(), s.lost));
+        let (eof, waiting, lost) = this
+            .state
+            .with(py, |s| (s.eof, s.empty_waiter.is_some(), s.lost));
         if eof {
-            return Err(PyRuntimeError::new_err("Cannot call write() after write_eof()"));
+            return Err(PyRuntimeError::new_err(
+                "Cannot call write() after write_eof()",
+            ));
         }
         if waiting {
-            return Err(PyRuntimeError::new_err("unable to write; sendfile is in progress"));
+            return Err(PyRuntimeError::new_err(
+                "unable to write; sendfile is in progress",
+            ));
         }
         if data.len()? == 0 {
             return Ok(());
@@ -713,7 +832,10 @@ impl TcpTransport {
         if lost > 0 {
             if lost >= QUIET_LOST_WRITES {
                 let text = "socket.send() raised exception.";
-                standard(py).logger.bind(py).call_method1("warning", (text,))?;
+                standard(py)
+                    .logger
+                    .bind(py)
+                    .call_method1("warning", (text,))?;
             }
             this.state.with(py, |s| s.lost += 1);
             return Ok(());
@@ -725,20 +847,27 @@ impl TcpTransport {
     fn writelines(slf: &Bound<'_, Self>, list_of_data: &Bound<'_, PyAny>) -> PyResult<()> {
         let py = slf.py();
         let this = slf.get();
-        let (eof, waiting, lost) =
-            this.state.with(py, |s| (s.eof, s.empty_waiter.is_some(), s.lost));
+        let (eof, waiting, lost) = this
+            .state
+            .with(py, |s| (s.eof, s.empty_waiter.is_some(), s.lost));
         if eof {
-            return Err(PyRuntimeError::new_err("Cannot call writelines() after write_eof()"));
+            return Err(PyRuntimeError::new_err(
+                "Cannot call writelines() after write_eof()",
+            ));
         }
         if waiting {
-            return Err(PyRuntimeError::new_err("unable to writelines; sendfile is in progress"));
+            return Err(PyRuntimeError::new_err(
+                "unable to writelines; sendfile is in progress",
+            ));
         }
         let mut chunks = Vec::new();
         for data in list_of_data.try_iter()? {
             let data = data?;
             chunks.push(match data.cast_exact::<PyBytes>() {
                 Ok(bytes) => Chunk::Shared(PyBackedBytes::from(bytes.clone())),
-                Err(_) => Chunk::Copied(ffi::with_bytes(&contiguous(&data)?, |bytes| Box::from(bytes))),
+                Err(_) => Chunk::Copied(ffi::with_bytes(&contiguous(&data)?, |bytes| {
+                    Box::from(bytes)
+                })),
             });
         }
         if lost > 0 || chunks.is_empty() {
@@ -831,7 +960,9 @@ impl TcpTransport {
     fn resume_reading(slf: &Bound<'_, Self>) -> PyResult<()> {
         let py = slf.py();
         let this = slf.get();
-        let resumed = this.state.with(py, |s| !s.closing && std::mem::replace(&mut s.paused, false));
+        let resumed = this.state.with(py, |s| {
+            !s.closing && std::mem::replace(&mut s.paused, false)
+        });
         if !resumed {
             return Ok(());
         }
@@ -852,7 +983,8 @@ impl TcpTransport {
     }
 
     fn get_protocol(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        self.state.with(py, |s| s.protocol.as_ref().map(|p| p.clone_ref(py)))
+        self.state
+            .with(py, |s| s.protocol.as_ref().map(|p| p.clone_ref(py)))
     }
 
     /// "socket", "peername", "sockname", and what the maker of the transport added.
@@ -948,7 +1080,8 @@ impl TcpTransport {
 
     #[getter]
     fn _server(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        self.state.with(py, |s| s.server.as_ref().map(|server| server.clone_ref(py)))
+        self.state
+            .with(py, |s| s.server.as_ref().map(|server| server.clone_ref(py)))
     }
 
     #[getter]
@@ -980,9 +1113,13 @@ impl TcpTransport {
     }
 
     fn __repr__(&self, py: Python<'_>) -> String {
-        let (closed, closing, bytes) = self
-            .state
-            .with(py, |s| (matches!(s.socket, Socket::Closed), s.closing, s.buffer.len()));
+        let (closed, closing, bytes) = self.state.with(py, |s| {
+            (
+                matches!(s.socket, Socket::Closed),
+                s.closing,
+                s.buffer.len(),
+            )
+        });
         let mut text = String::from("<TcpTransport");
         if closed {
             text.push_str(" closed");
@@ -992,9 +1129,16 @@ impl TcpTransport {
         text.push_str(&format!(" fd={}", self.fd));
         if !closed {
             let polling = |direction| {
-                let watched =
-                    self.loop_.get().state.with(py, |s| s.descriptors.is_watched(self.fd, direction));
-                if watched { "polling" } else { "idle" }
+                let watched = self
+                    .loop_
+                    .get()
+                    .state
+                    .with(py, |s| s.descriptors.is_watched(self.fd, direction));
+                if watched {
+                    "polling"
+                } else {
+                    "idle"
+                }
             };
             let (read, write) = (polling(Direction::Read), polling(Direction::Write));
             text.push_str(&format!(" read={read} write=<{write}, bufsize={bytes}>"));
@@ -1019,7 +1163,12 @@ impl TcpTransport {
     fn __clear__(&self) {
         Python::attach(|py| {
             let cleared = self.state.with(py, |s| {
-                (s.protocol.take(), s.server.take(), s.extra.take(), s.empty_waiter.take())
+                (
+                    s.protocol.take(),
+                    s.server.take(),
+                    s.extra.take(),
+                    s.empty_waiter.take(),
+                )
             });
             drop(cleared);
         });
@@ -1031,7 +1180,11 @@ static TRANSPORT_DEALLOC: OnceLock<destructor> = OnceLock::new();
 impl ffi::Finalize for TcpTransport {
     fn finalize(slf: &Bound<'_, Self>) {
         let py = slf.py();
-        if slf.get().state.with(py, |s| matches!(s.socket, Socket::Closed)) {
+        if slf
+            .get()
+            .state
+            .with(py, |s| matches!(s.socket, Socket::Closed))
+        {
             return;
         }
         let warned = standard(py)
