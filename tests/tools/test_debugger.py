@@ -52,7 +52,7 @@ def test_next_steps_over_an_await() -> None:
 
 
 def test_return_leaves_a_coroutine_for_the_one_that_awaits_it() -> None:
-    said = session("return", "next", "next", "p answer", "continue")
+    said = session("return", "next", "p answer", "continue")
     assert at('answer = await innermost("stop")', said)
     assert at("return answer * 2", said)
     assert "'stop!'" in said

@@ -20,17 +20,12 @@ fn best_nanoseconds(mut round: impl FnMut()) -> f64 {
 
 /// Evenly scattered numbers, the same in each run.
 fn scatter(seed: &mut u64) -> f64 {
-    *seed = seed
-        .wrapping_mul(6_364_136_223_846_793_005)
-        .wrapping_add(1_442_695_040_888_963_407);
+    *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
     (*seed >> 11) as f64 / (1u64 << 53) as f64
 }
 
 fn main() {
-    println!(
-        "{:>9} {:>15} {:>15} {:>15}",
-        "waiting", "cancel latest", "cancel random", "fire and renew"
-    );
+    println!("{:>9} {:>15} {:>15} {:>15}", "waiting", "cancel latest", "cancel random", "fire and renew");
     for waiting in [0u32, 10, 1_000, 100_000, 1_000_000] {
         let mut seed = 1;
         let mut timers = Timers::new();

@@ -56,10 +56,7 @@ impl<T> Default for Inbox<T> {
 impl<T> Inbox<T> {
     /// An empty inbox of a loop that is awake.
     pub fn new() -> Self {
-        Self {
-            state: AtomicU8::new(0),
-            items: Mutex::new(VecDeque::new()),
-        }
+        Self { state: AtomicU8::new(0), items: Mutex::new(VecDeque::new()) }
     }
 
     /// Adds an item. True if the loop sleeps or is about to: the caller must then wake it. At most
@@ -96,10 +93,7 @@ impl<T> Inbox<T> {
     /// The loop is about to sleep. False: there is work, it must not.
     #[must_use = "false means that the loop must not sleep"]
     pub fn prepare_sleep(&self) -> bool {
-        match self
-            .state
-            .compare_exchange(0, ASLEEP, Ordering::AcqRel, Ordering::Acquire)
-        {
+        match self.state.compare_exchange(0, ASLEEP, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) => true,
             Err(state) => state & WORK == 0,
         }
@@ -238,10 +232,7 @@ mod loom_tests {
 
     impl Loop {
         fn new() -> Arc<Self> {
-            Arc::new(Self {
-                inbox: Inbox::new(),
-                bell: Notify::new(),
-            })
+            Arc::new(Self { inbox: Inbox::new(), bell: Notify::new() })
         }
 
         fn push(&self, item: (u32, u32)) {
@@ -291,16 +282,10 @@ mod loom_tests {
             let shared = Loop::new();
             let producers = [spawn_producer(&shared, 0, 2), spawn_producer(&shared, 1, 1)];
             let got = shared.collect(3);
-            let of = |id| {
-                got.iter()
-                    .filter(move |item| item.0 == id)
-                    .map(|item| item.1)
-            };
+            let of = |id| got.iter().filter(move |item| item.0 == id).map(|item| item.1);
             assert!(of(0).eq(0..2));
             assert!(of(1).eq(0..1));
-            producers
-                .into_iter()
-                .for_each(|producer| producer.join().unwrap());
+            producers.into_iter().for_each(|producer| producer.join().unwrap());
             assert!(shared.inbox.is_empty());
         });
     }

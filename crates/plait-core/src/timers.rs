@@ -84,26 +84,14 @@ impl OrderedTime {
     #[inline]
     fn new(seconds: f64) -> Self {
         // Adding zero turns -0.0 into 0.0: they are the same moment.
-        let seconds = if seconds.is_nan() {
-            f64::NEG_INFINITY
-        } else {
-            seconds + 0.0
-        };
+        let seconds = if seconds.is_nan() { f64::NEG_INFINITY } else { seconds + 0.0 };
         let bits = seconds.to_bits();
-        Self(if bits & Self::SIGN == 0 {
-            bits | Self::SIGN
-        } else {
-            !bits
-        })
+        Self(if bits & Self::SIGN == 0 { bits | Self::SIGN } else { !bits })
     }
 
     #[inline]
     fn seconds(self) -> f64 {
-        f64::from_bits(if self.0 & Self::SIGN != 0 {
-            self.0 & !Self::SIGN
-        } else {
-            !self.0
-        })
+        f64::from_bits(if self.0 & Self::SIGN != 0 { self.0 & !Self::SIGN } else { !self.0 })
     }
 }
 
@@ -149,11 +137,7 @@ impl<T> Timers<T> {
         self.next_generation = generation.wrapping_add(1);
         let index = self.occupy(value, generation);
         let position = self.heap.len();
-        self.heap.push(Entry {
-            when: OrderedTime::new(when),
-            sequence,
-            slot: index,
-        });
+        self.heap.push(Entry { when: OrderedTime::new(when), sequence, slot: index });
         self.sift_up(position);
         TimerKey { index, generation }
     }
@@ -196,10 +180,7 @@ impl<T> Timers<T> {
     /// Takes out everything, in no particular order. Keys given out before stay stale for ever.
     pub fn drain(&mut self) -> Vec<T> {
         let slots = std::mem::take(&mut self.slots);
-        *self = Self {
-            next_generation: self.next_generation,
-            ..Self::new()
-        };
+        *self = Self { next_generation: self.next_generation, ..Self::new() };
         slots.into_iter().filter_map(|slot| slot.value).collect()
     }
 
@@ -235,11 +216,7 @@ impl<T> Timers<T> {
         }
         let index = u32::try_from(self.slots.len()).unwrap_or(NO_SLOT);
         assert!(index != NO_SLOT, "too many timers");
-        self.slots.push(Slot {
-            value: Some(value),
-            generation,
-            link: NO_SLOT,
-        });
+        self.slots.push(Slot { value: Some(value), generation, link: NO_SLOT });
         if self.slots.len() > SMALL {
             self.trim_below = self.slots.len() / 4;
         }
@@ -295,8 +272,7 @@ impl<T> Timers<T> {
             let first = position * ARITY + 1;
             let end = self.heap.len().min(first + ARITY);
             let children = self.heap.get(first..end).unwrap_or_default();
-            let Some((nth, child)) = children.iter().enumerate().min_by_key(|(_, e)| e.rank())
-            else {
+            let Some((nth, child)) = children.iter().enumerate().min_by_key(|(_, e)| e.rank()) else {
                 break;
             };
             if entry.rank() <= child.rank() {
@@ -329,11 +305,8 @@ impl<T> Timers<T> {
         }
         self.slots.shrink_to(2 * self.slots.len());
         self.heap.shrink_to(2 * self.heap.len());
-        self.trim_below = if self.slots.len() > SMALL {
-            (self.heap.len() / 2).clamp(1, self.slots.len() / 4)
-        } else {
-            0
-        };
+        self.trim_below =
+            if self.slots.len() > SMALL { (self.heap.len() / 2).clamp(1, self.slots.len() / 4) } else { 0 };
     }
 }
 

@@ -15,16 +15,8 @@ fn ready_tokens(reactor: &Reactor) -> Vec<u64> {
     // SAFETY: the reactor keeps its descriptor open, and outlives this call.
     let epoll_fd = unsafe { BorrowedFd::borrow_raw(reactor.as_raw_fd()) };
     let mut ready = Vec::with_capacity(8);
-    let now = Timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
-    epoll::wait(
-        epoll_fd,
-        rustix::buffer::spare_capacity(&mut ready),
-        Some(&now),
-    )
-    .unwrap();
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    epoll::wait(epoll_fd, rustix::buffer::spare_capacity(&mut ready), Some(&now)).unwrap();
     ready.iter().map(|event| event.data.u64()).collect()
 }
 
@@ -33,9 +25,7 @@ fn a_child_leaves_its_parents_reactor_alone() {
     let reactor = Reactor::new().unwrap();
     let (near, mut far) = UnixStream::pair().unwrap();
     let (other, _peer) = UnixStream::pair().unwrap();
-    reactor
-        .register(near.as_raw_fd(), 1, Interest::READ)
-        .unwrap();
+    reactor.register(near.as_raw_fd(), 1, Interest::READ).unwrap();
     reactor.signal_sender().unwrap();
     far.write_all(b"a").unwrap();
     assert!(!reactor.is_inherited());
@@ -47,12 +37,8 @@ fn a_child_leaves_its_parents_reactor_alone() {
     assert!(reactor.is_inherited());
     reactor.deregister(near.as_raw_fd()).unwrap();
     assert!(reactor.modify(near.as_raw_fd(), 2, Interest::NONE).is_err());
-    assert!(reactor
-        .register(other.as_raw_fd(), 3, Interest::WRITE)
-        .is_err());
-    assert!(reactor
-        .wait(&mut Events::with_capacity(1), Some(Duration::ZERO))
-        .is_err());
+    assert!(reactor.register(other.as_raw_fd(), 3, Interest::WRITE).is_err());
+    assert!(reactor.wait(&mut Events::with_capacity(1), Some(Duration::ZERO)).is_err());
     assert!(reactor.signal_sender().is_err());
     assert!(reactor.take_signals().is_empty());
     reactor.wake().unwrap();

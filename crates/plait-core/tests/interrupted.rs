@@ -34,9 +34,7 @@ fn a_signal_ends_an_endless_wait_with_eintr() {
                 std::thread::yield_now();
             }
         });
-        let error = reactor
-            .wait(&mut Events::with_capacity(1), None)
-            .unwrap_err();
+        let error = reactor.wait(&mut Events::with_capacity(1), None).unwrap_err();
         interrupted.store(true, Ordering::Release);
         assert_eq!(error.kind(), ErrorKind::Interrupted);
         assert_eq!(error.raw_os_error(), Some(libc::EINTR));

@@ -31,48 +31,34 @@ pub struct Parsed<'a, 'py, const N: usize> {
 
 impl<'a, 'py> Arguments<'a, 'py> {
     #[inline]
-    pub fn parse<const N: usize>(
-        self,
-        py: Python<'py>,
-        names: [&str; N],
-    ) -> PyResult<Parsed<'a, 'py, N>> {
+    pub fn parse<const N: usize>(self, py: Python<'py>, names: [&str; N]) -> PyResult<Parsed<'a, 'py, N>> {
         let mut by_keyword: [Option<Bound<'py, PyAny>>; N] = [const { None }; N];
         let mut context = None;
         if let Some(keywords) = self.keywords {
             for (index, keyword) in keywords.iter().enumerate() {
                 let value = &self.keyword_values[index];
                 if keyword.is(intern!(py, "context")) || keyword.eq("context")? {
-                    context = Some(value)
-                        .filter(|value| !value.is_none())
-                        .map(|value| value.clone().unbind());
+                    context =
+                        Some(value).filter(|value| !value.is_none()).map(|value| value.clone().unbind());
                 } else {
                     let keyword = keyword.cast_into::<PyString>()?;
                     let position = names.iter().position(|name| keyword == *name);
                     let position = position.filter(|position| *position >= self.positional.len());
-                    *position
-                        .map(|p| &mut by_keyword[p])
-                        .ok_or_else(|| self.unexpected(&keyword))? = Some(value.clone());
+                    *position.map(|p| &mut by_keyword[p]).ok_or_else(|| self.unexpected(&keyword))? =
+                        Some(value.clone());
                 }
             }
         }
         let mut missing = None;
         let named = std::array::from_fn(|index| {
-            let given = self
-                .positional
-                .get(index)
-                .cloned()
-                .or_else(|| by_keyword[index].take());
+            let given = self.positional.get(index).cloned().or_else(|| by_keyword[index].take());
             given.unwrap_or_else(|| {
                 missing.get_or_insert(names[index]);
                 py.None().into_bound(py)
             })
         });
         match missing {
-            None => Ok(Parsed {
-                named,
-                rest: self.positional.get(N..).unwrap_or(&[]),
-                context,
-            }),
+            None => Ok(Parsed { named, rest: self.positional.get(N..).unwrap_or(&[]), context }),
             Some(name) => Err(PyTypeError::new_err(format!(
                 "BaseEventLoop.{}() missing 1 required positional argument: '{name}'",
                 self.method
@@ -117,18 +103,9 @@ pub unsafe fn enter<T: PyTypeInfo>(
             let keywords = keywords.as_ref().map(|k| k.cast_unchecked::<PyTuple>());
             let positional = std::slice::from_raw_parts(args.cast(), count as usize);
             let keyword_count = keywords.as_ref().map_or(0, |k| k.len());
-            let keyword_values =
-                std::slice::from_raw_parts(args.add(count as usize).cast(), keyword_count);
+            let keyword_values = std::slice::from_raw_parts(args.add(count as usize).cast(), keyword_count);
             let keywords = keywords.as_deref();
-            body(
-                &slf,
-                Arguments {
-                    method,
-                    positional,
-                    keywords,
-                    keyword_values,
-                },
-            )
+            body(&slf, Arguments { method, positional, keywords, keyword_values })
         }
     }));
     match result {
@@ -156,9 +133,7 @@ pub fn install<T: PyTypeInfo>(
     // A type's methods live as long as the process, and so does this definition.
     let definition = Box::leak(Box::new(ffi::PyMethodDef {
         ml_name: name.as_ptr().cast::<c_char>(),
-        ml_meth: ffi::PyMethodDefPointer {
-            PyCFunctionFastWithKeywords: entry,
-        },
+        ml_meth: ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: entry },
         ml_flags: (ffi::METH_FASTCALL | ffi::METH_KEYWORDS) as c_int,
         ml_doc: doc.as_ptr().cast::<c_char>(),
     }));

@@ -17,10 +17,7 @@ pub fn copy_context(py: Python<'_>) -> PyResult<Py<PyAny>> {
 
 /// Runs `body` inside `context`: `Context.run` without a Python call around a Rust function.
 #[inline]
-pub fn in_context<R>(
-    context: &Bound<'_, PyAny>,
-    body: impl FnOnce() -> PyResult<R>,
-) -> PyResult<R> {
+pub fn in_context<R>(context: &Bound<'_, PyAny>, body: impl FnOnce() -> PyResult<R>) -> PyResult<R> {
     // SAFETY: attached (`context` is bound). `PyContext_Enter` checks the type itself.
     if unsafe { ffi::PyContext_Enter(context.as_ptr()) } < 0 {
         return Err(PyErr::fetch(context.py()));
@@ -48,16 +45,14 @@ pub fn send_none<'py>(coro: &Bound<'py, PyAny>) -> PyResult<Sent<'py>> {
     let mut result = std::ptr::null_mut();
     // SAFETY: attached; `coro` and None are live; `result` receives an owned reference unless PYGEN_ERROR.
     let sent = unsafe { ffi::PyIter_Send(coro.as_ptr(), ffi::Py_None(), &mut result) };
+    if let ffi::PySendResult::PYGEN_ERROR = sent {
+        return Err(PyErr::fetch(py));
+    }
+    // SAFETY: without an error the call has handed over an owned, non-null reference.
+    let result = unsafe { Bound::from_owned_ptr(py, result) };
     match sent {
-        ffi::PySendResult::PYGEN_ERROR => Err(PyErr::fetch(py)),
-        // SAFETY: the call handed over an owned, non-null reference.
-        ffi::PySendResult::PYGEN_NEXT => {
-            Ok(Sent::Yielded(unsafe { Bound::from_owned_ptr(py, result) }))
-        }
-        // SAFETY: as above.
-        ffi::PySendResult::PYGEN_RETURN => {
-            Ok(Sent::Returned(unsafe { Bound::from_owned_ptr(py, result) }))
-        }
+        ffi::PySendResult::PYGEN_RETURN => Ok(Sent::Returned(result)),
+        _ => Ok(Sent::Yielded(result)),
     }
 }
 
@@ -109,10 +104,7 @@ pub fn with_bytes<R>(buffer: &pyo3::buffer::PyBuffer<u8>, body: impl FnOnce(&[u8
 }
 
 /// The same for receiving: a writable view.
-pub fn with_bytes_mut<R>(
-    buffer: &pyo3::buffer::PyBuffer<u8>,
-    body: impl FnOnce(&mut [u8]) -> R,
-) -> R {
+pub fn with_bytes_mut<R>(buffer: &pyo3::buffer::PyBuffer<u8>, body: impl FnOnce(&mut [u8]) -> R) -> R {
     let start = buffer.buf_ptr().cast::<u8>();
     let bytes: &mut [u8] = if buffer.len_bytes() == 0 {
         &mut []
@@ -173,9 +165,7 @@ pub fn install_finalizer<T: Finalize>(py: Python<'_>) {
     let type_object = T::type_object_raw(py);
     // SAFETY: attached; the type is ours, ready, and not in use yet, so nobody reads the slots meanwhile.
     unsafe {
-        let original = (*type_object)
-            .tp_dealloc
-            .expect("a pyclass has a deallocator");
+        let original = (*type_object).tp_dealloc.expect("a pyclass has a deallocator");
         if T::original_dealloc().set(original).is_ok() {
             (*type_object).tp_finalize = Some(call_finalize::<T>);
             (*type_object).tp_dealloc = Some(dealloc_after_finalize::<T>);
@@ -206,9 +196,7 @@ unsafe extern "C" fn dealloc_after_finalize<T: Finalize>(object: *mut ffi::PyObj
         if ffi::PyObject_CallFinalizerFromDealloc(object) < 0 {
             return;
         }
-        let original = T::original_dealloc()
-            .get()
-            .expect("set when the finalizer was installed");
+        let original = T::original_dealloc().get().expect("set when the finalizer was installed");
         original(object);
     }
 }

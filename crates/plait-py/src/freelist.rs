@@ -52,9 +52,7 @@ mod with_gil {
         unsafe {
             let py = Python::assume_attached();
             if subtype == T::type_object_raw(py) {
-                let parked = T::list()
-                    .get()
-                    .and_then(|list| list.with(py, |p| p.0.pop()));
+                let parked = T::list().get().and_then(|list| list.with(py, |p| p.0.pop()));
                 if let Some(object) = parked {
                     ffi::PyObject_Init(object.as_ptr(), subtype);
                     ffi::PyObject_GC_Track(object.as_ptr().cast());
@@ -71,9 +69,7 @@ mod with_gil {
             let py = Python::assume_attached();
             let pointer = object.cast::<ffi::PyObject>();
             let exact = ffi::Py_TYPE(pointer) == T::type_object_raw(py);
-            if let (true, Some(pointer), Some(list)) =
-                (exact, NonNull::new(pointer), T::list().get())
-            {
+            if let (true, Some(pointer), Some(list)) = (exact, NonNull::new(pointer), T::list().get()) {
                 let parked = list.with(py, |p| {
                     let room = p.0.len() < CAPACITY;
                     if room {

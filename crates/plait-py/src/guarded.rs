@@ -37,10 +37,7 @@ unsafe impl<T: Send> Sync for Guarded<T> {}
 
 impl<T> Guarded<T> {
     pub fn new(value: T) -> Self {
-        Guarded {
-            exclusion: Exclusion::default(),
-            value: UnsafeCell::new(value),
-        }
+        Guarded { exclusion: Exclusion::default(), value: UnsafeCell::new(value) }
     }
 
     /// Opens the state for `body`, which must run no Python (see the module's text).
@@ -64,19 +61,14 @@ impl<T> Guarded<T> {
     #[inline(always)]
     fn hold(&self) -> std::sync::MutexGuard<'_, ()> {
         // A panic inside a closure leaves plain data behind that is still whole: go on.
-        self.exclusion
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.exclusion.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     #[cfg(not(Py_GIL_DISABLED))]
     #[inline(always)]
     fn hold(&self) -> Held<'_> {
         #[cfg(debug_assertions)]
-        assert!(
-            !self.exclusion.open.replace(true),
-            "Guarded was entered twice: Python ran inside it"
-        );
+        assert!(!self.exclusion.open.replace(true), "Guarded was entered twice: Python ran inside it");
         Held(&self.exclusion)
     }
 }

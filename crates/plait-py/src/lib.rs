@@ -11,7 +11,8 @@ mod freelist;
 mod guarded;
 mod standard;
 
-use event_loop::future::{Future, FutureIter};
+use event_loop::future::Future;
+use event_loop::future_iter::FutureIter;
 use event_loop::handle::{Handle, TimerHandle};
 use event_loop::sock::SockOp;
 use event_loop::task::{Task, TaskStep, TaskWakeup};
@@ -58,9 +59,6 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<SockOp>()?;
     module.add_function(wrap_pyfunction!(registered_tasks, module)?)?;
     module.add_function(wrap_pyfunction!(after_fork_in_child, module)?)?;
-    standard::standard(py)
-        .glue
-        .bind(py)
-        .call_method1("connect", (module,))?;
+    standard::standard(py).glue.bind(py).call_method1("connect", (module,))?;
     Ok(())
 }

@@ -35,9 +35,7 @@ static STANDARD: PyOnceLock<Standard> = PyOnceLock::new();
 /// The table; the module's initialisation has filled it.
 #[inline]
 pub fn standard(py: Python<'_>) -> &'static Standard {
-    STANDARD
-        .get(py)
-        .expect("filled when plait._native was imported")
+    STANDARD.get(py).expect("filled when plait._native was imported")
 }
 
 pub fn initialise(py: Python<'_>) -> PyResult<()> {
@@ -60,18 +58,11 @@ fn load(py: Python<'_>) -> PyResult<Standard> {
         buffered_protocol: class(&asyncio, "BufferedProtocol")?,
         cancelled_error: class(&asyncio, "CancelledError")?,
         invalid_state_error: class(&asyncio, "InvalidStateError")?,
-        current_tasks: py
-            .import("asyncio.tasks")?
-            .getattr("_current_tasks")?
-            .cast_into::<PyDict>()?
-            .unbind(),
+        current_tasks: py.import("asyncio.tasks")?.getattr("_current_tasks")?.cast_into::<PyDict>()?.unbind(),
         get_event_loop: events.getattr("get_event_loop")?.unbind(),
         get_running_loop: events.getattr("_get_running_loop")?.unbind(),
         set_running_loop: events.getattr("_set_running_loop")?.unbind(),
-        extract_stack: py
-            .import("asyncio.format_helpers")?
-            .getattr("extract_stack")?
-            .unbind(),
+        extract_stack: py.import("asyncio.format_helpers")?.getattr("extract_stack")?.unbind(),
         set_result_unless_cancelled: py
             .import("asyncio.futures")?
             .getattr("_set_result_unless_cancelled")?
@@ -84,13 +75,6 @@ fn load(py: Python<'_>) -> PyResult<Standard> {
 }
 
 fn servers_know_transports(py: Python<'_>) -> PyResult<bool> {
-    let attach = py
-        .import("asyncio.base_events")?
-        .getattr("Server")?
-        .getattr("_attach")?;
-    Ok(attach
-        .getattr("__code__")?
-        .getattr("co_argcount")?
-        .extract::<u32>()?
-        > 1)
+    let attach = py.import("asyncio.base_events")?.getattr("Server")?.getattr("_attach")?;
+    Ok(attach.getattr("__code__")?.getattr("co_argcount")?.extract::<u32>()? > 1)
 }

@@ -27,11 +27,7 @@ pub struct LimitsError {
 
 impl fmt::Display for LimitsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "high ({}) must be >= low ({}) must be >= 0",
-            self.high, self.low
-        )
+        write!(f, "high ({}) must be >= low ({}) must be >= 0", self.high, self.low)
     }
 }
 
@@ -46,21 +42,13 @@ impl Default for FlowControl {
 impl FlowControl {
     /// asyncio's default marks, 64 KiB and a quarter of it; not paused.
     pub const fn new() -> Self {
-        Self {
-            high: DEFAULT_HIGH,
-            low: DEFAULT_HIGH / 4,
-            paused: false,
-        }
+        Self { high: DEFAULT_HIGH, low: DEFAULT_HIGH / 4, paused: false }
     }
 
     /// Sets the marks. Without `high` it is 64 KiB, or four times `low`; without `low` it is a
     /// quarter of `high`. asyncio then looks whether to pause: call [`FlowControl::on_grow`]
     /// with the present length.
-    pub fn set_limits(
-        &mut self,
-        high: Option<usize>,
-        low: Option<usize>,
-    ) -> Result<(), LimitsError> {
+    pub fn set_limits(&mut self, high: Option<usize>, low: Option<usize>) -> Result<(), LimitsError> {
         let high = high.unwrap_or_else(|| low.map_or(DEFAULT_HIGH, |low| low.saturating_mul(4)));
         let low = low.unwrap_or(high / 4);
         if high < low {
@@ -123,10 +111,7 @@ mod tests {
     fn a_low_mark_above_the_high_one_changes_nothing() {
         let mut flow = FlowControl::new();
         let error = flow.set_limits(Some(1), Some(2)).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "high (1) must be >= low (2) must be >= 0"
-        );
+        assert_eq!(error.to_string(), "high (1) must be >= low (2) must be >= 0");
         assert_eq!(flow.limits(), FlowControl::new().limits());
     }
 

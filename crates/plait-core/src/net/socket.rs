@@ -44,9 +44,7 @@ pub fn send(fd: RawFd, data: &[u8]) -> io::Result<usize> {
 pub fn send_vectored(fd: RawFd, slices: &[IoSlice<'_>]) -> io::Result<usize> {
     let fd = fd::borrow(fd)?;
     let slices = &slices[..slices.len().min(MOST_SLICES)];
-    Ok(retry_on_intr(|| {
-        net::sendmsg(fd, slices, &mut SendAncillaryBuffer::default(), SEND)
-    })?)
+    Ok(retry_on_intr(|| net::sendmsg(fd, slices, &mut SendAncillaryBuffer::default(), SEND))?)
 }
 
 /// Takes the next connection, nonblocking and closed on exec, and its peer's address if that is an IP address;
@@ -59,20 +57,14 @@ pub fn accept(fd: RawFd) -> io::Result<(OwnedFd, Option<SocketAddr>)> {
     let listener = fd::borrow(fd)?;
     if !is_nonblocking(fd)? {
         let mut watched = [PollFd::from_borrowed_fd(listener, PollFlags::IN)];
-        let now = Timespec {
-            tv_sec: 0,
-            tv_nsec: 0,
-        };
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
         if retry_on_intr(|| poll(&mut watched, Some(&now)))? == 0 {
             return Err(Errno::AGAIN.into());
         }
     }
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     let (connection, peer) = retry_on_intr(|| net::acceptfrom_with(listener, flags))?;
-    Ok((
-        connection,
-        peer.and_then(|peer| SocketAddr::try_from(peer).ok()),
-    ))
+    Ok((connection, peer.and_then(|peer| SocketAddr::try_from(peer).ok())))
 }
 
 /// The address that a socket is bound to, if that is an IP address.
@@ -95,9 +87,7 @@ pub fn connect(fd: RawFd, address: SocketAddr) -> io::Result<()> {
 /// Takes the error that is pending on the socket, if there is one (`SO_ERROR`). The outer error is
 /// the call's own.
 pub fn take_error(fd: RawFd) -> io::Result<Option<io::Error>> {
-    Ok(net::sockopt::socket_error(fd::borrow(fd)?)?
-        .err()
-        .map(io::Error::from))
+    Ok(net::sockopt::socket_error(fd::borrow(fd)?)?.err().map(io::Error::from))
 }
 
 /// Tells the peer that nothing more will be written.
@@ -130,12 +120,8 @@ pub fn send_to(fd: RawFd, data: &[u8], address: SocketAddr) -> io::Result<usize>
 /// stream).
 pub fn recv_from(fd: RawFd, buffer: &mut [u8]) -> io::Result<(usize, Option<SocketAddr>)> {
     let fd = fd::borrow(fd)?;
-    let (count, _, sender) =
-        retry_on_intr(|| net::recvfrom(fd, &mut *buffer, RecvFlags::DONTWAIT))?;
-    Ok((
-        count,
-        sender.and_then(|sender| SocketAddr::try_from(sender).ok()),
-    ))
+    let (count, _, sender) = retry_on_intr(|| net::recvfrom(fd, &mut *buffer, RecvFlags::DONTWAIT))?;
+    Ok((count, sender.and_then(|sender| SocketAddr::try_from(sender).ok())))
 }
 
 #[cfg(test)]
@@ -166,10 +152,7 @@ mod tests {
         let (near, mut far) = UnixStream::pair().unwrap();
         let mut buffer = [0; 4];
         assert!(!is_nonblocking(near.as_raw_fd()).unwrap());
-        assert_eq!(
-            errno(recv(near.as_raw_fd(), &mut buffer)),
-            Some(Errno::AGAIN)
-        );
+        assert_eq!(errno(recv(near.as_raw_fd(), &mut buffer)), Some(Errno::AGAIN));
         far.write_all(b"abcdef").unwrap();
         assert_eq!(recv(near.as_raw_fd(), &mut buffer).unwrap(), 4);
         assert_eq!(&buffer, b"abcd");
@@ -185,16 +168,10 @@ mod tests {
         while send(near.as_raw_fd(), &block).is_ok() {}
         assert_eq!(errno(send(near.as_raw_fd(), &block)), Some(Errno::AGAIN));
         let slices = [IoSlice::new(&block), IoSlice::new(&block)];
-        assert_eq!(
-            errno(send_vectored(near.as_raw_fd(), &slices)),
-            Some(Errno::AGAIN)
-        );
+        assert_eq!(errno(send_vectored(near.as_raw_fd(), &slices)), Some(Errno::AGAIN));
         drop(far);
         assert_eq!(errno(send(near.as_raw_fd(), &block)), Some(Errno::PIPE));
-        assert_eq!(
-            errno(send_vectored(near.as_raw_fd(), &slices)),
-            Some(Errno::PIPE)
-        );
+        assert_eq!(errno(send_vectored(near.as_raw_fd(), &slices)), Some(Errno::PIPE));
     }
 
     #[test]
@@ -202,10 +179,7 @@ mod tests {
         let (near, mut far) = UnixStream::pair().unwrap();
         let data: Vec<[u8; 1]> = (0..100).map(|n| [n]).collect();
         let slices: Vec<_> = data.iter().map(|byte| IoSlice::new(byte)).collect();
-        assert_eq!(
-            send_vectored(near.as_raw_fd(), &slices).unwrap(),
-            MOST_SLICES
-        );
+        assert_eq!(send_vectored(near.as_raw_fd(), &slices).unwrap(), MOST_SLICES);
         let mut received = [0; MOST_SLICES];
         far.read_exact(&mut received).unwrap();
         assert!(received.iter().copied().eq(0..MOST_SLICES as u8));
@@ -254,10 +228,7 @@ mod tests {
         assert_eq!(errno(connect(fd, address)), Some(Errno::INPROGRESS));
         wait_for(&socket, PollFlags::OUT);
         let error = take_error(fd).unwrap().unwrap();
-        assert_eq!(
-            error.raw_os_error(),
-            Some(Errno::CONNREFUSED.raw_os_error())
-        );
+        assert_eq!(error.raw_os_error(), Some(Errno::CONNREFUSED.raw_os_error()));
         assert!(take_error(fd).unwrap().is_none());
     }
 
@@ -272,20 +243,14 @@ mod tests {
 
     #[test]
     fn datagrams_name_their_sender() {
-        for localhost in [
-            Ipv4Addr::LOCALHOST.into(),
-            std::net::IpAddr::from(Ipv6Addr::LOCALHOST),
-        ] {
+        for localhost in [Ipv4Addr::LOCALHOST.into(), std::net::IpAddr::from(Ipv6Addr::LOCALHOST)] {
             let Ok(near) = UdpSocket::bind((localhost, 0)) else {
                 assert!(localhost.is_ipv6(), "a machine may lack IPv6, not IPv4");
                 continue;
             };
             let far = UdpSocket::bind((localhost, 0)).unwrap();
             let mut buffer = [0; 8];
-            assert_eq!(
-                errno(recv_from(far.as_raw_fd(), &mut buffer)),
-                Some(Errno::AGAIN)
-            );
+            assert_eq!(errno(recv_from(far.as_raw_fd(), &mut buffer)), Some(Errno::AGAIN));
             let sent = send_to(near.as_raw_fd(), b"hello", far.local_addr().unwrap()).unwrap();
             assert_eq!(sent, 5);
             wait_for(&far, PollFlags::IN);
@@ -306,10 +271,7 @@ mod tests {
     fn errors_keep_their_number() {
         assert_eq!(errno(recv(-1, &mut [])), Some(Errno::BADF));
         let (reader, _writer) = rustix::pipe::pipe().unwrap();
-        assert_eq!(
-            errno(recv(reader.as_raw_fd(), &mut [0; 1])),
-            Some(Errno::NOTSOCK)
-        );
+        assert_eq!(errno(recv(reader.as_raw_fd(), &mut [0; 1])), Some(Errno::NOTSOCK));
         assert_eq!(errno(set_nodelay(reader.as_raw_fd())), Some(Errno::NOTSOCK));
     }
 }

@@ -33,10 +33,7 @@ impl<C: AsRef<[u8]>> Chunk<C> {
 
 impl<C> Default for WriteBuffer<C> {
     fn default() -> Self {
-        Self {
-            chunks: VecDeque::new(),
-            bytes: 0,
-        }
+        Self { chunks: VecDeque::new(), bytes: 0 }
     }
 }
 
@@ -61,10 +58,7 @@ impl<C: AsRef<[u8]>> WriteBuffer<C> {
     /// Adds a chunk of which the first `offset` bytes have been written already. Its length must
     /// not change from now on; a buffer exported by Python keeps to that.
     pub fn push(&mut self, chunk: C, offset: usize) {
-        let chunk = Chunk {
-            data: chunk,
-            offset,
-        };
+        let chunk = Chunk { data: chunk, offset };
         self.bytes += chunk.rest().len();
         self.chunks.push_back(chunk);
     }
@@ -95,10 +89,7 @@ impl<C: AsRef<[u8]>> WriteBuffer<C> {
     /// Takes out all chunks, written or not, for the caller to drop.
     pub fn take_all(&mut self) -> Vec<C> {
         self.bytes = 0;
-        std::mem::take(&mut self.chunks)
-            .into_iter()
-            .map(|chunk| chunk.data)
-            .collect()
+        std::mem::take(&mut self.chunks).into_iter().map(|chunk| chunk.data).collect()
     }
 
     /// One system call. Returns how many bytes it was given, and what it said.
@@ -194,10 +185,7 @@ mod tests {
                     self.buffer.push(chunk, offset);
                 }
                 Step::Flush => {
-                    let empty = self
-                        .buffer
-                        .flush(self.near.as_raw_fd(), &mut self.spent)
-                        .unwrap();
+                    let empty = self.buffer.flush(self.near.as_raw_fd(), &mut self.spent).unwrap();
                     assert_eq!(empty, self.buffer.is_empty());
                     if empty {
                         assert_eq!(self.spent.len(), self.pushed.len());
@@ -205,11 +193,7 @@ mod tests {
                 }
                 Step::Read(most) => self.read(most),
             }
-            assert_eq!(
-                self.spent,
-                self.pushed[..self.spent.len()],
-                "spent in order, once each"
-            );
+            assert_eq!(self.spent, self.pushed[..self.spent.len()], "spent in order, once each");
         }
 
         fn read(&mut self, most: usize) {
@@ -245,10 +229,7 @@ mod tests {
         pipeline.apply(&Step::Push { len: 10, offset: 4 });
         pipeline.apply(&Step::Push { len: 3, offset: 9 });
         assert_eq!(pipeline.buffer.len(), 6);
-        pipeline.apply(&Step::Push {
-            len: 1 << 20,
-            offset: 0,
-        });
+        pipeline.apply(&Step::Push { len: 1 << 20, offset: 0 });
         pipeline.apply(&Step::Flush);
         assert_eq!(pipeline.spent.len(), 2);
         let left = pipeline.buffer.len();
@@ -273,17 +254,9 @@ mod tests {
         let mut pipeline = Pipeline::new();
         pipeline.apply(&Step::Push { len: 5, offset: 0 });
         pipeline.apply(&Step::Push { len: 7, offset: 0 });
-        drop(std::mem::replace(
-            &mut pipeline.far,
-            UnixStream::pair().unwrap().0,
-        ));
-        let outcome = pipeline
-            .buffer
-            .flush(pipeline.near.as_raw_fd(), &mut pipeline.spent);
-        assert_eq!(
-            Errno::from_io_error(&outcome.unwrap_err()),
-            Some(Errno::PIPE)
-        );
+        drop(std::mem::replace(&mut pipeline.far, UnixStream::pair().unwrap().0));
+        let outcome = pipeline.buffer.flush(pipeline.near.as_raw_fd(), &mut pipeline.spent);
+        assert_eq!(Errno::from_io_error(&outcome.unwrap_err()), Some(Errno::PIPE));
         assert_eq!(pipeline.buffer.len(), 12);
         assert_eq!(pipeline.buffer.take_all(), pipeline.pushed);
         assert!(pipeline.buffer.is_empty() && pipeline.spent.is_empty());

@@ -23,8 +23,7 @@ pub(super) fn wait(
     // SAFETY: `raw` is valid for writes of `room` events, and the descriptor is borrowed for the
     // call.
     #[allow(unsafe_code)]
-    let count =
-        unsafe { libc::epoll_wait(epoll.as_fd().as_raw_fd(), raw.as_mut_ptr(), room, timeout) };
+    let count = unsafe { libc::epoll_wait(epoll.as_fd().as_raw_fd(), raw.as_mut_ptr(), room, timeout) };
     let count = usize::try_from(count).map_err(|_| io::Error::last_os_error())?;
     events.extend(raw[..count].iter().map(|event| epoll::Event {
         flags: epoll::EventFlags::from_bits_retain(event.events),

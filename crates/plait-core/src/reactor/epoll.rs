@@ -66,19 +66,9 @@ impl Reactor {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let waker = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         let data = epoll::EventData::new_u64(WAKE_TOKEN);
-        epoll::add(
-            &epoll,
-            &waker,
-            data,
-            epoll::EventFlags::IN | epoll::EventFlags::ET,
-        )?;
+        epoll::add(&epoll, &waker, data, epoll::EventFlags::IN | epoll::EventFlags::ET)?;
         let signals = Mutex::new(None);
-        Ok(Self {
-            epoll,
-            waker,
-            signals,
-            generation: fork::generation(),
-        })
+        Ok(Self { epoll, waker, signals, generation: fork::generation() })
     }
 
     /// Begins to watch `fd`.
@@ -118,10 +108,7 @@ impl Reactor {
     pub fn wait(&self, events: &mut Events, timeout: Option<Duration>) -> io::Result<Wakeup> {
         self.check_usable()?;
         events.make_room();
-        self.fetch(
-            &mut events.buffer,
-            timeout.map(|timeout| timeout.min(LONGEST_WAIT)),
-        )?;
+        self.fetch(&mut events.buffer, timeout.map(|timeout| timeout.min(LONGEST_WAIT)))?;
         events.full = events.buffer.len() == events.buffer.capacity();
         let mut signals = false;
         events.buffer.retain(|event| match event.data.u64() {
@@ -132,10 +119,7 @@ impl Reactor {
             }
             _ => true,
         });
-        Ok(Wakeup {
-            events: events.buffer.len(),
-            signals,
-        })
+        Ok(Wakeup { events: events.buffer.len(), signals })
     }
 
     fn fetch(&self, buffer: &mut Vec<epoll::Event>, timeout: Option<Duration>) -> io::Result<()> {
@@ -146,11 +130,7 @@ impl Reactor {
             tv_sec: timeout.as_secs() as _,
             tv_nsec: timeout.subsec_nanos().into(),
         });
-        match epoll::wait(
-            &self.epoll,
-            rustix::buffer::spare_capacity(buffer),
-            exact.as_ref(),
-        ) {
+        match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(buffer), exact.as_ref()) {
             // Too old a kernel, or a system-call filter that is; epoll itself never says EPERM
             // here.
             Err(Errno::NOSYS | Errno::PERM) => {
@@ -193,10 +173,7 @@ impl Reactor {
         let (receiver, sender) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
         let data = epoll::EventData::new_u64(SIGNAL_TOKEN);
         epoll::add(&self.epoll, &receiver, data, epoll::EventFlags::IN)?;
-        Ok(signals
-            .insert(SignalPipe { sender, receiver })
-            .sender
-            .as_raw_fd())
+        Ok(signals.insert(SignalPipe { sender, receiver }).sender.as_raw_fd())
     }
 
     /// The bytes written to [`Reactor::signal_sender`] since the last call, each the number of a
@@ -251,10 +228,7 @@ impl Reactor {
 #[inline]
 fn data(token: u64) -> io::Result<epoll::EventData> {
     if token >= FIRST_RESERVED_TOKEN {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            "the token is reserved",
-        ));
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "the token is reserved"));
     }
     Ok(epoll::EventData::new_u64(token))
 }
@@ -281,10 +255,7 @@ unsafe impl Send for Events {}
 impl Events {
     /// A buffer for `capacity` events at first, at least one. It grows after a wait that filled it.
     pub fn with_capacity(capacity: usize) -> Self {
-        Self {
-            buffer: Vec::with_capacity(capacity.clamp(1, MOST_EVENTS)),
-            full: false,
-        }
+        Self { buffer: Vec::with_capacity(capacity.clamp(1, MOST_EVENTS)), full: false }
     }
 
     /// The events of the last wait.

@@ -13,9 +13,7 @@ struct Deadline(f64);
 
 impl Ord for Deadline {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.0
-            .partial_cmp(&other.0)
-            .expect("the model holds no NaN")
+        self.0.partial_cmp(&other.0).expect("the model holds no NaN")
     }
 }
 impl PartialOrd for Deadline {
@@ -31,11 +29,7 @@ impl PartialEq for Deadline {
 impl Eq for Deadline {}
 
 fn deadline(when: f64) -> Deadline {
-    Deadline(if when.is_nan() {
-        f64::NEG_INFINITY
-    } else {
-        when
-    })
+    Deadline(if when.is_nan() { f64::NEG_INFINITY } else { when })
 }
 
 #[derive(Clone, Debug)]
@@ -82,8 +76,7 @@ impl Model {
             Step::Insert(when) => {
                 let serial = self.keys.len();
                 self.waiting.insert((deadline(*when), serial), ());
-                self.keys
-                    .push((timers.insert(*when, serial), deadline(*when)));
+                self.keys.push((timers.insert(*when, serial), deadline(*when)));
             }
             Step::Remove(index) if !self.keys.is_empty() => {
                 let serial = index.index(self.keys.len());
@@ -118,10 +111,7 @@ impl Model {
         assert_eq!(timers.is_empty(), self.waiting.is_empty());
         let next = self.waiting.first_key_value().map(|((when, _), ())| when.0);
         assert_eq!(timers.next_when(), next);
-        let mut seen: Vec<_> = timers
-            .iter()
-            .map(|(when, serial)| (deadline(when), *serial))
-            .collect();
+        let mut seen: Vec<_> = timers.iter().map(|(when, serial)| (deadline(when), *serial)).collect();
         seen.sort_unstable();
         let expected: Vec<_> = self.waiting.keys().copied().collect();
         assert_eq!(seen, expected);
@@ -257,23 +247,13 @@ fn a_timer_takes_32_bytes_and_its_key_8() {
 fn a_burst_gives_its_memory_back() {
     let mut timers = Timers::new();
     let first = timers.insert(0.0, 0);
-    let keys: Vec<_> = (1..100_000)
-        .map(|n| timers.insert(f64::from(n), n))
-        .collect();
+    let keys: Vec<_> = (1..100_000).map(|n| timers.insert(f64::from(n), n)).collect();
     for key in &keys {
         assert!(timers.remove(*key).is_some());
     }
     assert_eq!(timers.len(), 1);
-    assert!(
-        timers.slots.capacity() <= 2 * SMALL,
-        "{} slots kept",
-        timers.slots.capacity()
-    );
-    assert!(
-        timers.heap.capacity() <= 2 * SMALL,
-        "{} entries kept",
-        timers.heap.capacity()
-    );
+    assert!(timers.slots.capacity() <= 2 * SMALL, "{} slots kept", timers.slots.capacity());
+    assert!(timers.heap.capacity() <= 2 * SMALL, "{} entries kept", timers.heap.capacity());
     // The slots of the burst are made anew for other timers; its keys must not reach them.
     for n in 0..100_000 {
         timers.insert(0.5, n);
@@ -285,9 +265,7 @@ fn a_burst_gives_its_memory_back() {
 #[test]
 fn a_late_timer_in_the_last_slot_holds_the_slab_until_it_goes() {
     let mut timers = Timers::new();
-    let keys: Vec<_> = (0..50_000)
-        .map(|n| timers.insert(f64::from(n), n))
-        .collect();
+    let keys: Vec<_> = (0..50_000).map(|n| timers.insert(f64::from(n), n)).collect();
     for key in &keys[..49_999] {
         assert!(timers.remove(*key).is_some());
     }

@@ -64,9 +64,7 @@ impl Listener {
     fn listen(slf: &Bound<'_, Self>) -> PyResult<()> {
         let this = slf.get();
         let loop_ = this.loop_.bind(slf.py());
-        loop_
-            .call_method1(intern!(slf.py(), "_add_reader"), (&this.sock, slf))
-            .map(drop)
+        loop_.call_method1(intern!(slf.py(), "_add_reader"), (&this.sock, slf)).map(drop)
     }
 
     fn accept_one(&self, py: Python<'_>) -> PyResult<Accepted> {
@@ -122,10 +120,7 @@ impl Listener {
         let loop_ = self.loop_.bind(py);
         if loop_.get().debug(py) {
             let context = PyDict::new(py);
-            context.set_item(
-                "message",
-                "Error on transport creation for incoming connection",
-            )?;
+            context.set_item("message", "Error on transport creation for incoming connection")?;
             context.set_item("exception", error.into_value(py))?;
             loop_.call_method1(intern!(py, "call_exception_handler"), (context,))?;
         }
@@ -143,8 +138,7 @@ impl Listener {
         for _ in 0..this.backlog.max(1) {
             match this.accept_one(py)? {
                 Accepted::Connection(connection, peer) => {
-                    this.short
-                        .store(false, std::sync::atomic::Ordering::Relaxed);
+                    this.short.store(false, std::sync::atomic::Ordering::Relaxed);
                     this.serve(py, connection, peer)?;
                 }
                 Accepted::Empty => return Ok(()),
@@ -156,12 +150,7 @@ impl Listener {
 
     /// Accept again after a shortage, unless the socket was closed meanwhile.
     fn _resume(slf: &Bound<'_, Self>) -> PyResult<()> {
-        let fd = slf
-            .get()
-            .sock
-            .bind(slf.py())
-            .call_method0("fileno")?
-            .extract::<RawFd>()?;
+        let fd = slf.get().sock.bind(slf.py()).call_method0("fileno")?.extract::<RawFd>()?;
         match fd >= 0 {
             true => Listener::listen(slf),
             false => Ok(()),
@@ -169,10 +158,7 @@ impl Listener {
     }
 
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
-        Ok(format!(
-            "<Listener {}>",
-            slf.get().sock.bind(slf.py()).repr()?
-        ))
+        Ok(format!("<Listener {}>", slf.get().sock.bind(slf.py()).repr()?))
     }
 
     fn __traverse__(&self, visit: pyo3::gc::PyVisit<'_>) -> Result<(), pyo3::gc::PyTraverseError> {
@@ -193,11 +179,7 @@ pub fn detach(server: &Bound<'_, PyAny>, transport: &Bound<'_, TcpTransport>) ->
     tell_server(server, "_detach", transport)
 }
 
-fn tell_server(
-    server: &Bound<'_, PyAny>,
-    method: &str,
-    transport: &Bound<'_, TcpTransport>,
-) -> PyResult<()> {
+fn tell_server(server: &Bound<'_, PyAny>, method: &str, transport: &Bound<'_, TcpTransport>) -> PyResult<()> {
     let with_transport = standard(server.py()).servers_know_transports;
     match with_transport {
         true => server.call_method1(method, (transport,))?,

@@ -8,13 +8,12 @@ pub enum Callback {
     /// A native task that awaits the future: it is put into the ready queue, no Python object in between.
     Wake(Py<Task>),
     /// `callback(future)` in `context`, as `add_done_callback` took it.
-    Call {
-        callback: Py<PyAny>,
-        context: Py<PyAny>,
-    },
+    Call { callback: Py<PyAny>, context: Py<PyAny> },
 }
 
-/// One word and a tag: every future carries one, and a loop may have a million of them.
+/// One word and a tag: every future carries one, and a loop may have a million of them. Hence the box around the
+/// vector.
+#[allow(clippy::box_collection)]
 #[derive(Default)]
 pub enum Callbacks {
     #[default]
@@ -67,9 +66,7 @@ impl Callbacks {
         match self {
             Callbacks::None => Ok(()),
             Callbacks::Wake(task) => visit.call(task),
-            Callbacks::Some(list) => list
-                .iter()
-                .try_for_each(|callback| callback.traverse(visit)),
+            Callbacks::Some(list) => list.iter().try_for_each(|callback| callback.traverse(visit)),
         }
     }
 }
@@ -78,10 +75,9 @@ impl Callback {
     fn clone_ref(&self, py: Python<'_>) -> Callback {
         match self {
             Callback::Wake(task) => Callback::Wake(task.clone_ref(py)),
-            Callback::Call { callback, context } => Callback::Call {
-                callback: callback.clone_ref(py),
-                context: context.clone_ref(py),
-            },
+            Callback::Call { callback, context } => {
+                Callback::Call { callback: callback.clone_ref(py), context: context.clone_ref(py) }
+            }
         }
     }
 

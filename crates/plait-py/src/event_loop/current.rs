@@ -23,11 +23,7 @@ pub fn enter(loop_: &Bound<'_, EventLoop>, task: &Bound<'_, Task>) -> PyResult<(
 #[inline]
 pub fn leave(loop_: &Bound<'_, EventLoop>) {
     let py = loop_.py();
-    if loop_
-        .get()
-        .state
-        .with(py, |s| std::mem::replace(&mut s.current, false))
-    {
+    if loop_.get().state.with(py, |s| std::mem::replace(&mut s.current, false)) {
         ffi::dict_discard(standard(py).current_tasks.bind(py), loop_.as_any());
     }
 }

@@ -106,12 +106,7 @@ impl Descriptors {
     }
 
     /// Takes a watcher away and tells the reactor.
-    pub fn unwatch(
-        &mut self,
-        reactor: &Reactor,
-        fd: RawFd,
-        direction: Direction,
-    ) -> Option<Watcher> {
+    pub fn unwatch(&mut self, reactor: &Reactor, fd: RawFd, direction: Direction) -> Option<Watcher> {
         let index = usize::try_from(fd).ok()?;
         let removed = self.slots.get_mut(index)?.watcher(direction).take();
         // The descriptor may be closed already; then there is nothing left to take back.
@@ -129,27 +124,21 @@ impl Descriptors {
     ) -> Option<Watcher> {
         let slot = self.slots.get_mut(usize::try_from(fd).ok()?)?;
         match slot.watcher(direction) {
-            Some(Watcher::Waiter(future)) if future.is(waiter) => {
-                self.unwatch(reactor, fd, direction)
-            }
+            Some(Watcher::Waiter(future)) if future.is(waiter) => self.unwatch(reactor, fd, direction),
             _ => None,
         }
     }
 
     pub fn watcher_is_transport(&self, fd: RawFd) -> Option<&Py<TcpTransport>> {
         let slot = self.slots.get(usize::try_from(fd).ok()?)?;
-        [&slot.reader, &slot.writer]
-            .into_iter()
-            .find_map(|watcher| match watcher {
-                Some(Watcher::Transport(transport)) => Some(transport),
-                _ => None,
-            })
+        [&slot.reader, &slot.writer].into_iter().find_map(|watcher| match watcher {
+            Some(Watcher::Transport(transport)) => Some(transport),
+            _ => None,
+        })
     }
 
     pub fn is_watched(&self, fd: RawFd, direction: Direction) -> bool {
-        let slot = usize::try_from(fd)
-            .ok()
-            .and_then(|index| self.slots.get(index));
+        let slot = usize::try_from(fd).ok().and_then(|index| self.slots.get(index));
         slot.is_some_and(|slot| match direction {
             Direction::Read => slot.reader.is_some(),
             Direction::Write => slot.writer.is_some(),
@@ -183,11 +172,7 @@ impl Descriptors {
         } else {
             modify_or_register(reactor, fd, token(index, slot.generation), wanted)
         };
-        let now = if result.is_ok() || wanted.is_empty() {
-            wanted
-        } else {
-            Interest::NONE
-        };
+        let now = if result.is_ok() || wanted.is_empty() { wanted } else { Interest::NONE };
         slot.registered = now;
         match (registered.is_empty(), now.is_empty()) {
             (true, false) => self.watched += 1,
@@ -200,10 +185,7 @@ impl Descriptors {
     /// Turns an event into what is to be done. One-shot watchers leave their place; their registration stays until the
     /// operation ends, which often waits again at once.
     pub fn wakeups(&mut self, py: Python<'_>, event: Event, out: &mut Vec<Wakeup>) {
-        let (index, generation) = (
-            (event.token & u64::from(u32::MAX)) as usize,
-            event.token >> 32,
-        );
+        let (index, generation) = ((event.token & u64::from(u32::MAX)) as usize, event.token >> 32);
         let Some(slot) = self.slots.get_mut(index) else {
             return;
         };
@@ -222,10 +204,7 @@ impl Descriptors {
     /// A level-triggered event that nobody waits for would come back at once and for ever: where the one-shot watcher
     /// has gone, so goes the interest.
     pub fn quiet(&mut self, reactor: &Reactor, fd: RawFd) {
-        if let Some(index) = usize::try_from(fd)
-            .ok()
-            .filter(|index| *index < self.slots.len())
-        {
+        if let Some(index) = usize::try_from(fd).ok().filter(|index| *index < self.slots.len()) {
             drop_quietly(self.tell(reactor, index, false));
         }
     }
@@ -233,22 +212,14 @@ impl Descriptors {
     /// Brings every slot that an event was reported for in line again.
     pub fn quiet_unwatched(&mut self, reactor: &Reactor, event: Event) {
         let index = (event.token & u64::from(u32::MAX)) as usize;
-        let stale = self
-            .slots
-            .get(index)
-            .is_some_and(|slot| slot.wanted() != slot.registered);
+        let stale = self.slots.get(index).is_some_and(|slot| slot.wanted() != slot.registered);
         if stale {
             drop_quietly(self.tell(reactor, index, false));
         }
     }
 
     pub fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
-        for watcher in self
-            .slots
-            .iter()
-            .flat_map(|slot| [&slot.reader, &slot.writer])
-            .flatten()
-        {
+        for watcher in self.slots.iter().flat_map(|slot| [&slot.reader, &slot.writer]).flatten() {
             match watcher {
                 Watcher::Callback(handle) => visit.call(handle)?,
                 Watcher::Waiter(future) => visit.call(future)?,
@@ -259,22 +230,14 @@ impl Descriptors {
     }
 }
 
-fn wakeup(
-    py: Python<'_>,
-    watcher: &mut Option<Watcher>,
-    step: TransportStep,
-    out: &mut Vec<Wakeup>,
-) {
+fn wakeup(py: Python<'_>, watcher: &mut Option<Watcher>, step: TransportStep, out: &mut Vec<Wakeup>) {
     match watcher {
         None => {}
         Some(Watcher::Callback(handle)) => {
             out.push(Wakeup::Queue(Ready::Handle(handle.clone_ref(py))));
         }
         Some(Watcher::Transport(transport)) => {
-            out.push(Wakeup::Queue(Ready::Transport(
-                transport.clone_ref(py),
-                step,
-            )));
+            out.push(Wakeup::Queue(Ready::Transport(transport.clone_ref(py), step)));
         }
         Some(Watcher::Waiter(_)) => {
             if let Some(Watcher::Waiter(future)) = watcher.take() {
@@ -288,24 +251,14 @@ fn token(index: usize, generation: u32) -> u64 {
     index as u64 | (u64::from(generation) << 32)
 }
 
-fn register_or_modify(
-    reactor: &Reactor,
-    fd: RawFd,
-    token: u64,
-    wanted: Interest,
-) -> io::Result<()> {
+fn register_or_modify(reactor: &Reactor, fd: RawFd, token: u64, wanted: Interest) -> io::Result<()> {
     match reactor.register(fd, token, wanted) {
         Err(error) if error.raw_os_error() == Some(EEXIST) => reactor.modify(fd, token, wanted),
         result => result,
     }
 }
 
-fn modify_or_register(
-    reactor: &Reactor,
-    fd: RawFd,
-    token: u64,
-    wanted: Interest,
-) -> io::Result<()> {
+fn modify_or_register(reactor: &Reactor, fd: RawFd, token: u64, wanted: Interest) -> io::Result<()> {
     match reactor.modify(fd, token, wanted) {
         Err(error) if error.raw_os_error() == Some(ENOENT) => reactor.register(fd, token, wanted),
         result => result,

@@ -5,6 +5,7 @@
 //! its waiters straight into the ready queue; on any other loop it goes through `call_soon`.
 
 use super::callbacks::{Callback, Callbacks};
+use super::future_iter::FutureIter;
 use super::ready::Ready;
 use super::task::Task;
 use super::EventLoop;
@@ -118,12 +119,8 @@ impl Future {
                 value: None,
                 phase: Phase::Pending,
                 callbacks: Callbacks::None,
-                rare: source_traceback.map(|tb| {
-                    Box::new(Rare {
-                        source_traceback: Some(tb),
-                        ..Rare::default()
-                    })
-                }),
+                rare: source_traceback
+                    .map(|tb| Box::new(Rare { source_traceback: Some(tb), ..Rare::default() })),
                 blocking: false,
                 log_traceback: false,
                 native,
@@ -185,10 +182,9 @@ impl Future {
     pub fn cancelled_error(&self, py: Python<'_>) -> PyErr {
         let (kept, message) = self.state.with(py, |s| match &mut s.rare {
             None => (None, None),
-            Some(rare) => (
-                rare.cancelled_error.take(),
-                rare.cancel_message.as_ref().map(|m| m.clone_ref(py)),
-            ),
+            Some(rare) => {
+                (rare.cancelled_error.take(), rare.cancel_message.as_ref().map(|m| m.clone_ref(py)))
+            }
         });
         if let Some(kept) = kept {
             return PyErr::from_value(kept.into_bound(py));
@@ -202,30 +198,20 @@ impl Future {
     }
 
     pub fn cancel_message(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        self.state.with(py, |s| {
-            s.rare
-                .as_ref()
-                .and_then(|r| r.cancel_message.as_ref().map(|m| m.clone_ref(py)))
-        })
+        self.state
+            .with(py, |s| s.rare.as_ref().and_then(|r| r.cancel_message.as_ref().map(|m| m.clone_ref(py))))
     }
 
     pub fn set_cancel_message(&self, py: Python<'_>, message: Option<Py<PyAny>>) {
         let replaced = self.state.with(py, |s| match (&mut s.rare, message) {
             (None, None) => None,
-            (rare, message) => {
-                std::mem::replace(&mut rare.get_or_insert_default().cancel_message, message)
-            }
+            (rare, message) => std::mem::replace(&mut rare.get_or_insert_default().cancel_message, message),
         });
         drop(replaced);
     }
 
     pub fn keep_cancelled_error(&self, py: Python<'_>, error: Py<PyAny>) {
-        let replaced = self.state.with(py, |s| {
-            s.rare
-                .get_or_insert_default()
-                .cancelled_error
-                .replace(error)
-        });
+        let replaced = self.state.with(py, |s| s.rare.get_or_insert_default().cancelled_error.replace(error));
         drop(replaced);
     }
 
@@ -258,8 +244,7 @@ impl Future {
                 Task::schedule_wakeup(&task, slf).map(|()| true)
             }
             Ok(Callbacks::Some(list)) => {
-                list.into_iter()
-                    .try_for_each(|callback| Future::schedule_one(slf, callback))?;
+                list.into_iter().try_for_each(|callback| Future::schedule_one(slf, callback))?;
                 Ok(true)
             }
             Err(unused) => {
@@ -274,21 +259,14 @@ impl Future {
         match callback {
             Callback::Wake(task) => Task::schedule_wakeup(task.bind(py), slf),
             Callback::Call { callback, context } => {
-                let (loop_, native) = slf.get().state.with(py, |s| {
-                    (s.loop_.as_ref().map(|l| l.clone_ref(py)), s.native)
-                });
-                let loop_ = loop_
-                    .expect("a future with callbacks was initialised")
-                    .into_bound(py);
+                let (loop_, native) =
+                    slf.get().state.with(py, |s| (s.loop_.as_ref().map(|l| l.clone_ref(py)), s.native));
+                let loop_ = loop_.expect("a future with callbacks was initialised").into_bound(py);
                 if native {
                     let plait_loop = loop_.cast::<EventLoop>()?;
                     if !plait_loop.get().debug(py) {
                         let argument = slf.clone().into_any().unbind();
-                        let call = Ready::Call {
-                            callback,
-                            argument,
-                            context,
-                        };
+                        let call = Ready::Call { callback, argument, context };
                         return plait_loop.get().push_ready(py, call);
                     }
                 }
@@ -353,11 +331,9 @@ impl Future {
     /// "… exception was never retrieved", from the finalizers of Future and Task.
     pub fn log_never_retrieved(slf: &Bound<'_, Future>) -> PyResult<()> {
         let py = slf.py();
-        let unseen = slf.get().state.with(py, |s| {
-            match std::mem::replace(&mut s.log_traceback, false) {
-                true => s.value_in(py, Phase::Failed),
-                false => None,
-            }
+        let unseen = slf.get().state.with(py, |s| match std::mem::replace(&mut s.log_traceback, false) {
+            true => s.value_in(py, Phase::Failed),
+            false => None,
         });
         let Some(error) = unseen else { return Ok(()) };
         let class = slf.as_any().getattr("__class__")?.getattr("__name__")?;
@@ -384,11 +360,7 @@ pub fn call_soon(
     let py = loop_.py();
     let kwargs = PyDict::new(py);
     kwargs.set_item(intern!(py, "context"), context)?;
-    loop_.call_method(
-        intern!(py, "call_soon"),
-        (callback, argument),
-        Some(&kwargs),
-    )?;
+    loop_.call_method(intern!(py, "call_soon"), (callback, argument), Some(&kwargs))?;
     Ok(())
 }
 
@@ -402,10 +374,7 @@ fn without_stop_iteration<'py>(error: Bound<'py, PyAny>) -> PyResult<Bound<'py, 
         return Err(PyTypeError::new_err(text));
     }
     let py = error.py();
-    let replacement = PyRuntimeError::new_err(text)
-        .into_value(py)
-        .into_bound(py)
-        .into_any();
+    let replacement = PyRuntimeError::new_err(text).into_value(py).into_bound(py).into_any();
     replacement.setattr("__cause__", &error)?;
     replacement.setattr("__context__", &error)?;
     Ok(replacement)
@@ -514,9 +483,7 @@ impl Future {
                 }
             }
         });
-        callback.map_or(Ok(()), |already_done| {
-            Future::schedule_one(slf, already_done)
-        })
+        callback.map_or(Ok(()), |already_done| Future::schedule_one(slf, already_done))
     }
 
     /// Remove every registration of `callback`; returns how many there were.
@@ -526,21 +493,13 @@ impl Future {
         slf.get().loop_of(py)?;
         // Comparing runs Python, which may add or remove callbacks: work on the list taken out, then put what is
         // left before whatever came meanwhile.
-        let taken = slf
-            .get()
-            .state
-            .with(py, |s| std::mem::take(&mut s.callbacks));
+        let taken = slf.get().state.with(py, |s| std::mem::take(&mut s.callbacks));
         let mut removed = Vec::new();
         let mut kept = Vec::new();
         let mut failed = None;
         for candidate in taken.into_vec() {
             let equal = match (&candidate, &failed) {
-                (
-                    Callback::Call {
-                        callback: other, ..
-                    },
-                    None,
-                ) => other.bind(py).eq(callback),
+                (Callback::Call { callback: other, .. }, None) => other.bind(py).eq(callback),
                 _ => Ok(false),
             };
             match equal {
@@ -586,9 +545,7 @@ impl Future {
 
     fn __await__(slf: Bound<'_, Self>) -> PyResult<FutureIter> {
         slf.get().loop_of(slf.py())?;
-        Ok(FutureIter {
-            future: Guarded::new(Some(slf.unbind())),
-        })
+        Ok(FutureIter::over(slf))
     }
 
     fn __iter__(slf: Bound<'_, Self>) -> PyResult<FutureIter> {
@@ -614,8 +571,7 @@ impl Future {
 
     #[getter]
     fn _loop(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        self.state
-            .with(py, |s| s.loop_.as_ref().map(|l| l.clone_ref(py)))
+        self.state.with(py, |s| s.loop_.as_ref().map(|l| l.clone_ref(py)))
     }
 
     #[getter]
@@ -656,9 +612,7 @@ impl Future {
     #[setter(_log_traceback)]
     fn set_private_log_traceback(&self, py: Python<'_>, value: &Bound<'_, PyAny>) -> PyResult<()> {
         if value.is_truthy()? {
-            return Err(PyValueError::new_err(
-                "_log_traceback can only be set to False",
-            ));
+            return Err(PyValueError::new_err("_log_traceback can only be set to False"));
         }
         self.stop_logging(py);
         Ok(())
@@ -677,9 +631,7 @@ impl Future {
     #[getter]
     pub fn _source_traceback(&self, py: Python<'_>) -> Option<Py<PyAny>> {
         self.state.with(py, |s| {
-            s.rare
-                .as_ref()
-                .and_then(|r| r.source_traceback.as_ref().map(|tb| tb.clone_ref(py)))
+            s.rare.as_ref().and_then(|r| r.source_traceback.as_ref().map(|tb| tb.clone_ref(py)))
         })
     }
 
@@ -694,12 +646,7 @@ impl Future {
     fn __clear__(&self) {
         Python::attach(|py| {
             let cleared = self.state.with(py, |s| {
-                (
-                    s.loop_.take(),
-                    s.value.take(),
-                    std::mem::take(&mut s.callbacks),
-                    s.rare.take(),
-                )
+                (s.loop_.take(), s.value.take(), std::mem::take(&mut s.callbacks), s.rare.take())
             });
             drop(cleared);
         });
@@ -718,138 +665,4 @@ impl ffi::Finalize for Future {
     fn original_dealloc() -> &'static OnceLock<destructor> {
         &FUTURE_DEALLOC
     }
-}
-
-/// What `await future` drives.
-#[pyclass(module = "plait._native", frozen)]
-pub struct FutureIter {
-    future: Guarded<Option<Py<Future>>>,
-}
-
-crate::freelist::recycled!(FutureIter);
-
-impl FutureIter {
-    /// One turn: the future itself while it is pending, else its result in a StopIteration.
-    fn advance(&self, py: Python<'_>) -> PyResult<Option<Py<Future>>> {
-        let Some(future) = self
-            .future
-            .with(py, |f| f.as_ref().map(|f| f.clone_ref(py)))
-        else {
-            return Ok(None);
-        };
-        let first = future.get().state.with(py, |s| {
-            (s.phase == Phase::Pending).then(|| !std::mem::replace(&mut s.blocking, true))
-        });
-        match first {
-            Some(true) => return Ok(Some(future)),
-            Some(false) => return Err(PyRuntimeError::new_err("await wasn't used with future")),
-            None => {}
-        }
-        drop(self.future.with(py, Option::take));
-        let value = future.get().take_outcome(py, "Result is not set.")?;
-        if value.is_none(py) {
-            return Ok(None);
-        }
-        Err(ffi::stop_iteration(py, value))
-    }
-}
-
-#[pymethods]
-impl FutureIter {
-    fn __iter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
-        slf
-    }
-
-    fn __next__(&self, py: Python<'_>) -> PyResult<Option<Py<Future>>> {
-        self.advance(py)
-    }
-
-    fn send(&self, py: Python<'_>, _value: &Bound<'_, PyAny>) -> PyResult<Py<Future>> {
-        match self.advance(py)? {
-            Some(future) => Ok(future),
-            None => Err(PyStopIteration::new_err(())),
-        }
-    }
-
-    #[pyo3(signature = (r#type, value = None, traceback = None, /))]
-    fn throw(
-        &self,
-        py: Python<'_>,
-        r#type: Bound<'_, PyAny>,
-        value: Option<Bound<'_, PyAny>>,
-        traceback: Option<Bound<'_, PyAny>>,
-    ) -> PyResult<Py<Future>> {
-        let error = thrown(py, r#type, value, traceback)?;
-        drop(self.future.with(py, Option::take));
-        Err(error)
-    }
-
-    fn close(&self, py: Python<'_>) {
-        drop(self.future.with(py, Option::take));
-    }
-
-    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        visit.call(self.future.traverse())
-    }
-
-    fn __clear__(&self) {
-        Python::attach(|py| drop(self.future.with(py, Option::take)));
-    }
-}
-
-/// The exception that the arguments of a `throw()` stand for, with the checks that generators make.
-pub fn thrown(
-    py: Python<'_>,
-    kind: Bound<'_, PyAny>,
-    value: Option<Bound<'_, PyAny>>,
-    traceback: Option<Bound<'_, PyAny>>,
-) -> PyResult<PyErr> {
-    if cfg!(Py_3_12) && (value.is_some() || traceback.is_some()) {
-        let text = c"the (type, exc, tb) signature of throw() is deprecated, use the single-arg signature instead.";
-        PyErr::warn(
-            py,
-            &py.get_type::<pyo3::exceptions::PyDeprecationWarning>(),
-            text,
-            1,
-        )?;
-    }
-    let traceback_class = py.import("types")?.getattr("TracebackType")?;
-    if traceback
-        .as_ref()
-        .is_some_and(|tb| !tb.is_instance(&traceback_class).unwrap_or(false))
-    {
-        return Err(PyTypeError::new_err(
-            "throw() third argument must be a traceback",
-        ));
-    }
-    let base = py.get_type::<pyo3::exceptions::PyBaseException>();
-    let error = match kind.cast::<PyType>() {
-        Ok(class) if class.is_subclass(&base)? => match value {
-            Some(value) if value.is_instance(class)? => value,
-            Some(value) => match value.cast::<PyTuple>() {
-                Ok(args) => class.call1(args)?,
-                Err(_) => class.call1((value,))?,
-            },
-            None => class.call0()?,
-        },
-        _ if kind.is_instance(&base)? => {
-            if value.is_some() {
-                return Err(PyTypeError::new_err(
-                    "instance exception may not have a separate value",
-                ));
-            }
-            kind
-        }
-        _ => {
-            let text = "exceptions must be classes deriving BaseException or instances of such a class, not ";
-            return Err(PyTypeError::new_err(format!(
-                "{text}{}",
-                kind.get_type().name()?
-            )));
-        }
-    };
-    if traceback.is_some() {
-        ffi::set_traceback(&error, traceback.as_ref());
-    }
-    Ok(PyErr::from_value(error))
 }

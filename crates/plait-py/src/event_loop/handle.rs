@@ -17,16 +17,10 @@ use pyo3::types::PyTuple;
 /// What a handle stands for.
 pub enum Call {
     /// A callback with its arguments.
-    Python {
-        callback: Held<PyAny>,
-        args: Option<Py<PyTuple>>,
-    },
+    Python { callback: Held<PyAny>, args: Option<Py<PyTuple>> },
     /// `futures._set_result_unless_cancelled(future, result)`, with which `asyncio.sleep` ends: done without a Python
     /// call, and kept without a tuple and without a context, which it has no use for.
-    SetResult {
-        future: Py<Future>,
-        result: Py<PyAny>,
-    },
+    SetResult { future: Py<Future>, result: Py<PyAny> },
 }
 
 impl Call {
@@ -50,10 +44,7 @@ impl Call {
             [] => None,
             args => Some(PyTuple::new(py, args)?.unbind()),
         };
-        Ok(Call::Python {
-            callback: Held::new(callback.unbind()),
-            args,
-        })
+        Ok(Call::Python { callback: Held::new(callback.unbind()), args })
     }
 
     fn clone_ref(&self, py: Python<'_>) -> Call {
@@ -62,10 +53,9 @@ impl Call {
                 callback: Held::new(callback.clone_ref(py)),
                 args: args.as_ref().map(|args| args.clone_ref(py)),
             },
-            Call::SetResult { future, result } => Call::SetResult {
-                future: future.clone_ref(py),
-                result: result.clone_ref(py),
-            },
+            Call::SetResult { future, result } => {
+                Call::SetResult { future: future.clone_ref(py), result: result.clone_ref(py) }
+            }
         }
     }
 
@@ -81,9 +71,7 @@ impl Call {
     pub fn args<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
         match self {
             Call::Python { args: None, .. } => Ok(PyTuple::empty(py)),
-            Call::Python {
-                args: Some(args), ..
-            } => Ok(args.bind(py).clone()),
+            Call::Python { args: Some(args), .. } => Ok(args.bind(py).clone()),
             Call::SetResult { future, result } => (future, result).into_pyobject(py),
         }
     }
@@ -100,9 +88,7 @@ impl Call {
                 })
             }
             (Call::Python { callback, args }, None) => {
-                callback
-                    .bind(py)
-                    .call1(args.map_or_else(|| PyTuple::empty(py), |a| a.into_bound(py)))?;
+                callback.bind(py).call1(args.map_or_else(|| PyTuple::empty(py), |a| a.into_bound(py)))?;
                 Ok(())
             }
             (Call::SetResult { future, result }, _) => {
@@ -169,29 +155,21 @@ impl Handle {
         };
         let debug = if debug {
             let source_traceback = Some(standard(py).extract_stack.call0(py)?);
-            Some(Box::new(DebugInfo {
-                repr: None,
-                source_traceback,
-            }))
+            Some(Box::new(DebugInfo { repr: None, source_traceback }))
         } else {
             None
         };
         Ok(Handle {
             loop_: Held::new(loop_.clone().unbind()),
             context: context.map(Held::new),
-            state: Guarded::new(HandleState {
-                call: Some(call),
-                cancelled: false,
-                debug,
-            }),
+            state: Guarded::new(HandleState { call: Some(call), cancelled: false, debug }),
         })
     }
 
     /// What to run, unless it has been cancelled meanwhile.
     #[inline]
     pub fn to_run(&self, py: Python<'_>) -> Option<Call> {
-        self.state
-            .with(py, |s| s.call.as_ref().map(|call| call.clone_ref(py)))
+        self.state.with(py, |s| s.call.as_ref().map(|call| call.clone_ref(py)))
     }
 
     #[inline]
@@ -221,8 +199,7 @@ impl Handle {
             // Keep a description: the slow-callback log may still want it. (`_cancelled` shows in it.)
             this.state.with(py, |s| s.cancelled = true);
             let repr = slf.repr()?.into_any().unbind();
-            this.state
-                .with(py, |s| s.debug.get_or_insert_default().repr = Some(repr));
+            this.state.with(py, |s| s.debug.get_or_insert_default().repr = Some(repr));
         }
         let call = this.state.with(py, |s| {
             s.cancelled = true;
@@ -298,19 +275,13 @@ impl Handle {
     #[getter]
     fn _source_traceback(&self, py: Python<'_>) -> Option<Py<PyAny>> {
         self.state.with(py, |s| {
-            s.debug
-                .as_ref()
-                .and_then(|d| d.source_traceback.as_ref().map(|tb| tb.clone_ref(py)))
+            s.debug.as_ref().and_then(|d| d.source_traceback.as_ref().map(|tb| tb.clone_ref(py)))
         })
     }
 
     #[getter]
     fn _repr(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        self.state.with(py, |s| {
-            s.debug
-                .as_ref()
-                .and_then(|d| d.repr.as_ref().map(|repr| repr.clone_ref(py)))
-        })
+        self.state.with(py, |s| s.debug.as_ref().and_then(|d| d.repr.as_ref().map(|repr| repr.clone_ref(py))))
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
@@ -344,10 +315,7 @@ pub struct TimerHandle {
 
 impl TimerHandle {
     pub fn build(handle: Handle, when: f64) -> PyClassInitializer<TimerHandle> {
-        let timer = TimerHandle {
-            when,
-            key: Guarded::new(None),
-        };
+        let timer = TimerHandle { when, key: Guarded::new(None) };
         PyClassInitializer::from(handle).add_subclass(timer)
     }
 

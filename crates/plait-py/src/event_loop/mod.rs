@@ -13,6 +13,7 @@ pub mod callbacks;
 pub mod current;
 pub mod descriptors;
 pub mod future;
+pub mod future_iter;
 pub mod handle;
 pub mod ready;
 pub mod registry;
@@ -129,13 +130,7 @@ impl EventLoop {
     }
 
     /// Puts a watcher on a descriptor; what it replaces is cancelled.
-    pub fn watch(
-        &self,
-        py: Python<'_>,
-        fd: RawFd,
-        direction: Direction,
-        watcher: Watcher,
-    ) -> PyResult<()> {
+    pub fn watch(&self, py: Python<'_>, fd: RawFd, direction: Direction, watcher: Watcher) -> PyResult<()> {
         let (result, replaced) = self.state.with(py, |s| match s.reactor.clone() {
             Some(reactor) => {
                 let (result, replaced) = s.descriptors.watch(&reactor, fd, direction, watcher);
@@ -161,10 +156,7 @@ impl EventLoop {
         direction: Direction,
         watcher: Watcher,
     ) -> PyResult<()> {
-        match self
-            .state
-            .with(py, |s| s.descriptors.is_watched(fd, direction))
-        {
+        match self.state.with(py, |s| s.descriptors.is_watched(fd, direction)) {
             true => Ok(()),
             false => self.watch(py, fd, direction, watcher),
         }
@@ -183,17 +175,10 @@ impl EventLoop {
     }
 
     /// Takes away the watcher of one operation, and no other's.
-    pub fn unwatch_waiter(
-        &self,
-        py: Python<'_>,
-        fd: RawFd,
-        direction: Direction,
-        waiter: &Py<Future>,
-    ) {
+    pub fn unwatch_waiter(&self, py: Python<'_>, fd: RawFd, direction: Direction, waiter: &Py<Future>) {
         let removed = self.state.with(py, |s| {
             let reactor = s.reactor.clone()?;
-            s.descriptors
-                .unwatch_waiter(&reactor, fd, direction, waiter)
+            s.descriptors.unwatch_waiter(&reactor, fd, direction, waiter)
         });
         drop(removed);
     }
@@ -212,11 +197,7 @@ impl EventLoop {
         if running == 0 {
             return Ok(());
         }
-        let here = standard(py)
-            .glue
-            .bind(py)
-            .call_method0(intern!(py, "get_ident"))?
-            .extract::<u64>()?;
+        let here = standard(py).glue.bind(py).call_method0(intern!(py, "get_ident"))?.extract::<u64>()?;
         if here != running {
             return Err(PyRuntimeError::new_err(
                 "Non-thread-safe operation invoked on an event loop other than the current one",
@@ -229,11 +210,8 @@ impl EventLoop {
     fn ensure_fd_no_transport(slf: &Bound<'_, Self>, fd: &Bound<'_, PyAny>) -> PyResult<RawFd> {
         let py = slf.py();
         let number = fileno(fd)?;
-        let transport = slf.get().state.with(py, |s| {
-            s.descriptors
-                .watcher_is_transport(number)
-                .map(|t| t.clone_ref(py))
-        });
+        let transport =
+            slf.get().state.with(py, |s| s.descriptors.watcher_is_transport(number).map(|t| t.clone_ref(py)));
         match transport {
             Some(transport) if !transport.get().closing(py) => {
                 let (fd, transport) = (fd.repr()?, transport.bind(py).repr()?);
@@ -256,19 +234,12 @@ fn thread_token() -> usize {
 pub fn fileno(fd: &Bound<'_, PyAny>) -> PyResult<RawFd> {
     let number = match fd.extract::<RawFd>() {
         Ok(number) => Ok(number),
-        Err(_) => fd
-            .call_method0(intern!(fd.py(), "fileno"))
-            .and_then(|n| n.extract::<RawFd>()),
+        Err(_) => fd.call_method0(intern!(fd.py(), "fileno")).and_then(|n| n.extract::<RawFd>()),
     };
     match number {
         Ok(number) if number >= 0 => Ok(number),
-        Ok(number) => Err(PyValueError::new_err(format!(
-            "Invalid file descriptor: {number}"
-        ))),
-        Err(_) => Err(PyValueError::new_err(format!(
-            "Invalid file object: {}",
-            fd.repr()?
-        ))),
+        Ok(number) => Err(PyValueError::new_err(format!("Invalid file descriptor: {number}"))),
+        Err(_) => Err(PyValueError::new_err(format!("Invalid file object: {}", fd.repr()?))),
     }
 }
 
@@ -285,10 +256,7 @@ impl EventLoop {
         let py = cls.py();
         let own = py.get_type::<EventLoop>();
         let native = cls.is(&own) || cls.getattr("call_soon")?.is(&own.getattr("call_soon")?);
-        let debug = py
-            .import("asyncio.coroutines")?
-            .call_method0("_is_debug_mode")?
-            .is_truthy()?;
+        let debug = py.import("asyncio.coroutines")?.call_method0("_is_debug_mode")?.is_truthy()?;
         let reactor = Reactor::new().map_err(|error| os_error(py, &error))?;
         Ok(EventLoop {
             state: Guarded::new(LoopState {
@@ -371,10 +339,7 @@ impl EventLoop {
         if this.is_closed(py) {
             return Ok(());
         }
-        standard(py)
-            .glue
-            .bind(py)
-            .call_method1(intern!(py, "before_close"), (slf,))?;
+        standard(py).glue.bind(py).call_method1(intern!(py, "before_close"), (slf,))?;
         let dropped = this.state.with(py, |s| {
             (
                 s.reactor.take(),
@@ -389,10 +354,7 @@ impl EventLoop {
             timer.get().set_key(py, None);
         }
         drop((dropped, posted));
-        standard(py)
-            .glue
-            .bind(py)
-            .call_method1(intern!(py, "after_close"), (slf,))?;
+        standard(py).glue.bind(py).call_method1(intern!(py, "after_close"), (slf,))?;
         Ok(())
     }
 
@@ -420,12 +382,8 @@ impl EventLoop {
         let py = slf.py();
         let this = slf.get();
         this.check_closed(py)?;
-        let (factory, eager) = this.state.with(py, |s| {
-            (
-                s.task_factory.as_ref().map(|f| f.clone_ref(py)),
-                s.eager_tasks,
-            )
-        });
+        let (factory, eager) =
+            this.state.with(py, |s| (s.task_factory.as_ref().map(|f| f.clone_ref(py)), s.eager_tasks));
         match factory {
             Some(factory) if !eager => {
                 let glue = standard(py).glue.bind(py);
@@ -442,9 +400,7 @@ impl EventLoop {
     /// Use `factory(loop, coro, …)` for `create_task`, or native tasks again with None.
     fn set_task_factory(&self, py: Python<'_>, factory: Option<Bound<'_, PyAny>>) -> PyResult<()> {
         if factory.as_ref().is_some_and(|f| !f.is_callable()) {
-            return Err(PyTypeError::new_err(
-                "task factory must be a callable or None",
-            ));
+            return Err(PyTypeError::new_err("task factory must be a callable or None"));
         }
         let eager = match &factory {
             Some(factory) => {
@@ -463,8 +419,7 @@ impl EventLoop {
     }
 
     fn get_task_factory(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        self.state
-            .with(py, |s| s.task_factory.as_ref().map(|f| f.clone_ref(py)))
+        self.state.with(py, |s| s.task_factory.as_ref().map(|f| f.clone_ref(py)))
     }
 
     // ---- descriptors
@@ -554,19 +509,8 @@ impl EventLoop {
     }
 
     /// Receive a datagram of up to `bufsize` bytes and its sender's address.
-    fn sock_recvfrom(
-        slf: Bound<'_, Self>,
-        sock: Bound<'_, PyAny>,
-        bufsize: usize,
-    ) -> PyResult<sock::SockOp> {
-        sock::SockOp::method(
-            slf,
-            sock,
-            "sock_recvfrom",
-            "recvfrom",
-            (bufsize,),
-            Direction::Read,
-        )
+    fn sock_recvfrom(slf: Bound<'_, Self>, sock: Bound<'_, PyAny>, bufsize: usize) -> PyResult<sock::SockOp> {
+        sock::SockOp::method(slf, sock, "sock_recvfrom", "recvfrom", (bufsize,), Direction::Read)
     }
 
     /// Receive a datagram into a writable buffer; the number of bytes and the sender's address.
@@ -578,14 +522,7 @@ impl EventLoop {
         nbytes: usize,
     ) -> PyResult<sock::SockOp> {
         let nbytes = if nbytes == 0 { buf.len()? } else { nbytes };
-        sock::SockOp::method(
-            slf,
-            sock,
-            "sock_recvfrom_into",
-            "recvfrom_into",
-            (buf, nbytes),
-            Direction::Read,
-        )
+        sock::SockOp::method(slf, sock, "sock_recvfrom_into", "recvfrom_into", (buf, nbytes), Direction::Read)
     }
 
     /// Send all of `data`.
@@ -604,14 +541,7 @@ impl EventLoop {
         data: Bound<'_, PyAny>,
         address: Bound<'_, PyAny>,
     ) -> PyResult<sock::SockOp> {
-        sock::SockOp::method(
-            slf,
-            sock,
-            "sock_sendto",
-            "sendto",
-            (data, address),
-            Direction::Write,
-        )
+        sock::SockOp::method(slf, sock, "sock_sendto", "sendto", (data, address), Direction::Write)
     }
 
     /// Connect to an address that needs no resolving (`sock_connect` resolves first where it must).
@@ -724,8 +654,7 @@ impl EventLoop {
 
     #[getter]
     fn _current_handle(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        self.state
-            .with(py, |s| s.current_handle.as_ref().map(|h| h.clone_ref(py)))
+        self.state.with(py, |s| s.current_handle.as_ref().map(|h| h.clone_ref(py)))
     }
 
     /// A snapshot of the handles that are ready (asyncio: the deque itself).
@@ -750,12 +679,8 @@ impl EventLoop {
     /// A snapshot of the timers (asyncio: the heap itself).
     #[getter]
     fn _scheduled<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
-        let timers = self.state.with(py, |s| {
-            s.timers
-                .iter()
-                .map(|(_, t)| t.clone_ref(py))
-                .collect::<Vec<_>>()
-        });
+        let timers =
+            self.state.with(py, |s| s.timers.iter().map(|(_, t)| t.clone_ref(py)).collect::<Vec<_>>());
         PyList::new(py, timers)
     }
 
@@ -767,9 +692,7 @@ impl EventLoop {
     /// The descriptor that `signal.set_wakeup_fd` is given.
     fn _signal_sender(&self, py: Python<'_>) -> PyResult<RawFd> {
         let reactor = self.reactor(py).ok_or_else(closed)?;
-        reactor
-            .signal_sender()
-            .map_err(|error| os_error(py, &error))
+        reactor.signal_sender().map_err(|error| os_error(py, &error))
     }
 
     fn _check_closed(&self, py: Python<'_>) -> PyResult<()> {
@@ -826,12 +749,7 @@ impl EventLoop {
         Python::attach(|py| {
             let cleared = self.state.with(py, |s| {
                 let queues = (std::mem::take(&mut s.ready), s.timers.drain());
-                (
-                    queues,
-                    std::mem::take(&mut s.descriptors),
-                    s.current_handle.take(),
-                    s.task_factory.take(),
-                )
+                (queues, std::mem::take(&mut s.descriptors), s.current_handle.take(), s.task_factory.take())
             });
             drop(cleared);
         });

@@ -20,11 +20,7 @@ pub enum Ready {
     /// The future that this task awaits is done.
     Wake(Py<Task>, Py<Future>),
     /// A done-callback: `callback(argument)` in `context`.
-    Call {
-        callback: Py<PyAny>,
-        argument: Py<PyAny>,
-        context: Py<PyAny>,
-    },
+    Call { callback: Py<PyAny>, argument: Py<PyAny>, context: Py<PyAny> },
     /// A transport has something to do.
     Transport(Py<TcpTransport>, TransportStep),
 }
@@ -52,11 +48,7 @@ impl Ready {
                 visit.call(task)?;
                 visit.call(future)
             }
-            Ready::Call {
-                callback,
-                argument,
-                context,
-            } => {
+            Ready::Call { callback, argument, context } => {
                 visit.call(callback)?;
                 visit.call(argument)?;
                 visit.call(context)

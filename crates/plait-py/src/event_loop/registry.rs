@@ -46,9 +46,7 @@ mod entry {
 
     impl Entry {
         pub fn new(task: &Bound<'_, Task>) -> PyResult<Entry> {
-            Ok(Entry(
-                NonNull::new(task.as_ptr()).expect("an object has an address"),
-            ))
+            Ok(Entry(NonNull::new(task.as_ptr()).expect("an object has an address")))
         }
 
         pub fn duplicate(&self, _py: Python<'_>) -> Entry {
@@ -100,15 +98,14 @@ pub fn unregister(py: Python<'_>, key: Key) {
         }
         removed
     });
-    drop(removed);
+    let _dropped_outside = removed;
 }
 
 /// Every native task that is not done, of all loops and threads.
 pub fn snapshot(py: Python<'_>) -> Vec<Bound<'_, Task>> {
     // References are collected only here, after the slab is closed. Nothing can die in between: with the GIL no
     // Python runs between the two lines, without it the entries are weak references.
-    let entries: Vec<Entry> = registry().with(py, |slab| {
-        slab.iter().map(|(_, entry)| entry.duplicate(py)).collect()
-    });
+    let entries: Vec<Entry> =
+        registry().with(py, |slab| slab.iter().map(|(_, entry)| entry.duplicate(py)).collect());
     entries.iter().filter_map(|entry| entry.task(py)).collect()
 }

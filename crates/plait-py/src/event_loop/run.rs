@@ -45,39 +45,27 @@ pub fn run_forever(slf: &Bound<'_, EventLoop>) -> PyResult<()> {
     let glue = standard(py).glue.bind(py);
     let run = glue.call_method1(intern!(py, "begin_run"), (slf,))?;
     let (thread_before, current_before) = {
-        let thread = glue
-            .call_method0(intern!(py, "get_ident"))?
-            .extract::<u64>()?;
+        let thread = glue.call_method0(intern!(py, "get_ident"))?.extract::<u64>()?;
         this.state.with(py, |s| {
-            (
-                std::mem::replace(&mut s.thread_id, thread),
-                std::mem::replace(&mut s.current, false),
-            )
+            (std::mem::replace(&mut s.thread_id, thread), std::mem::replace(&mut s.current, false))
         })
     };
     let runner_before = this.runner.swap(thread_token(), Ordering::Relaxed);
-    let result = standard(py)
-        .set_running_loop
-        .bind(py)
-        .call1((slf,))
-        .and_then(|_| {
-            // A nested run (nest_asyncio) happens inside a task, which must be current again afterwards.
-            current::swapped(slf.as_any(), None, || {
-                let result = iterate_until_stopped(slf, &reactor);
-                current::leave(slf);
-                result
-            })
-        });
+    let result = standard(py).set_running_loop.bind(py).call1((slf,)).and_then(|_| {
+        // A nested run (nest_asyncio) happens inside a task, which must be current again afterwards.
+        current::swapped(slf.as_any(), None, || {
+            let result = iterate_until_stopped(slf, &reactor);
+            current::leave(slf);
+            result
+        })
+    });
     this.runner.store(runner_before, Ordering::Relaxed);
     this.state.with(py, |s| {
         s.stopping = false;
         s.thread_id = thread_before;
         s.current = current_before;
     });
-    standard(py)
-        .set_running_loop
-        .bind(py)
-        .call1((running_before,))?;
+    standard(py).set_running_loop.bind(py).call1((running_before,))?;
     glue.call_method1(intern!(py, "end_run"), (slf, run))?;
     result
 }
@@ -153,8 +141,7 @@ impl Iteration<'_, '_> {
     fn sleep(&mut self, next_timer: Option<f64>) -> PyResult<()> {
         let timeout = next_timer.map(|when| (when - now()).min(LONGEST_SLEEP));
         match timeout {
-            // Also when `when` is NaN or -inf.
-            Some(seconds) if !(seconds > 0.0) => self.poll(Some(Duration::ZERO)),
+            Some(seconds) if seconds.is_nan() || seconds <= 0.0 => self.poll(Some(Duration::ZERO)),
             Some(seconds) => self.poll(Some(Duration::from_secs_f64(seconds))),
             None => self.poll(None),
         }
@@ -198,8 +185,7 @@ impl Iteration<'_, '_> {
         // Python's own handlers first: they were to run "now", the loop's run in its turn.
         py.check_signals()?;
         for signal in signals.into_iter().filter(|signal| *signal != 0) {
-            self.loop_
-                .call_method1(intern!(py, "_handle_signal"), (signal,))?;
+            self.loop_.call_method1(intern!(py, "_handle_signal"), (signal,))?;
         }
         Ok(())
     }
@@ -236,8 +222,7 @@ impl Iteration<'_, '_> {
         while let Some(timer) = this.state.with(py, |s| s.timers.pop_due(end)) {
             timer.get().set_key(py, None);
             let handle = TimerHandle::into_handle(timer, py);
-            this.state
-                .with(py, |s| s.ready.push_back(Ready::Handle(handle)));
+            this.state.with(py, |s| s.ready.push_back(Ready::Handle(handle)));
         }
     }
 }
@@ -252,23 +237,14 @@ fn execute(loop_: &Bound<'_, EventLoop>, ready: Ready) -> PyResult<()> {
             run_handle(loop_, &handle.into_bound(py))
         }
         Ready::Step(task) => stepped(loop_, step::step_on(loop_, &task.into_bound(py), None)),
-        Ready::Throw(task, error) => stepped(
-            loop_,
-            step::step_on(loop_, &task.into_bound(py), Some(error)),
-        ),
+        Ready::Throw(task, error) => stepped(loop_, step::step_on(loop_, &task.into_bound(py), Some(error))),
         Ready::Wake(task, future) => {
             let (task, future) = (task.into_bound(py), future.into_bound(py));
             stepped(loop_, step::wake_on(loop_, &task, &future))
         }
-        Ready::Call {
-            callback,
-            argument,
-            context,
-        } => {
+        Ready::Call { callback, argument, context } => {
             current::leave(loop_);
-            let called = ffi::in_context(context.bind(py), || {
-                callback.bind(py).call1((argument.bind(py),))
-            });
+            let called = ffi::in_context(context.bind(py), || callback.bind(py).call1((argument.bind(py),)));
             match called {
                 Ok(_) => Ok(()),
                 Err(error) if leaves_the_loop(py, &error) => Err(error),
@@ -281,11 +257,7 @@ fn execute(loop_: &Bound<'_, EventLoop>, ready: Ready) -> PyResult<()> {
         }
         Ready::ForeignHandle(handle) => {
             current::leave(loop_);
-            if !handle
-                .bind(py)
-                .getattr(intern!(py, "_cancelled"))?
-                .is_truthy()?
-            {
+            if !handle.bind(py).getattr(intern!(py, "_cancelled"))?.is_truthy()? {
                 handle.bind(py).call_method0(intern!(py, "_run"))?;
             }
             Ok(())
@@ -301,10 +273,7 @@ fn stepped(loop_: &Bound<'_, EventLoop>, result: PyResult<()>) -> PyResult<()> {
         Err(error) if leaves_the_loop(py, &error) => Err(error),
         Err(error) => {
             let glue = standard(py).glue.bind(py);
-            glue.call_method1(
-                intern!(py, "report_step_error"),
-                (loop_, error.into_value(py)),
-            )?;
+            glue.call_method1(intern!(py, "report_step_error"), (loop_, error.into_value(py)))?;
             Ok(())
         }
     }
@@ -323,11 +292,7 @@ pub fn run_handle(loop_: &Bound<'_, EventLoop>, handle: &Bound<'_, Handle>) -> P
 }
 
 #[cold]
-fn handle_failed(
-    loop_: &Bound<'_, EventLoop>,
-    handle: &Bound<'_, Handle>,
-    error: PyErr,
-) -> PyResult<()> {
+fn handle_failed(loop_: &Bound<'_, EventLoop>, handle: &Bound<'_, Handle>, error: PyErr) -> PyResult<()> {
     let py = loop_.py();
     if leaves_the_loop(py, &error) {
         return Err(error);
@@ -338,10 +303,7 @@ fn handle_failed(
         None => (None, None),
     };
     let args = (loop_, handle, callback, args, error.into_value(py));
-    standard(py)
-        .glue
-        .bind(py)
-        .call_method1(intern!(py, "report_callback_error"), args)?;
+    standard(py).glue.bind(py).call_method1(intern!(py, "report_callback_error"), args)?;
     Ok(())
 }
 
@@ -378,18 +340,14 @@ fn execute_in_debug_mode(loop_: &Bound<'_, EventLoop>, ready: Ready) -> PyResult
         Ready::Handle(handle) => Some(handle.clone_ref(py).into_any()),
         _ => None,
     };
-    let replaced = this
-        .state
-        .with(py, |s| std::mem::replace(&mut s.current_handle, handle));
+    let replaced = this.state.with(py, |s| std::mem::replace(&mut s.current_handle, handle));
     drop(replaced);
     let started = now();
     let result = execute(loop_, ready);
     let seconds = now() - started;
     drop(this.state.with(py, |s| s.current_handle.take()));
     result?;
-    let threshold = loop_
-        .getattr(intern!(py, "slow_callback_duration"))?
-        .extract::<f64>()?;
+    let threshold = loop_.getattr(intern!(py, "slow_callback_duration"))?.extract::<f64>()?;
     if let (true, Some(shown)) = (seconds >= threshold, shown) {
         let glue = standard(py).glue.bind(py);
         glue.call_method1(intern!(py, "log_slow"), (shown, seconds))?;
@@ -400,16 +358,11 @@ fn execute_in_debug_mode(loop_: &Bound<'_, EventLoop>, ready: Ready) -> PyResult
 impl EventLoop {
     /// asyncio's two refusals; where nest_asyncio is in use, runs may nest.
     pub(super) fn check_not_running(&self, py: Python<'_>) -> PyResult<()> {
-        if py
-            .import("asyncio")?
-            .hasattr(intern!(py, "_nest_patched"))?
-        {
+        if py.import("asyncio")?.hasattr(intern!(py, "_nest_patched"))? {
             return Ok(());
         }
         if self.thread_id(py) != 0 {
-            return Err(PyRuntimeError::new_err(
-                "This event loop is already running",
-            ));
+            return Err(PyRuntimeError::new_err("This event loop is already running"));
         }
         if !standard(py).get_running_loop.bind(py).call0()?.is_none() {
             let text = "Cannot run the event loop while another loop is running";

@@ -12,12 +12,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyFloat;
 
 fast_method!(call_soon_entry, EventLoop, "call_soon", call_soon);
-fast_method!(
-    call_soon_threadsafe_entry,
-    EventLoop,
-    "call_soon_threadsafe",
-    call_soon_threadsafe
-);
+fast_method!(call_soon_threadsafe_entry, EventLoop, "call_soon_threadsafe", call_soon_threadsafe);
 fast_method!(call_later_entry, EventLoop, "call_later", call_later);
 fast_method!(call_at_entry, EventLoop, "call_at", call_at);
 
@@ -57,10 +52,7 @@ they were made. Returns a TimerHandle. For the loop's own thread only. Counterpa
     )
 }
 
-fn call_soon<'py>(
-    slf: &Bound<'py, EventLoop>,
-    arguments: Arguments<'_, 'py>,
-) -> PyResult<Py<PyAny>> {
+fn call_soon<'py>(slf: &Bound<'py, EventLoop>, arguments: Arguments<'_, 'py>) -> PyResult<Py<PyAny>> {
     let py = slf.py();
     let parsed = arguments.parse(py, ["callback"])?;
     let [callback] = parsed.named;
@@ -70,8 +62,7 @@ fn call_soon<'py>(
     }
     let call = Call::new(callback, parsed.rest, parsed.context.is_some())?;
     let handle = Bound::new(py, Handle::build(slf, call, parsed.context, debug)?)?;
-    slf.get()
-        .push_ready(py, Ready::Handle(handle.clone().unbind()))?;
+    slf.get().push_ready(py, Ready::Handle(handle.clone().unbind()))?;
     Ok(handle.into_any().unbind())
 }
 
@@ -92,10 +83,7 @@ fn call_soon_threadsafe<'py>(
     Ok(handle.into_any().unbind())
 }
 
-fn call_later<'py>(
-    slf: &Bound<'py, EventLoop>,
-    arguments: Arguments<'_, 'py>,
-) -> PyResult<Py<PyAny>> {
+fn call_later<'py>(slf: &Bound<'py, EventLoop>, arguments: Arguments<'_, 'py>) -> PyResult<Py<PyAny>> {
     let py = slf.py();
     let parsed = arguments.parse(py, ["delay", "callback"])?;
     let [delay, callback] = parsed.named;
@@ -148,18 +136,12 @@ impl EventLoop {
     /// RuntimeError when closed; else whether the loop is in debug mode.
     #[inline]
     fn check_open(&self, py: Python<'_>) -> PyResult<bool> {
-        let open = self
-            .state
-            .with(py, |s| s.reactor.is_some().then_some(s.debug));
+        let open = self.state.with(py, |s| s.reactor.is_some().then_some(s.debug));
         open.ok_or_else(closed)
     }
 
     #[cold]
-    fn check_in_debug_mode(
-        slf: &Bound<'_, Self>,
-        callback: &Bound<'_, PyAny>,
-        method: &str,
-    ) -> PyResult<()> {
+    fn check_in_debug_mode(slf: &Bound<'_, Self>, callback: &Bound<'_, PyAny>, method: &str) -> PyResult<()> {
         if method != "call_soon_threadsafe" {
             slf.get().check_thread(slf.py())?;
         }

@@ -6,7 +6,8 @@
 //! `create_task`. Blocking sockets are taken as they come: every call here is made so that it cannot block.
 
 use super::descriptors::{Direction, Watcher};
-use super::future::{thrown, Future};
+use super::future::Future;
+use super::future_iter::thrown;
 use super::{fileno, EventLoop};
 use crate::errors::{os_error, os_error_with};
 use crate::ffi;
@@ -80,29 +81,16 @@ pub struct SockOp {
 }
 
 impl SockOp {
-    fn new(
-        loop_: Bound<'_, EventLoop>,
-        sock: Bound<'_, PyAny>,
-        name: &'static str,
-        work: Work,
-    ) -> SockOp {
+    fn new(loop_: Bound<'_, EventLoop>, sock: Bound<'_, PyAny>, name: &'static str, work: Work) -> SockOp {
         SockOp {
             loop_: loop_.unbind(),
             sock: sock.unbind(),
             name,
-            state: Guarded::new(OpState {
-                work: Some(work),
-                waiting: None,
-                started: false,
-            }),
+            state: Guarded::new(OpState { work: Some(work), waiting: None, started: false }),
         }
     }
 
-    pub fn recv(
-        loop_: Bound<'_, EventLoop>,
-        sock: Bound<'_, PyAny>,
-        size: usize,
-    ) -> PyResult<SockOp> {
+    pub fn recv(loop_: Bound<'_, EventLoop>, sock: Bound<'_, PyAny>, size: usize) -> PyResult<SockOp> {
         Ok(SockOp::new(loop_, sock, "sock_recv", Work::Recv { size }))
     }
 
@@ -111,14 +99,7 @@ impl SockOp {
         sock: Bound<'_, PyAny>,
         buffer: Bound<'_, PyAny>,
     ) -> PyResult<SockOp> {
-        Ok(SockOp::new(
-            loop_,
-            sock,
-            "sock_recv_into",
-            Work::RecvInto {
-                buffer: buffer.unbind(),
-            },
-        ))
+        Ok(SockOp::new(loop_, sock, "sock_recv_into", Work::RecvInto { buffer: buffer.unbind() }))
     }
 
     pub fn sendall(
@@ -126,15 +107,7 @@ impl SockOp {
         sock: Bound<'_, PyAny>,
         data: Bound<'_, PyAny>,
     ) -> PyResult<SockOp> {
-        Ok(SockOp::new(
-            loop_,
-            sock,
-            "sock_sendall",
-            Work::SendAll {
-                data: data.unbind(),
-                sent: 0,
-            },
-        ))
+        Ok(SockOp::new(loop_, sock, "sock_sendall", Work::SendAll { data: data.unbind(), sent: 0 }))
     }
 
     pub fn connect(
@@ -142,10 +115,7 @@ impl SockOp {
         sock: Bound<'_, PyAny>,
         address: Bound<'_, PyAny>,
     ) -> PyResult<SockOp> {
-        let work = Work::Connect {
-            address: address.unbind(),
-            started: false,
-        };
+        let work = Work::Connect { address: address.unbind(), started: false };
         Ok(SockOp::new(loop_, sock, "sock_connect", work))
     }
 
@@ -162,27 +132,15 @@ impl SockOp {
         direction: Direction,
     ) -> PyResult<SockOp> {
         let args = args.into_pyobject(loop_.py())?.unbind();
-        Ok(SockOp::new(
-            loop_,
-            sock,
-            name,
-            Work::Method {
-                method,
-                args,
-                direction,
-            },
-        ))
+        Ok(SockOp::new(loop_, sock, name, Work::Method { method, args, direction }))
     }
 
     /// asyncio's checks, made when the operation begins.
     fn check(&self, py: Python<'_>) -> PyResult<()> {
         let sock = self.sock.bind(py);
         // asyncio refuses only `ssl.SSLSocket`; where ssl was never imported there is none.
-        if let Some(ssl) = py
-            .import("sys")?
-            .getattr("modules")?
-            .cast::<pyo3::types::PyDict>()?
-            .get_item("ssl")?
+        if let Some(ssl) =
+            py.import("sys")?.getattr("modules")?.cast::<pyo3::types::PyDict>()?.get_item("ssl")?
         {
             if sock.is_instance(&ssl.getattr("SSLSocket")?)? {
                 return Err(PyTypeError::new_err("Socket cannot be of type SSLSocket"));
@@ -200,13 +158,9 @@ impl SockOp {
     /// One turn of the coroutine: Ok(Some) yields that future, Ok(None) returns None, StopIteration another value.
     fn advance(&self, py: Python<'_>) -> PyResult<Option<Py<Future>>> {
         let Some(mut work) = self.state.with(py, |s| s.work.take()) else {
-            return Err(PyRuntimeError::new_err(
-                "cannot reuse already awaited coroutine",
-            ));
+            return Err(PyRuntimeError::new_err("cannot reuse already awaited coroutine"));
         };
-        let first = self
-            .state
-            .with(py, |s| !std::mem::replace(&mut s.started, true));
+        let first = self.state.with(py, |s| !std::mem::replace(&mut s.started, true));
         let attempt = match first {
             true => self.check(py).and_then(|()| self.attempt(py, &mut work)),
             false => self.attempt(py, &mut work),
@@ -233,12 +187,7 @@ impl SockOp {
         let future = Py::new(py, Future::on_loop(py, loop_)?)?;
         future.get().state.with(py, |s| s.blocking = true);
         let fd = fileno(self.sock.bind(py))?;
-        loop_.get().watch(
-            py,
-            fd,
-            work.direction(),
-            Watcher::Waiter(future.clone_ref(py)),
-        )?;
+        loop_.get().watch(py, fd, work.direction(), Watcher::Waiter(future.clone_ref(py)))?;
         let kept = future.clone_ref(py);
         let replaced = self.state.with(py, |s| {
             s.work = Some(work);
@@ -265,10 +214,7 @@ impl SockOp {
         let (work, waiting) = self.state.with(py, |s| (s.work.take(), s.waiting.take()));
         if let (Some(work), Some(waiter)) = (work, waiting) {
             match fileno(self.sock.bind(py)) {
-                Ok(fd) => self
-                    .loop_
-                    .get()
-                    .unwatch_waiter(py, fd, work.direction(), &waiter),
+                Ok(fd) => self.loop_.get().unwatch_waiter(py, fd, work.direction(), &waiter),
                 Err(_closed) => {}
             }
         }
@@ -291,10 +237,7 @@ impl SockOp {
 
 /// The descriptor of an open socket; a closed one gets the error that the call would have got.
 fn open_fd(sock: &Bound<'_, PyAny>) -> PyResult<RawFd> {
-    match sock
-        .call_method0(intern!(sock.py(), "fileno"))?
-        .extract::<RawFd>()?
-    {
+    match sock.call_method0(intern!(sock.py(), "fileno"))?.extract::<RawFd>()? {
         fd if fd >= 0 => Ok(fd),
         _ => Err(os_error_with(sock.py(), 9, None)), // EBADF
     }
@@ -320,15 +263,11 @@ fn recv(sock: &Bound<'_, PyAny>, size: usize) -> PyResult<Attempt> {
     if size <= SCRATCH {
         return SCRATCH_BUFFER.with_borrow_mut(|buffer| {
             let buffer = &mut buffer[..size];
-            outcome(py, socket::recv(fd, buffer), |n| {
-                Ok(PyBytes::new(py, &buffer[..n]).into_any().unbind())
-            })
+            outcome(py, socket::recv(fd, buffer), |n| Ok(PyBytes::new(py, &buffer[..n]).into_any().unbind()))
         });
     }
     let mut buffer = vec![0; size];
-    outcome(py, socket::recv(fd, &mut buffer), |n| {
-        Ok(PyBytes::new(py, &buffer[..n]).into_any().unbind())
-    })
+    outcome(py, socket::recv(fd, &mut buffer), |n| Ok(PyBytes::new(py, &buffer[..n]).into_any().unbind()))
 }
 
 fn recv_into(sock: &Bound<'_, PyAny>, buffer: &Bound<'_, PyAny>) -> PyResult<Attempt> {
@@ -338,18 +277,12 @@ fn recv_into(sock: &Bound<'_, PyAny>, buffer: &Bound<'_, PyAny>) -> PyResult<Att
     if view.readonly() || !view.is_c_contiguous() {
         return Err(PyBufferError::new_err("Object is not writable."));
     }
-    outcome(
-        py,
-        ffi::with_bytes_mut(&view, |bytes| socket::recv(fd, bytes)),
-        |n| Ok(n.into_pyobject(py)?.into_any().unbind()),
-    )
+    outcome(py, ffi::with_bytes_mut(&view, |bytes| socket::recv(fd, bytes)), |n| {
+        Ok(n.into_pyobject(py)?.into_any().unbind())
+    })
 }
 
-fn send_all(
-    sock: &Bound<'_, PyAny>,
-    data: &Bound<'_, PyAny>,
-    sent: &mut usize,
-) -> PyResult<Attempt> {
+fn send_all(sock: &Bound<'_, PyAny>, data: &Bound<'_, PyAny>, sent: &mut usize) -> PyResult<Attempt> {
     let py = sock.py();
     let fd = open_fd(sock)?;
     let view = contiguous(data)?;
@@ -372,17 +305,10 @@ pub fn contiguous(data: &Bound<'_, PyAny>) -> PyResult<PyBuffer<u8>> {
         }
     }
     // An array of something wider, or a strided view: asked for as bytes; raises what the socket would.
-    let view = py
-        .import("builtins")?
-        .getattr("memoryview")?
-        .call1((data,))?;
+    let view = py.import("builtins")?.getattr("memoryview")?.call1((data,))?;
     let view = match view.getattr("c_contiguous")?.is_truthy()? {
         true => view.call_method1("cast", ("B",))?,
-        false => {
-            return Err(PyBufferError::new_err(
-                "memoryview: underlying buffer is not C-contiguous",
-            ))
-        }
+        false => return Err(PyBufferError::new_err("memoryview: underlying buffer is not C-contiguous")),
     };
     PyBuffer::<u8>::get(&view)
 }
@@ -420,16 +346,10 @@ fn accept(sock: &Bound<'_, PyAny>) -> PyResult<Attempt> {
     Ok(attempt)
 }
 
-fn connect(
-    sock: &Bound<'_, PyAny>,
-    address: &Bound<'_, PyAny>,
-    started: &mut bool,
-) -> PyResult<Attempt> {
+fn connect(sock: &Bound<'_, PyAny>, address: &Bound<'_, PyAny>, started: &mut bool) -> PyResult<Attempt> {
     let py = sock.py();
     if !std::mem::replace(started, true) {
-        return unblocked(sock, |sock| {
-            sock.call_method1(intern!(py, "connect"), (address,))
-        });
+        return unblocked(sock, |sock| sock.call_method1(intern!(py, "connect"), (address,)));
     }
     let fd = open_fd(sock)?;
     match socket::take_error(fd) {

@@ -67,9 +67,8 @@ pub fn wakeup_anywhere(task: &Bound<'_, Task>, future: &Bound<'_, PyAny>) -> PyR
 pub fn eager_start(task: &Bound<'_, Task>, loop_: &Bound<'_, PyAny>) -> PyResult<()> {
     let py = task.py();
     let context = task.get().context(py).into_bound(py);
-    let result = current::swapped(loop_, Some(task.as_any()), || {
-        ffi::in_context(&context, || step(task, None))
-    });
+    let result =
+        current::swapped(loop_, Some(task.as_any()), || ffi::in_context(&context, || step(task, None)));
     if task.as_super().get().is_done(py) {
         // As in asyncio: an eagerly finished task lets its coroutine go.
         drop(task.get().state.with(py, |t| t.coro.take()));
@@ -110,29 +109,20 @@ pub fn cancel_awaited(awaited: &Bound<'_, PyAny>, message: Option<Py<PyAny>>) ->
     let py = awaited.py();
     let kwargs = PyDict::new(py);
     kwargs.set_item(intern!(py, "msg"), message)?;
-    awaited
-        .call_method(intern!(py, "cancel"), (), Some(&kwargs))?
-        .is_truthy()
+    awaited.call_method(intern!(py, "cancel"), (), Some(&kwargs))?.is_truthy()
 }
 
 fn step(task: &Bound<'_, Task>, error: Option<Py<PyAny>>) -> PyResult<()> {
     let py = task.py();
     let future = task.as_super();
     if future.get().is_done(py) {
-        let error = error.map_or_else(|| py.None(), |e| e);
+        let error = error.unwrap_or_else(|| py.None());
         let (task, error) = (task.repr()?, error.bind(py).repr()?);
-        return Err(invalid_state(
-            py,
-            format!("__step(): already done: {task} {error}"),
-        ));
+        return Err(invalid_state(py, format!("__step(): already done: {task} {error}")));
     }
     let (coro, waiter, must_cancel) = task.get().state.with(py, |t| {
         let coro = t.coro.as_ref().map(|c| c.clone_ref(py));
-        (
-            coro,
-            t.waiter.take(),
-            std::mem::replace(&mut t.must_cancel, false),
-        )
+        (coro, t.waiter.take(), std::mem::replace(&mut t.must_cancel, false))
     });
     drop(waiter.map(|waiter| waiter.into_bound(py)));
     let coro = match coro {
@@ -156,18 +146,16 @@ fn step(task: &Bound<'_, Task>, error: Option<Py<PyAny>>) -> PyResult<()> {
 }
 
 fn is_cancelled_error(error: &Bound<'_, PyAny>) -> bool {
-    error
-        .is_instance(standard(error.py()).cancelled_error.bind(error.py()))
-        .unwrap_or(false)
+    error.is_instance(standard(error.py()).cancelled_error.bind(error.py())).unwrap_or(false)
 }
 
 fn throw_into<'py>(coro: &Bound<'py, PyAny>, error: Py<PyAny>) -> PyResult<Sent<'py>> {
     let py = coro.py();
     match coro.call_method1(intern!(py, "throw"), (error,)) {
         Ok(awaited) => Ok(Sent::Yielded(awaited)),
-        Err(raised) if raised.is_instance_of::<pyo3::exceptions::PyStopIteration>(py) => Ok(
-            Sent::Returned(raised.value(py).getattr(intern!(py, "value"))?),
-        ),
+        Err(raised) if raised.is_instance_of::<pyo3::exceptions::PyStopIteration>(py) => {
+            Ok(Sent::Returned(raised.value(py).getattr(intern!(py, "value"))?))
+        }
         Err(raised) => Err(raised),
     }
 }
@@ -178,11 +166,7 @@ fn returned(task: &Bound<'_, Task>, value: Bound<'_, PyAny>) -> PyResult<()> {
     Task::unregister(task);
     let future = task.as_super();
     // Cancelled right before the coroutine returned: the cancellation wins.
-    if task
-        .get()
-        .state
-        .with(py, |t| std::mem::replace(&mut t.must_cancel, false))
-    {
+    if task.get().state.with(py, |t| std::mem::replace(&mut t.must_cancel, false)) {
         let message = future.get().cancel_message(py);
         Future::cancel_base(future, message)?;
     } else {
@@ -196,9 +180,7 @@ fn failed(task: &Bound<'_, Task>, error: PyErr) -> PyResult<()> {
     Task::unregister(task);
     let future = task.as_super();
     if error.is_instance(py, standard(py).cancelled_error.bind(py)) {
-        future
-            .get()
-            .keep_cancelled_error(py, error.into_value(py).into_any());
+        future.get().keep_cancelled_error(py, error.into_value(py).into_any());
         Future::settle(future, Outcome::Cancelled)?;
         return Ok(());
     }
@@ -226,16 +208,9 @@ fn await_on(task: &Bound<'_, Task>, awaited: Bound<'_, PyAny>) -> PyResult<()> {
 fn await_native(task: &Bound<'_, Task>, future: &Bound<'_, Future>) -> PyResult<()> {
     let py = task.py();
     if future.is(task) {
-        return fail_soon(
-            task,
-            format!("Task cannot await on itself: {}", task.repr()?),
-        );
+        return fail_soon(task, format!("Task cannot await on itself: {}", task.repr()?));
     }
-    let own_loop = task
-        .as_super()
-        .get()
-        .state
-        .with(py, |s| s.loop_.as_ref().map(Py::as_ptr));
+    let own_loop = task.as_super().get().state.with(py, |s| s.loop_.as_ref().map(Py::as_ptr));
     let mut waker = Some(Callback::Wake(task.clone().unbind()));
     enum Answer {
         Waiting,
@@ -290,10 +265,7 @@ fn await_foreign(task: &Bound<'_, Task>, awaited: &Bound<'_, PyAny>) -> PyResult
         return yield_instead(task, awaited);
     }
     if awaited.is(task) {
-        return fail_soon(
-            task,
-            format!("Task cannot await on itself: {}", task.repr()?),
-        );
+        return fail_soon(task, format!("Task cannot await on itself: {}", task.repr()?));
     }
     awaited.setattr(intern!(py, "_asyncio_future_blocking"), false)?;
     let kwargs = PyDict::new(py);
@@ -322,18 +294,13 @@ fn wait_for(task: &Bound<'_, Task>, awaited: &Bound<'_, PyAny>) -> PyResult<()> 
 }
 
 fn fail_soon(task: &Bound<'_, Task>, message: String) -> PyResult<()> {
-    let error = PyRuntimeError::new_err(message)
-        .into_value(task.py())
-        .into_any();
+    let error = PyRuntimeError::new_err(message).into_value(task.py()).into_any();
     Task::schedule_step(task, Some(error))
 }
 
 fn other_loop(task: &Bound<'_, Task>, awaited: &Bound<'_, PyAny>) -> PyResult<()> {
     let (task_repr, awaited) = (task.repr()?, awaited.repr()?);
-    fail_soon(
-        task,
-        format!("Task {task_repr} got Future {awaited} attached to a different loop"),
-    )
+    fail_soon(task, format!("Task {task_repr} got Future {awaited} attached to a different loop"))
 }
 
 fn yield_instead(task: &Bound<'_, Task>, awaited: &Bound<'_, PyAny>) -> PyResult<()> {
@@ -349,9 +316,9 @@ fn bad_yield(task: &Bound<'_, Task>, awaited: &Bound<'_, PyAny>) -> PyResult<()>
     fail_soon(
         task,
         match generator {
-            true => format!(
-                "yield was used instead of yield from for generator in task {task_repr} with {shown}"
-            ),
+            true => {
+                format!("yield was used instead of yield from for generator in task {task_repr} with {shown}")
+            }
             false => format!("Task got bad yield: {shown}"),
         },
     )

@@ -111,12 +111,7 @@ impl Task {
             t.must_cancel = false;
             t.cancel_requests = 0;
             t.log_destroy_pending = true;
-            (
-                t.coro.replace(coro),
-                t.context.replace(context),
-                t.waiter.take(),
-                old_name,
-            )
+            (t.coro.replace(coro), t.context.replace(context), t.waiter.take(), old_name)
         });
         drop(replaced);
         Task::unregister(slf);
@@ -130,9 +125,7 @@ impl Task {
 
     #[inline]
     pub fn context(&self, py: Python<'_>) -> Py<PyAny> {
-        let context = self
-            .state
-            .with(py, |t| t.context.as_ref().map(|c| c.clone_ref(py)));
+        let context = self.state.with(py, |t| t.context.as_ref().map(|c| c.clone_ref(py)));
         context.unwrap_or_else(|| py.None())
     }
 
@@ -159,13 +152,7 @@ impl Task {
             return loop_.get().push_ready(py, ready);
         }
         let loop_ = slf.as_super().get().loop_of(py)?;
-        let callable = Bound::new(
-            py,
-            TaskStep {
-                task: slf.clone().unbind(),
-                error,
-            },
-        )?;
+        let callable = Bound::new(py, TaskStep { task: slf.clone().unbind(), error })?;
         let kwargs = PyDict::new(py);
         kwargs.set_item(intern!(py, "context"), slf.get().context(py))?;
         loop_.call_method(intern!(py, "call_soon"), (callable,), Some(&kwargs))?;
@@ -187,18 +174,14 @@ impl Task {
 
     /// What stands for "wake this task" where a Python callable is wanted.
     pub fn wakeup_callable<'py>(slf: &Bound<'py, Task>) -> PyResult<Bound<'py, PyAny>> {
-        let wakeup = TaskWakeup {
-            task: slf.clone().unbind(),
-        };
+        let wakeup = TaskWakeup { task: slf.clone().unbind() };
         Ok(Bound::new(slf.py(), wakeup)?.into_any())
     }
 
     /// The task is done or dying: it leaves the registry.
     pub fn unregister(slf: &Bound<'_, Task>) {
         let py = slf.py();
-        let key = slf.get().state.with(py, |t| {
-            std::mem::replace(&mut t.registered, registry::Key::NONE)
-        });
+        let key = slf.get().state.with(py, |t| std::mem::replace(&mut t.registered, registry::Key::NONE));
         registry::unregister(py, key);
     }
 
@@ -228,11 +211,7 @@ fn is_coroutine(coro: &Bound<'_, PyAny>) -> PyResult<bool> {
     if unsafe { pyo3::ffi::PyCoro_CheckExact(coro.as_ptr()) } != 0 {
         return Ok(true);
     }
-    standard(py)
-        .iscoroutine
-        .bind(py)
-        .call1((coro,))?
-        .is_truthy()
+    standard(py).iscoroutine.bind(py).call1((coro,))?.is_truthy()
 }
 
 impl Drop for Task {
@@ -249,10 +228,7 @@ impl Drop for Task {
 impl Task {
     #[new]
     #[pyo3(signature = (*_args, **_kwargs))]
-    fn new(
-        _args: &Bound<'_, PyTuple>,
-        _kwargs: Option<&Bound<'_, PyDict>>,
-    ) -> PyClassInitializer<Task> {
+    fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> PyClassInitializer<Task> {
         PyClassInitializer::from(Future::blank()).add_subclass(Task::uninitialised())
     }
 
@@ -318,26 +294,17 @@ impl Task {
     }
 
     fn set_result(&self, _result: &Bound<'_, PyAny>) -> PyResult<()> {
-        Err(PyRuntimeError::new_err(
-            "Task does not support set_result operation",
-        ))
+        Err(PyRuntimeError::new_err("Task does not support set_result operation"))
     }
 
     fn set_exception(&self, _exception: &Bound<'_, PyAny>) -> PyResult<()> {
-        Err(PyRuntimeError::new_err(
-            "Task does not support set_exception operation",
-        ))
+        Err(PyRuntimeError::new_err("Task does not support set_exception operation"))
     }
 
     fn get_name(&self, py: Python<'_>) -> Py<PyAny> {
-        let (name, number) = self.state.with(py, |t| {
-            (t.name.as_ref().map(|name| name.clone_ref(py)), t.number)
-        });
-        name.unwrap_or_else(|| {
-            PyString::new(py, &format!("Task-{number}"))
-                .into_any()
-                .unbind()
-        })
+        let (name, number) =
+            self.state.with(py, |t| (t.name.as_ref().map(|name| name.clone_ref(py)), t.number));
+        name.unwrap_or_else(|| PyString::new(py, &format!("Task-{number}")).into_any().unbind())
     }
 
     fn set_name(&self, value: &Bound<'_, PyAny>) -> PyResult<()> {
@@ -349,8 +316,7 @@ impl Task {
     }
 
     fn get_coro(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        self.state
-            .with(py, |t| t.coro.as_ref().map(|c| c.clone_ref(py)))
+        self.state.with(py, |t| t.coro.as_ref().map(|c| c.clone_ref(py)))
     }
 
     fn get_context(&self, py: Python<'_>) -> Py<PyAny> {
@@ -369,8 +335,7 @@ impl Task {
 
     #[getter]
     fn _fut_waiter(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        self.state
-            .with(py, |t| t.waiter.as_ref().map(|w| w.clone_ref(py)))
+        self.state.with(py, |t| t.waiter.as_ref().map(|w| w.clone_ref(py)))
     }
 
     #[getter]
@@ -384,11 +349,7 @@ impl Task {
     }
 
     #[setter(_log_destroy_pending)]
-    fn set_private_log_destroy_pending(
-        &self,
-        py: Python<'_>,
-        value: &Bound<'_, PyAny>,
-    ) -> PyResult<()> {
+    fn set_private_log_destroy_pending(&self, py: Python<'_>, value: &Bound<'_, PyAny>) -> PyResult<()> {
         let value = value.is_truthy()?;
         self.state.with(py, |t| t.log_destroy_pending = value);
         Ok(())
@@ -408,9 +369,7 @@ impl Task {
 
     fn __clear__(&self) {
         Python::attach(|py| {
-            let cleared = self
-                .state
-                .with(py, |t| (t.coro.take(), t.context.take(), t.waiter.take()));
+            let cleared = self.state.with(py, |t| (t.coro.take(), t.context.take(), t.waiter.take()));
             drop(cleared);
         });
     }
@@ -421,8 +380,7 @@ static TASK_DEALLOC: OnceLock<destructor> = OnceLock::new();
 impl ffi::Finalize for Task {
     fn finalize(slf: &Bound<'_, Self>) {
         Task::unregister(slf);
-        let logged =
-            Task::log_destroyed(slf).and_then(|()| Future::log_never_retrieved(slf.as_super()));
+        let logged = Task::log_destroyed(slf).and_then(|()| Future::log_never_retrieved(slf.as_super()));
         if let Err(error) = logged {
             error.write_unraisable(slf.py(), Some(slf.as_any()));
         }

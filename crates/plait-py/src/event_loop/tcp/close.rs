@@ -1,0 +1,153 @@
+//! Endings: closing in good order, aborting, fatal errors, and what is told to whom.
+
+use super::super::accept::detach;
+use super::super::descriptors::Direction;
+use super::super::future::Future;
+use super::super::ready::{Ready, TransportStep};
+use super::{Released, Socket, TcpTransport};
+use crate::errors::leaves_the_loop;
+use crate::standard::standard;
+use plait_core::net::socket;
+use pyo3::exceptions::{PyConnectionError, PyOSError};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+impl TcpTransport {
+    pub(super) fn close_gracefully(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let py = slf.py();
+        let this = slf.get();
+        let (first, empty) = this.state.with(py, |s| {
+            let first = !std::mem::replace(&mut s.closing, true);
+            let empty = s.buffer.is_empty();
+            if first && empty {
+                s.lost += 1;
+            }
+            (first, empty)
+        });
+        if !first {
+            return Ok(());
+        }
+        this.stop(py, Direction::Read)?;
+        if !empty {
+            return Ok(());
+        }
+        this.stop(py, Direction::Write)?;
+        TcpTransport::schedule_lost(slf, None)
+    }
+
+    /// Passes a value on; an error ends the connection with `message` and gives None.
+    pub(super) fn fatal_unless_ok<T>(
+        slf: &Bound<'_, Self>,
+        result: PyResult<T>,
+        message: &str,
+    ) -> PyResult<Option<T>> {
+        match result {
+            Ok(value) => Ok(Some(value)),
+            Err(error) if leaves_the_loop(slf.py(), &error) => Err(error),
+            Err(error) => TcpTransport::fatal_error(slf, error, message).map(|()| None),
+        }
+    }
+
+    pub(super) fn fatal_error(slf: &Bound<'_, Self>, error: PyErr, message: &str) -> PyResult<()> {
+        let py = slf.py();
+        let kept = error.clone_ref(py).into_value(py).into_any();
+        if error.is_instance_of::<PyOSError>(py) {
+            if slf.get().event_loop(py).get().debug(py) {
+                let glue = standard(py).glue.bind(py);
+                glue.call_method1("log_transport_error", (slf, message, error.into_value(py)))?;
+            }
+        } else {
+            TcpTransport::report(slf, message, error)?;
+        }
+        TcpTransport::force_close(slf, Some(kept))
+    }
+
+    pub(super) fn report(slf: &Bound<'_, Self>, message: &str, error: PyErr) -> PyResult<()> {
+        let py = slf.py();
+        let context = PyDict::new(py);
+        context.set_item("message", message)?;
+        context.set_item("exception", error.into_value(py))?;
+        context.set_item("transport", slf)?;
+        context.set_item("protocol", slf.get().get_protocol(py))?;
+        let loop_ = slf.get().event_loop(py);
+        loop_.call_method1(intern!(py, "call_exception_handler"), (context,)).map(drop)
+    }
+
+    pub(super) fn force_close(slf: &Bound<'_, Self>, error: Option<Py<PyAny>>) -> PyResult<()> {
+        let py = slf.py();
+        let this = slf.get();
+        let (first, dropped) = this.state.with(py, |s| {
+            if s.lost > 0 {
+                return (false, Vec::new());
+            }
+            s.lost += 1;
+            s.closing = true;
+            (true, s.buffer.take_all())
+        });
+        drop(dropped);
+        if !first {
+            return Ok(());
+        }
+        this.stop(py, Direction::Read)?;
+        this.stop(py, Direction::Write)?;
+        TcpTransport::schedule_lost(slf, error)
+    }
+
+    pub(super) fn schedule_lost(slf: &Bound<'_, Self>, error: Option<Py<PyAny>>) -> PyResult<()> {
+        let step = Ready::Transport(slf.clone().unbind(), TransportStep::Lost(error));
+        slf.get().loop_.get().push_ready(slf.py(), step)
+    }
+
+    /// `connection_lost(error)`, and whatever that does, the socket is closed.
+    pub(super) fn connection_lost(slf: &Bound<'_, Self>, error: Option<Py<PyAny>>) -> PyResult<()> {
+        let py = slf.py();
+        let this = slf.get();
+        let argument = error.unwrap_or_else(|| py.None()).into_bound(py);
+        let lost = intern!(py, "connection_lost");
+        let told = this.tell(py, lost, Some(argument.clone()));
+        let Released { protocol, server } = TcpTransport::release(slf)?;
+        if let Some(waiter) = this.empty_waiter(py) {
+            let error = PyConnectionError::new_err("Connection is closed by peer");
+            Future::fail(waiter.bind(py), &error)?;
+        }
+        if let Some(server) = server {
+            detach(server.bind(py), slf)?;
+        }
+        match told {
+            Ok(_) => Ok(()),
+            Err(error) if leaves_the_loop(py, &error) => Err(error),
+            Err(error) => {
+                let callback = protocol.map(|p| p.getattr(py, lost)).transpose()?;
+                let args = (this.event_loop(py), py.None(), callback, (argument,), error.into_value(py));
+                standard(py).glue.bind(py).call_method1(intern!(py, "report_callback_error"), args)?;
+                Ok(())
+            }
+        }
+    }
+
+    /// Closes the socket and lets go of the protocol and the server, which are handed back.
+    pub(super) fn release(slf: &Bound<'_, Self>) -> PyResult<Released> {
+        let py = slf.py();
+        let this = slf.get();
+        // The addresses outlive the socket, as asyncio's do.
+        let local = socket::local_address(this.fd).ok().flatten();
+        let (socket, protocol, server) = this.state.with(py, |s| {
+            s.local = s.local.or(local);
+            let socket = std::mem::replace(&mut s.socket, Socket::Closed);
+            (socket, s.protocol.take(), s.server.take())
+        });
+        if let Socket::Object(sock) = &socket {
+            sock.bind(py).call_method0(intern!(py, "close"))?;
+        }
+        Ok(Released { protocol, server })
+    }
+
+    pub(super) fn log_debug(&self, slf: &Bound<'_, Self>, text: &str) -> PyResult<()> {
+        let py = slf.py();
+        if self.loop_.get().debug(py) {
+            standard(py).logger.bind(py).call_method1("debug", (text, slf))?;
+        }
+        Ok(())
+    }
+}

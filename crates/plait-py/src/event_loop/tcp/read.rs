@@ -1,0 +1,117 @@
+//! Reading: what the socket has goes to the protocol, as bytes or into the protocol's own buffer.
+
+use super::super::descriptors::Direction;
+use super::TcpTransport;
+use crate::errors::os_error;
+use crate::ffi;
+use plait_core::net::socket;
+use pyo3::buffer::PyBuffer;
+use pyo3::exceptions::{PyRuntimeError, PyTypeError};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+use std::cell::RefCell;
+use std::io;
+
+const EAGAIN: i32 = 11;
+/// asyncio's `max_size`: the most that one event reads.
+const READ_SIZE: usize = 256 * 1024;
+
+thread_local! {
+    static READ_BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_SIZE].into_boxed_slice());
+}
+
+impl TcpTransport {
+    #[inline]
+    pub(super) fn read_ready(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let py = slf.py();
+        let (idle, buffered) =
+            slf.get().state.with(py, |s| (s.lost > 0 || s.closing || s.paused, s.buffered));
+        if idle {
+            return Ok(()); // it was readable before somebody closed or paused it
+        }
+        match buffered {
+            true => TcpTransport::read_into_protocol(slf),
+            false => TcpTransport::read_data(slf),
+        }
+    }
+
+    #[inline]
+    pub(super) fn read_data(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let py = slf.py();
+        let this = slf.get();
+        let received = READ_BUFFER.with_borrow_mut(|buffer| {
+            socket::recv(this.fd, buffer).map(|n| (n > 0).then(|| PyBytes::new(py, &buffer[..n])))
+        });
+        match received {
+            Ok(Some(data)) => {
+                let told = this.tell(py, intern!(py, "data_received"), Some(data.into_any()));
+                TcpTransport::fatal_unless_ok(slf, told, "Fatal error: protocol.data_received() call failed.")
+                    .map(drop)
+            }
+            Ok(None) => TcpTransport::end_of_stream(slf),
+            Err(error) => TcpTransport::read_failed(slf, &error),
+        }
+    }
+
+    pub(super) fn read_into_protocol(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let py = slf.py();
+        let this = slf.get();
+        let hint = (-1i32).into_pyobject(py)?.into_any();
+        let view = this.tell(py, intern!(py, "get_buffer"), Some(hint)).and_then(|buffer| {
+            if buffer.len()? == 0 {
+                return Err(PyRuntimeError::new_err("get_buffer() returned an empty buffer"));
+            }
+            PyBuffer::<u8>::get(&buffer)
+        });
+        let text = "Fatal error: protocol.get_buffer() call failed.";
+        let Some(view) = TcpTransport::fatal_unless_ok(slf, view, text)? else {
+            return Ok(());
+        };
+        if view.readonly() || !view.is_c_contiguous() {
+            let error = PyTypeError::new_err("read-write bytes-like object expected");
+            return TcpTransport::fatal_error(slf, error, "Fatal read error on socket transport");
+        }
+        let received = ffi::with_bytes_mut(&view, |bytes| socket::recv(this.fd, bytes));
+        drop(view);
+        match received {
+            Ok(0) => TcpTransport::end_of_stream(slf),
+            Ok(n) => {
+                let n = n.into_pyobject(py)?.into_any();
+                let told = this.tell(py, intern!(py, "buffer_updated"), Some(n));
+                TcpTransport::fatal_unless_ok(
+                    slf,
+                    told,
+                    "Fatal error: protocol.buffer_updated() call failed.",
+                )
+                .map(drop)
+            }
+            Err(error) => TcpTransport::read_failed(slf, &error),
+        }
+    }
+
+    #[cold]
+    pub(super) fn read_failed(slf: &Bound<'_, Self>, error: &io::Error) -> PyResult<()> {
+        if error.raw_os_error() == Some(EAGAIN) {
+            return Ok(());
+        }
+        let error = os_error(slf.py(), error);
+        TcpTransport::fatal_error(slf, error, "Fatal read error on socket transport")
+    }
+
+    pub(super) fn end_of_stream(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let py = slf.py();
+        let this = slf.get();
+        this.log_debug(slf, "%r received EOF")?;
+        let told = this.tell(py, intern!(py, "eof_received"), None);
+        let text = "Fatal error: protocol.eof_received() call failed.";
+        let Some(keep_open) = TcpTransport::fatal_unless_ok(slf, told, text)? else {
+            return Ok(());
+        };
+        match keep_open.is_truthy()? {
+            // Writing goes on; there is nothing more to read.
+            true => this.stop(py, Direction::Read),
+            false => TcpTransport::close(slf),
+        }
+    }
+}

@@ -1,0 +1,284 @@
+//! Writing: straight to the socket as far as it takes it; the rest waits, and the protocol is paused when that is much.
+
+use super::super::descriptors::{Direction, Watcher};
+use super::super::future::{Future, Outcome};
+use super::super::sock::contiguous;
+use super::{Chunk, TcpTransport};
+use crate::errors::{leaves_the_loop, os_error};
+use crate::ffi;
+use crate::standard::standard;
+use plait_core::net::socket;
+use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
+use pyo3::types::{PyByteArray, PyBytes, PyMemoryView};
+use std::io;
+
+const EAGAIN: i32 = 11;
+/// asyncio's LOG_THRESHOLD_FOR_CONNLOST_WRITES.
+const QUIET_LOST_WRITES: u32 = 5;
+
+impl TcpTransport {
+    pub(super) fn write_data(slf: &Bound<'_, Self>, data: &Bound<'_, PyAny>) -> PyResult<()> {
+        let py = slf.py();
+        let known = data.is_exact_instance_of::<PyBytes>()
+            || data.is_instance_of::<PyBytes>()
+            || data.is_instance_of::<PyByteArray>()
+            || data.is_instance_of::<PyMemoryView>();
+        if !known {
+            let kind = data.get_type().name()?.repr()?;
+            let text = format!("data argument must be a bytes-like object, not {kind}");
+            return Err(PyTypeError::new_err(text));
+        }
+        let this = slf.get();
+        let (eof, waiting, lost) = this.state.with(py, |s| (s.eof, s.empty_waiter.is_some(), s.lost));
+        if eof {
+            return Err(PyRuntimeError::new_err("Cannot call write() after write_eof()"));
+        }
+        if waiting {
+            return Err(PyRuntimeError::new_err("unable to write; sendfile is in progress"));
+        }
+        if data.len()? == 0 {
+            return Ok(());
+        }
+        if lost > 0 {
+            if lost >= QUIET_LOST_WRITES {
+                let text = "socket.send() raised exception.";
+                standard(py).logger.bind(py).call_method1("warning", (text,))?;
+            }
+            this.state.with(py, |s| s.lost += 1);
+            return Ok(());
+        }
+        TcpTransport::write_all(slf, data)
+    }
+
+    pub(super) fn write_lines(slf: &Bound<'_, Self>, list_of_data: &Bound<'_, PyAny>) -> PyResult<()> {
+        let py = slf.py();
+        let this = slf.get();
+        let (eof, waiting, lost) = this.state.with(py, |s| (s.eof, s.empty_waiter.is_some(), s.lost));
+        if eof {
+            return Err(PyRuntimeError::new_err("Cannot call writelines() after write_eof()"));
+        }
+        if waiting {
+            return Err(PyRuntimeError::new_err("unable to writelines; sendfile is in progress"));
+        }
+        let mut chunks = Vec::new();
+        for data in list_of_data.try_iter()? {
+            let data = data?;
+            chunks.push(match data.cast_exact::<PyBytes>() {
+                Ok(bytes) => Chunk::Shared(PyBackedBytes::from(bytes.clone())),
+                Err(_) => Chunk::Copied(ffi::with_bytes(&contiguous(&data)?, |bytes| Box::from(bytes))),
+            });
+        }
+        if lost > 0 || chunks.is_empty() {
+            return Ok(());
+        }
+        let waited = this.state.with(py, |s| {
+            let waited = !s.buffer.is_empty();
+            for chunk in chunks.drain(..) {
+                s.buffer.push(chunk, 0);
+            }
+            waited
+        });
+        if !waited {
+            TcpTransport::write_ready(slf)?;
+        }
+        match this.state.with(py, |s| s.buffer.is_empty()) {
+            true => Ok(()),
+            false => TcpTransport::grown(slf),
+        }
+    }
+
+    pub(super) fn end_writing(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let py = slf.py();
+        let this = slf.get();
+        let now = this.state.with(py, |s| {
+            if s.closing || s.eof {
+                return false;
+            }
+            s.eof = true;
+            s.buffer.is_empty()
+        });
+        match now {
+            true => socket::shutdown_write(this.fd).map_err(|error| os_error(py, &error)),
+            false => Ok(()),
+        }
+    }
+
+    pub(super) fn set_limits(slf: &Bound<'_, Self>, high: Option<isize>, low: Option<isize>) -> PyResult<()> {
+        let py = slf.py();
+        let positive = |limit: Option<isize>| limit.map(usize::try_from).transpose();
+        let set = match (positive(high), positive(low)) {
+            (Ok(high), Ok(low)) => slf
+                .get()
+                .state
+                .with(py, |s| s.flow.set_limits(high, low))
+                .map_err(|error| (error.high as isize, error.low as isize)),
+            _ => {
+                let high = high.unwrap_or_else(|| low.map_or(64 * 1024, |low| 4 * low));
+                Err((high, low.unwrap_or(high.div_euclid(4))))
+            }
+        };
+        set.map_err(|(high, low)| {
+            PyValueError::new_err(format!("high ({high}) must be >= low ({low}) must be >= 0"))
+        })?;
+        TcpTransport::maybe_pause_protocol(slf)
+    }
+
+    pub(super) fn make_empty_waiter(slf: &Bound<'_, Self>) -> PyResult<Py<Future>> {
+        let py = slf.py();
+        let this = slf.get();
+        if this.empty_waiter(py).is_some() {
+            return Err(PyRuntimeError::new_err("Empty waiter is already set"));
+        }
+        let waiter = Py::new(py, Future::on_loop(py, this.event_loop(py))?)?;
+        let kept = waiter.clone_ref(py);
+        let empty = this.state.with(py, |s| {
+            s.empty_waiter = Some(kept);
+            s.buffer.is_empty()
+        });
+        if empty {
+            Future::settle(waiter.bind(py), Outcome::Result(py.None()))?;
+        }
+        Ok(waiter)
+    }
+
+    /// Sends what the socket takes now; keeps the rest from `offset` on.
+    pub(super) fn write_all(slf: &Bound<'_, Self>, data: &Bound<'_, PyAny>) -> PyResult<()> {
+        let py = slf.py();
+        let this = slf.get();
+        if let Ok(bytes) = data.cast_exact::<PyBytes>() {
+            let Some(sent) = TcpTransport::send_now(slf, bytes.as_bytes())? else {
+                return Ok(());
+            };
+            if sent < bytes.as_bytes().len() {
+                let chunk = Chunk::Shared(PyBackedBytes::from(bytes.clone()));
+                this.state.with(py, |s| s.buffer.push(chunk, sent));
+                return TcpTransport::grown(slf);
+            }
+            return Ok(());
+        }
+        let view = contiguous(data)?;
+        let sent = ffi::with_bytes(&view, |bytes| TcpTransport::send_now(slf, bytes))?;
+        let Some(sent) = sent else { return Ok(()) };
+        if sent < view.len_bytes() {
+            let rest = ffi::with_bytes(&view, |bytes| Box::<[u8]>::from(&bytes[sent..]));
+            this.state.with(py, |s| s.buffer.push(Chunk::Copied(rest), 0));
+            return TcpTransport::grown(slf);
+        }
+        Ok(())
+    }
+
+    /// How much went out at once; nothing while older data waits. None: the connection broke.
+    pub(super) fn send_now(slf: &Bound<'_, Self>, bytes: &[u8]) -> PyResult<Option<usize>> {
+        let py = slf.py();
+        let this = slf.get();
+        if !this.state.with(py, |s| s.buffer.is_empty()) {
+            return Ok(Some(0));
+        }
+        match socket::send(this.fd, bytes) {
+            Ok(sent) => Ok(Some(sent)),
+            Err(error) if error.raw_os_error() == Some(EAGAIN) => Ok(Some(0)),
+            Err(error) => {
+                let error = os_error(py, &error);
+                TcpTransport::fatal_error(slf, error, "Fatal write error on socket transport")?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Something was added to the buffer: watch for room, and pause the protocol if it is too much.
+    pub(super) fn grown(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let py = slf.py();
+        let this = slf.get();
+        let watcher = Watcher::Transport(slf.clone().unbind());
+        this.loop_.get().watch_once_added(py, this.fd, Direction::Write, watcher)?;
+        TcpTransport::maybe_pause_protocol(slf)
+    }
+
+    pub(super) fn maybe_pause_protocol(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let py = slf.py();
+        let pause = slf.get().state.with(py, |s| s.flow.on_grow(s.buffer.len()));
+        match pause {
+            true => TcpTransport::tell_flow(slf, "pause_writing"),
+            false => Ok(()),
+        }
+    }
+
+    pub(super) fn maybe_resume_protocol(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let py = slf.py();
+        let resume = slf.get().state.with(py, |s| s.flow.on_shrink(s.buffer.len()));
+        match resume {
+            true => TcpTransport::tell_flow(slf, "resume_writing"),
+            false => Ok(()),
+        }
+    }
+
+    pub(super) fn tell_flow(slf: &Bound<'_, Self>, method: &str) -> PyResult<()> {
+        let py = slf.py();
+        let name = pyo3::types::PyString::intern(py, method);
+        match slf.get().tell(py, &name, None) {
+            Ok(_) => Ok(()),
+            Err(error) if leaves_the_loop(py, &error) => Err(error),
+            Err(error) => TcpTransport::report(slf, &format!("protocol.{method}() failed"), error),
+        }
+    }
+
+    pub(super) fn write_ready(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let py = slf.py();
+        let this = slf.get();
+        let mut spent = Vec::new();
+        let flushed = this.state.with(py, |s| match s.lost {
+            0 => Some(s.buffer.flush(this.fd, &mut spent)),
+            _ => None,
+        });
+        drop(spent);
+        match flushed {
+            None => Ok(()),
+            Some(Ok(_)) => TcpTransport::flushed(slf),
+            Some(Err(error)) => TcpTransport::write_failed(slf, &error),
+        }
+    }
+
+    pub(super) fn flushed(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let py = slf.py();
+        let this = slf.get();
+        TcpTransport::maybe_resume_protocol(slf)?; // which may write more
+        if !this.state.with(py, |s| s.buffer.is_empty()) {
+            return Ok(());
+        }
+        this.stop(py, Direction::Write)?;
+        if let Some(waiter) = this.empty_waiter(py) {
+            Future::settle(waiter.bind(py), Outcome::Result(py.None()))?;
+        }
+        let (closing, eof) = this.state.with(py, |s| (s.closing, s.eof));
+        if closing {
+            this.state.with(py, |s| s.lost += 1);
+            return TcpTransport::connection_lost(slf, None);
+        }
+        if eof {
+            socket::shutdown_write(this.fd).map_err(|error| os_error(py, &error))?;
+        }
+        Ok(())
+    }
+
+    #[cold]
+    pub(super) fn write_failed(slf: &Bound<'_, Self>, error: &io::Error) -> PyResult<()> {
+        let py = slf.py();
+        let this = slf.get();
+        let error = os_error(py, error);
+        this.stop(py, Direction::Write)?;
+        let dropped = this.state.with(py, |s| s.buffer.take_all());
+        drop(dropped);
+        let kept = error.clone_ref(py);
+        TcpTransport::fatal_error(slf, error, "Fatal write error on socket transport")?;
+        if let Some(waiter) = this.empty_waiter(py) {
+            Future::fail(waiter.bind(py), &kept)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn empty_waiter(&self, py: Python<'_>) -> Option<Py<Future>> {
+        self.state.with(py, |s| s.empty_waiter.as_ref().map(|w| w.clone_ref(py)))
+    }
+}
