@@ -161,32 +161,33 @@ def task_from_factory(factory: Any, loop: Any, coro: Any, name: Any, context: An
 # ---- running
 
 
-def begin_run(loop: Any) -> tuple[Any, bool]:
+def begin_run(loop: Any) -> tuple[Any, int | None]:
     """Before the first iteration: asynchronous generators' hooks, and signals' way into the reactor.
 
     Without a wake-up descriptor a signal that arrives just before the loop goes to sleep would be noticed
     only when something else wakes it.
     """
-    hooks = sys.get_asyncgen_hooks()
-    sys.set_asyncgen_hooks(loop._asyncgen_firstiter_hook, loop._asyncgen_finalizer_hook)
-    loop._set_coroutine_origin_tracking(loop._debug)
-    ours = False
+    previous = None
     if threading.current_thread() is threading.main_thread():
         fd = loop._signal_sender()
         previous = signal.set_wakeup_fd(fd, warn_on_full_buffer=False)
-        ours = previous in (-1, fd)
-        if not ours:  # somebody else listens: leave it to them
+        if previous not in (-1, fd):  # somebody else listens: leave it to them
             signal.set_wakeup_fd(previous)
-    return hooks, ours
+            previous = None
+    hooks = sys.get_asyncgen_hooks()
+    sys.set_asyncgen_hooks(loop._asyncgen_firstiter_hook, loop._asyncgen_finalizer_hook)
+    loop._set_coroutine_origin_tracking(loop._debug)
+    return hooks, previous
 
 
-def end_run(loop: Any, run: tuple[Any, bool]) -> None:
+def end_run(loop: Any, run: tuple[Any, int | None]) -> None:
     """After the last iteration: undo ``begin_run``. Signal handlers of the loop stay."""
-    hooks, ours = run
+    hooks, previous = run
     loop._set_coroutine_origin_tracking(False)
     sys.set_asyncgen_hooks(*hooks)
-    if ours and not loop._signal_handlers and threading.current_thread() is threading.main_thread():
-        signal.set_wakeup_fd(-1)
+    # Not when handlers were added meanwhile: asyncio leaves the descriptor set for them between runs.
+    if previous is not None and not loop._signal_handlers:
+        signal.set_wakeup_fd(previous)
 
 
 def before_close(loop: Any) -> None:
@@ -233,9 +234,9 @@ def _debug_keyword(loop: Any) -> dict[str, bool]:
     return {"debug": loop.get_debug()} if sys.version_info >= (3, 13) else {}
 
 
-def report_step_error(loop: Any, error: BaseException) -> None:
-    """A task could not even be stepped (its context was entered elsewhere, say)."""
-    loop.call_exception_handler({"message": "Exception in callback TaskStepMethWrapper", "exception": error})
+def report_error(loop: Any, what: str, error: BaseException) -> None:
+    """A task could not even be stepped (its context was entered elsewhere, say), or a transport's own work failed."""
+    loop.call_exception_handler({"message": f"Exception in callback {what}", "exception": error})
 
 
 def log_slow(ran: Any, seconds: float) -> None:
@@ -254,7 +255,11 @@ def log_transport_error(transport: Any, message: str, error: BaseException) -> N
 def socket_from_fd(fd: int) -> socket.socket:
     """A non-blocking socket object over an accepted connection."""
     sock = socket.socket(fileno=fd)
-    sock.setblocking(False)
+    try:
+        sock.setblocking(False)
+    except BaseException:
+        sock.detach()  # the descriptor stays the caller's
+        raise
     return sock
 
 

@@ -24,9 +24,10 @@ def _hung(*_: object) -> None:
 @pytest.fixture(autouse=True)
 def never_hang() -> Iterator[None]:
     before = signal.signal(signal.SIGALRM, _hung)
-    signal.alarm(HUNG_AFTER)
+    # again and again: the clean-up of a test that hung may hang too
+    signal.setitimer(signal.ITIMER_REAL, HUNG_AFTER, 5)
     yield
-    signal.alarm(0)
+    signal.setitimer(signal.ITIMER_REAL, 0)
     signal.signal(signal.SIGALRM, before)
 
 

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 aiohttp = pytest.importorskip("aiohttp")
-web = aiohttp.web
+web = pytest.importorskip("aiohttp.web")
 
 Run = Callable[[Any], Any]
 LARGE = bytes(range(256)) * 16 * 1024  # 4 MiB: more than any socket buffer holds
-ABORTED = web.AppKey("aborted", asyncio.Event) if hasattr(web, "AppKey") else "aborted"
-WAITING = web.AppKey("waiting", asyncio.Event) if hasattr(web, "AppKey") else "waiting"
+ABORTED = web.AppKey("aborted", asyncio.Event)
+WAITING = web.AppKey("waiting", asyncio.Event)
 
 
 async def hello(request: Any) -> Any:

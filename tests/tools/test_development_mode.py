@@ -59,3 +59,11 @@ def test_tracemalloc_names_the_lines_of_the_program() -> None:
     assert own_frames(plait.stdout) == own_frames(stock.stdout)
     assert "nowhere" not in plait.stdout
     assert "return Thing()" in plait.stdout
+
+
+def test_a_loop_that_is_left_open_at_exit() -> None:
+    """Only the policy holds it, so it dies late, when modules are gone: nothing may be raised that nobody can catch."""
+    stock, plait = run_on_both("left_open.py")
+    assert plait == stock
+    _, in_development_mode = run_on_both("left_open.py", options=("-X", "dev"))
+    assert "Exception ignored" not in in_development_mode.stderr

@@ -104,6 +104,15 @@ impl<T> Inbox<T> {
         self.state.fetch_and(!ASLEEP, Ordering::AcqRel);
     }
 
+    /// Shows each waiting item, unless another thread is at the inbox right now: for a garbage collector, which must not
+    /// wait. Stops at the first error.
+    pub fn try_for_each<E>(&self, mut show: impl FnMut(&T) -> Result<(), E>) -> Result<(), E> {
+        match self.items.try_lock() {
+            Ok(items) => items.iter().try_for_each(&mut show),
+            Err(_) => Ok(()),
+        }
+    }
+
     /// Whether nothing was pushed or rung since the last drain. A hint: another thread may push
     /// right now.
     #[inline]

@@ -13,6 +13,7 @@ use pyo3::PyTypeInfo;
 use std::ffi::{c_char, CStr};
 use std::os::raw::c_int;
 use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::ptr::NonNull;
 
 /// The arguments of one call, as the interpreter has them.
 pub struct Arguments<'a, 'py> {
@@ -43,9 +44,11 @@ impl<'a, 'py> Arguments<'a, 'py> {
                 } else {
                     let keyword = keyword.cast_into::<PyString>()?;
                     let position = names.iter().position(|name| keyword == *name);
-                    let position = position.filter(|position| *position >= self.positional.len());
-                    *position.map(|p| &mut by_keyword[p]).ok_or_else(|| self.unexpected(&keyword))? =
-                        Some(value.clone());
+                    let position = position.ok_or_else(|| self.unexpected(&keyword))?;
+                    if position < self.positional.len() {
+                        return Err(self.given_twice(names[position]));
+                    }
+                    by_keyword[position] = Some(value.clone());
                 }
             }
         }
@@ -64,6 +67,14 @@ impl<'a, 'py> Arguments<'a, 'py> {
                 self.method
             ))),
         }
+    }
+
+    #[cold]
+    fn given_twice(&self, name: &str) -> PyErr {
+        PyTypeError::new_err(format!(
+            "BaseEventLoop.{}() got multiple values for argument '{name}'",
+            self.method
+        ))
     }
 
     #[cold]
@@ -101,6 +112,8 @@ pub unsafe fn enter<T: PyTypeInfo>(
             let slf = slf.cast_unchecked::<T>();
             let keywords = Borrowed::from_ptr_or_opt(py, keywords);
             let keywords = keywords.as_ref().map(|k| k.cast_unchecked::<PyTuple>());
+            // A call without arguments may come with a null pointer.
+            let args = if args.is_null() { NonNull::dangling().as_ptr() } else { args };
             let positional = std::slice::from_raw_parts(args.cast(), count as usize);
             let keyword_count = keywords.as_ref().map_or(0, |k| k.len());
             let keyword_values = std::slice::from_raw_parts(args.add(count as usize).cast(), keyword_count);

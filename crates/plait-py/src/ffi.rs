@@ -1,4 +1,5 @@
-//! The only raw calls of the C API, each with its reason and its SAFETY. Everything else goes through PyO3.
+//! Raw calls of the C API, each with its reason and its SAFETY. Everything else goes through PyO3, but for what is a
+//! room of its own: `fastcall`, `freelist`, and the reference counts that `registry` looks at.
 
 use pyo3::exceptions::{PyImportError, PyStopIteration};
 use pyo3::ffi;
@@ -75,7 +76,9 @@ pub fn set_traceback(exception: &Bound<'_, PyAny>, traceback: Option<&Bound<'_, 
         traceback
     };
     // SAFETY: attached; `exception` is an exception instance (callers keep nothing else); `traceback` is one or None.
-    unsafe { ffi::PyException_SetTraceback(exception.as_ptr(), traceback) };
+    if unsafe { ffi::PyException_SetTraceback(exception.as_ptr(), traceback) } < 0 {
+        drop(PyErr::take(exception.py())); // not a traceback after all: the exception keeps its own
+    }
 }
 
 /// Deletes a key and says nothing when it was not there.
@@ -148,6 +151,19 @@ impl<T> Drop for Held<T> {
     }
 }
 
+/// Whether `object` is exactly a coroutine, as `async def` makes them.
+#[inline]
+pub fn is_coroutine(object: &Bound<'_, PyAny>) -> bool {
+    // SAFETY: attached; the call only compares the type.
+    unsafe { ffi::PyCoro_CheckExact(object.as_ptr()) != 0 }
+}
+
+/// Whether `object` is exactly a generator.
+pub fn is_generator(object: &Bound<'_, PyAny>) -> bool {
+    // SAFETY: attached; the call only compares the type.
+    unsafe { ffi::PyGen_CheckExact(object.as_ptr()) != 0 }
+}
+
 /// A type that wants to be told before it dies. PyO3 has neither `__del__` nor `tp_finalize`.
 pub trait Finalize: pyo3::PyClass {
     /// Called once, with the object alive (it may be resurrected), from reference counting or the collector.
@@ -178,14 +194,14 @@ unsafe extern "C" fn call_finalize<T: Finalize>(object: *mut ffi::PyObject) {
     // that is under way, if any, is put aside as tp_finalize must. A panic is caught: it must not cross C frames.
     unsafe {
         let py = Python::assume_attached();
-        let pending = PyErr::take(py);
         let guard = std::panic::AssertUnwindSafe(|| {
+            let pending = PyErr::take(py);
             T::finalize(Bound::from_borrowed_ptr(py, object).cast_unchecked::<T>());
+            if let Some(pending) = pending {
+                pending.restore(py);
+            }
         });
         let _ = std::panic::catch_unwind(guard);
-        if let Some(pending) = pending {
-            pending.restore(py);
-        }
     }
 }
 

@@ -66,18 +66,18 @@ impl<T> Guarded<T> {
 
     #[cfg(not(Py_GIL_DISABLED))]
     #[inline(always)]
-    fn hold(&self) -> Held<'_> {
+    fn hold(&self) -> Open<'_> {
         #[cfg(debug_assertions)]
         assert!(!self.exclusion.open.replace(true), "Guarded was entered twice: Python ran inside it");
-        Held(&self.exclusion)
+        Open(&self.exclusion)
     }
 }
 
 #[cfg(not(Py_GIL_DISABLED))]
-struct Held<'a>(#[allow(dead_code)] &'a Exclusion);
+struct Open<'a>(#[allow(dead_code)] &'a Exclusion);
 
 #[cfg(all(not(Py_GIL_DISABLED), debug_assertions))]
-impl Drop for Held<'_> {
+impl Drop for Open<'_> {
     fn drop(&mut self) {
         self.0.open.set(false);
     }

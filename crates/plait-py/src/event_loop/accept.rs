@@ -3,6 +3,7 @@
 use super::tcp::TcpTransport;
 use super::EventLoop;
 use crate::errors::{leaves_the_loop, os_error};
+use crate::ffi;
 use crate::standard::standard;
 use plait_core::net::socket;
 use pyo3::intern;
@@ -68,7 +69,10 @@ impl Listener {
     }
 
     fn accept_one(&self, py: Python<'_>) -> PyResult<Accepted> {
-        let fd = super::fileno(self.sock.bind(py))?;
+        let fd = self.sock.bind(py).call_method0(intern!(py, "fileno"))?.extract::<RawFd>()?;
+        if fd < 0 {
+            return Ok(Accepted::Empty); // the protocol factory has closed the server
+        }
         let error = match socket::accept(fd) {
             Ok((connection, peer)) => return Ok(Accepted::Connection(connection, peer)),
             Err(error) => error,
@@ -103,11 +107,14 @@ impl Listener {
     fn serve(&self, py: Python<'_>, connection: OwnedFd, peer: Option<SocketAddr>) -> PyResult<()> {
         let loop_ = self.loop_.bind(py);
         let server = self.server.as_ref().map(|server| server.bind(py).clone());
-        let protocol = match self.protocol_factory.bind(py).call0() {
+        // Each connection has a context of its own from here on, as the task has that asyncio makes of it.
+        let context = ffi::copy_context(py)?;
+        let made = ffi::in_context(context.bind(py), || self.protocol_factory.bind(py).call0());
+        let protocol = match made {
             Ok(protocol) => protocol,
             Err(error) => return self.failed(py, error),
         };
-        match TcpTransport::accepted(loop_, connection, peer, protocol, server) {
+        match TcpTransport::accepted(loop_, connection, peer, protocol, server, context) {
             Ok(_) => Ok(()),
             Err(error) => self.failed(py, error),
         }

@@ -8,19 +8,22 @@ use super::future::Future;
 use super::handle::Handle;
 use super::ready::{Ready, TransportStep};
 use super::tcp::TcpTransport;
+use plait_core::net::socket;
 use plait_core::reactor::{Event, Interest, Reactor};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use std::io;
 use std::os::fd::RawFd;
 
+const EBADF: i32 = 9;
 const EEXIST: i32 = 17;
 const ENOENT: i32 = 2;
 
 /// Whom to tell.
 pub enum Watcher {
-    /// `add_reader`, `add_writer`: each time.
-    Callback(Py<Handle>),
+    /// `add_reader`, `add_writer`: each time. With the object whose `fileno()` it was, by which the watcher can still be
+    /// removed when that is closed.
+    Callback(Py<Handle>, Option<Py<PyAny>>),
     /// A `sock_*` operation: once.
     Waiter(Py<Future>),
     /// A transport of ours: each time.
@@ -79,28 +82,33 @@ impl Descriptors {
         self.watched > 0
     }
 
-    /// Puts a watcher in place; returns the one it replaces, which the caller cancels or drops.
+    /// Puts a watcher in place. What leaves its place, the one that was there or the new one when the kernel refuses the
+    /// descriptor, comes back in the list: the caller cancels or drops it, outside.
     pub fn watch(
         &mut self,
         reactor: &Reactor,
         fd: RawFd,
         direction: Direction,
         watcher: Watcher,
-    ) -> (io::Result<()>, Option<Watcher>) {
+    ) -> (io::Result<()>, [Option<Watcher>; 2]) {
         let Ok(index) = usize::try_from(fd) else {
-            return (Err(io::Error::from_raw_os_error(9)), Some(watcher)); // EBADF
+            return (Err(io::Error::from_raw_os_error(EBADF)), [Some(watcher), None]);
         };
         if index >= self.slots.len() {
+            // Any number may be asked for; only one that is open is worth a slot.
+            if let Err(error) = socket::is_nonblocking(fd) {
+                return (Err(error), [Some(watcher), None]);
+            }
             self.slots.resize_with(index + 1, Slot::default);
         }
         let replaced = self.slots[index].watcher(direction).replace(watcher);
         match self.tell(reactor, index, replaced.is_some()) {
-            Ok(()) => (Ok(()), replaced),
+            Ok(()) => (Ok(()), [replaced, None]),
             Err(error) => {
                 // Nothing is watched then: what was just put in goes back to the caller.
                 let refused = self.slots[index].watcher(direction).take();
                 drop_quietly(self.tell(reactor, index, false));
-                (Err(error), refused)
+                (Err(error), [replaced, refused])
             }
         }
     }
@@ -114,19 +122,32 @@ impl Descriptors {
         removed
     }
 
-    /// The same for a `sock_*` operation that gives up: a newer one may wait in its place.
-    pub fn unwatch_waiter(
+    /// A `sock_*` operation has ended or given up. Its watcher goes if it is still there (a newer operation may wait in
+    /// its place), and so does the interest that nobody has any more: also when the descriptor was closed meanwhile,
+    /// or whoever gets its number next would be taken for registered.
+    pub fn end_wait(
         &mut self,
         reactor: &Reactor,
         fd: RawFd,
         direction: Direction,
         waiter: &Py<Future>,
     ) -> Option<Watcher> {
-        let slot = self.slots.get_mut(usize::try_from(fd).ok()?)?;
-        match slot.watcher(direction) {
-            Some(Watcher::Waiter(future)) if future.is(waiter) => self.unwatch(reactor, fd, direction),
-            _ => None,
-        }
+        let index = usize::try_from(fd).ok()?;
+        let watcher = self.slots.get_mut(index)?.watcher(direction);
+        let own = matches!(watcher, Some(Watcher::Waiter(future)) if future.is(waiter));
+        let removed = if own { watcher.take() } else { None };
+        drop_quietly(self.tell(reactor, index, false));
+        removed
+    }
+
+    /// The number under which an object that is closed by now was watched.
+    pub fn number_of(&self, source: &Bound<'_, PyAny>) -> Option<RawFd> {
+        let found = self.slots.iter().position(|slot| {
+            [&slot.reader, &slot.writer]
+                .into_iter()
+                .any(|watcher| matches!(watcher, Some(Watcher::Callback(_, Some(known))) if known.is(source)))
+        });
+        found.and_then(|index| RawFd::try_from(index).ok())
     }
 
     pub fn watcher_is_transport(&self, fd: RawFd) -> Option<&Py<TcpTransport>> {
@@ -202,14 +223,7 @@ impl Descriptors {
     }
 
     /// A level-triggered event that nobody waits for would come back at once and for ever: where the one-shot watcher
-    /// has gone, so goes the interest.
-    pub fn quiet(&mut self, reactor: &Reactor, fd: RawFd) {
-        if let Some(index) = usize::try_from(fd).ok().filter(|index| *index < self.slots.len()) {
-            drop_quietly(self.tell(reactor, index, false));
-        }
-    }
-
-    /// Brings every slot that an event was reported for in line again.
+    /// has gone, the interest goes too.
     pub fn quiet_unwatched(&mut self, reactor: &Reactor, event: Event) {
         let index = (event.token & u64::from(u32::MAX)) as usize;
         let stale = self.slots.get(index).is_some_and(|slot| slot.wanted() != slot.registered);
@@ -221,7 +235,10 @@ impl Descriptors {
     pub fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
         for watcher in self.slots.iter().flat_map(|slot| [&slot.reader, &slot.writer]).flatten() {
             match watcher {
-                Watcher::Callback(handle) => visit.call(handle)?,
+                Watcher::Callback(handle, source) => {
+                    visit.call(handle)?;
+                    visit.call(source)?;
+                }
                 Watcher::Waiter(future) => visit.call(future)?,
                 Watcher::Transport(transport) => visit.call(transport)?,
             }
@@ -233,7 +250,7 @@ impl Descriptors {
 fn wakeup(py: Python<'_>, watcher: &mut Option<Watcher>, step: TransportStep, out: &mut Vec<Wakeup>) {
     match watcher {
         None => {}
-        Some(Watcher::Callback(handle)) => {
+        Some(Watcher::Callback(handle, _)) => {
             out.push(Wakeup::Queue(Ready::Handle(handle.clone_ref(py))));
         }
         Some(Watcher::Transport(transport)) => {

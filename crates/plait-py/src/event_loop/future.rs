@@ -511,10 +511,15 @@ impl Future {
                 }
             }
         }
-        slf.get().state.with(py, |s| {
+        let due = slf.get().state.with(py, |s| {
+            if s.phase != Phase::Pending {
+                return kept; // a comparison has settled it
+            }
             kept.extend(std::mem::take(&mut s.callbacks).into_vec());
             s.callbacks = Callbacks::from_vec(kept);
+            Vec::new()
         });
+        due.into_iter().try_for_each(|callback| Future::schedule_one(slf, callback))?;
         failed.map_or(Ok(removed.len()), Err)
     }
 

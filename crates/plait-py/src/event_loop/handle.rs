@@ -199,7 +199,8 @@ impl Handle {
             // Keep a description: the slow-callback log may still want it. (`_cancelled` shows in it.)
             this.state.with(py, |s| s.cancelled = true);
             let repr = slf.repr()?.into_any().unbind();
-            this.state.with(py, |s| s.debug.get_or_insert_default().repr = Some(repr));
+            let replaced = this.state.with(py, |s| s.debug.get_or_insert_default().repr.replace(repr));
+            drop(replaced);
         }
         let call = this.state.with(py, |s| {
             s.cancelled = true;

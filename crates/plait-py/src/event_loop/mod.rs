@@ -38,7 +38,7 @@ use pyo3::ffi::destructor;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList, PyTuple, PyType};
+use pyo3::types::{PyDict, PyInt, PyList, PyTuple, PyType};
 use ready::Ready;
 use std::collections::VecDeque;
 use std::os::fd::RawFd;
@@ -105,6 +105,15 @@ impl EventLoop {
 
     /// Appends to the ready queue. Like `call_soon` it is for the loop's own thread, and like `call_soon` it raises
     /// on a closed loop.
+    /// The same for a task or a future, with the check that `call_soon` makes in debug mode.
+    #[inline]
+    pub fn push_step(&self, py: Python<'_>, ready: Ready) -> PyResult<()> {
+        if self.debug(py) {
+            self.check_thread(py)?;
+        }
+        self.push_ready(py, ready)
+    }
+
     #[inline]
     pub fn push_ready(&self, py: Python<'_>, ready: Ready) -> PyResult<()> {
         let refused = self.state.with(py, |s| {
@@ -131,17 +140,19 @@ impl EventLoop {
 
     /// Puts a watcher on a descriptor; what it replaces is cancelled.
     pub fn watch(&self, py: Python<'_>, fd: RawFd, direction: Direction, watcher: Watcher) -> PyResult<()> {
-        let (result, replaced) = self.state.with(py, |s| match s.reactor.clone() {
+        let (result, left) = self.state.with(py, |s| match s.reactor.clone() {
             Some(reactor) => {
-                let (result, replaced) = s.descriptors.watch(&reactor, fd, direction, watcher);
-                (Some(result), replaced)
+                let (result, left) = s.descriptors.watch(&reactor, fd, direction, watcher);
+                (Some(result), left)
             }
-            None => (None, Some(watcher)),
+            None => (None, [Some(watcher), None]),
         });
-        if let Some(Watcher::Callback(handle)) = &replaced {
-            Handle::cancel(handle.bind(py))?;
+        for watcher in left.iter().flatten() {
+            if let Watcher::Callback(handle, _) = watcher {
+                Handle::cancel(handle.bind(py))?;
+            }
         }
-        drop(replaced);
+        drop(left);
         match result {
             Some(result) => result.map_err(|error| os_error(py, &error)),
             None => Err(closed()),
@@ -149,7 +160,7 @@ impl EventLoop {
     }
 
     /// The same, unless somebody watches already (a transport whose buffer was not empty).
-    pub fn watch_once_added(
+    pub fn watch_unless_watched(
         &self,
         py: Python<'_>,
         fd: RawFd,
@@ -168,28 +179,19 @@ impl EventLoop {
             let reactor = s.reactor.clone()?;
             s.descriptors.unwatch(&reactor, fd, direction)
         });
-        if let Some(Watcher::Callback(handle)) = &removed {
+        if let Some(Watcher::Callback(handle, _)) = &removed {
             Handle::cancel(handle.bind(py))?;
         }
         Ok(removed.is_some())
     }
 
-    /// Takes away the watcher of one operation, and no other's.
-    pub fn unwatch_waiter(&self, py: Python<'_>, fd: RawFd, direction: Direction, waiter: &Py<Future>) {
+    /// An operation on a descriptor has ended: see `Descriptors::end_wait`.
+    pub fn end_wait(&self, py: Python<'_>, fd: RawFd, direction: Direction, waiter: &Py<Future>) {
         let removed = self.state.with(py, |s| {
             let reactor = s.reactor.clone()?;
-            s.descriptors.unwatch_waiter(&reactor, fd, direction, waiter)
+            s.descriptors.end_wait(&reactor, fd, direction, waiter)
         });
         drop(removed);
-    }
-
-    /// The interest of an operation that has ended is taken back, unless somebody else waits there.
-    pub fn quiet(&self, py: Python<'_>, fd: RawFd) {
-        self.state.with(py, |s| {
-            if let Some(reactor) = s.reactor.clone() {
-                s.descriptors.quiet(&reactor, fd);
-            }
-        });
     }
 
     fn check_thread(&self, py: Python<'_>) -> PyResult<()> {
@@ -206,10 +208,25 @@ impl EventLoop {
         Ok(())
     }
 
+    /// The number of a descriptor to stop watching; its object may be closed by now.
+    fn watched_number(slf: &Bound<'_, Self>, fd: &Bound<'_, PyAny>) -> PyResult<RawFd> {
+        fileno(fd).or_else(|invalid| {
+            let known = slf.get().state.with(slf.py(), |s| s.descriptors.number_of(fd));
+            known.ok_or(invalid)
+        })
+    }
+
     /// A descriptor that one of our transports owns is not to be watched by others.
-    fn ensure_fd_no_transport(slf: &Bound<'_, Self>, fd: &Bound<'_, PyAny>) -> PyResult<RawFd> {
+    pub fn ensure_fd_no_transport(slf: &Bound<'_, Self>, fd: &Bound<'_, PyAny>) -> PyResult<()> {
         let py = slf.py();
-        let number = fileno(fd)?;
+        // A closed object is nobody's; whoever goes on with it hears of that.
+        let number = match fd.extract::<RawFd>() {
+            Ok(number) => number,
+            Err(_) => match fd.call_method0(intern!(py, "fileno")).and_then(|n| n.extract::<RawFd>()) {
+                Ok(number) => number,
+                Err(_) => return Err(PyValueError::new_err(format!("Invalid file object: {}", fd.repr()?))),
+            },
+        };
         let transport =
             slf.get().state.with(py, |s| s.descriptors.watcher_is_transport(number).map(|t| t.clone_ref(py)));
         match transport {
@@ -218,7 +235,7 @@ impl EventLoop {
                 let text = format!("File descriptor {fd} is used by transport {transport}");
                 Err(PyRuntimeError::new_err(text))
             }
-            _ => Ok(number),
+            _ => Ok(()),
         }
     }
 }
@@ -481,15 +498,15 @@ impl EventLoop {
     }
 
     fn _remove_reader(slf: &Bound<'_, Self>, fd: &Bound<'_, PyAny>) -> PyResult<bool> {
-        slf.get().unwatch(slf.py(), fileno(fd)?, Direction::Read)
+        slf.get().unwatch(slf.py(), EventLoop::watched_number(slf, fd)?, Direction::Read)
     }
 
     fn _remove_writer(slf: &Bound<'_, Self>, fd: &Bound<'_, PyAny>) -> PyResult<bool> {
-        slf.get().unwatch(slf.py(), fileno(fd)?, Direction::Write)
+        slf.get().unwatch(slf.py(), EventLoop::watched_number(slf, fd)?, Direction::Write)
     }
 
     fn _ensure_fd_no_transport(slf: &Bound<'_, Self>, fd: &Bound<'_, PyAny>) -> PyResult<()> {
-        EventLoop::ensure_fd_no_transport(slf, fd).map(drop)
+        EventLoop::ensure_fd_no_transport(slf, fd)
     }
 
     // ---- sockets
@@ -737,6 +754,7 @@ impl EventLoop {
         for ready in &state.ready {
             ready.traverse(&visit)?;
         }
+        self.inbox.try_for_each(|posted| posted.traverse(&visit))?;
         for (_, timer) in state.timers.iter() {
             visit.call(timer)?;
         }
@@ -748,6 +766,7 @@ impl EventLoop {
     fn __clear__(&self) {
         Python::attach(|py| {
             let cleared = self.state.with(py, |s| {
+                self.inbox.drain_into(&mut s.ready);
                 let queues = (std::mem::take(&mut s.ready), s.timers.drain());
                 (queues, std::mem::take(&mut s.descriptors), s.current_handle.take(), s.task_factory.take())
             });
@@ -767,10 +786,11 @@ impl EventLoop {
         let py = slf.py();
         let this = slf.get();
         this.check_closed(py)?;
-        let fd = fileno(fd)?;
+        let number = fileno(fd)?;
+        let source = (!fd.is_exact_instance_of::<PyInt>()).then(|| fd.clone().unbind());
         let call = Call::new(callback, args.as_slice(), false)?;
         let handle = Py::new(py, Handle::build(slf, call, None, this.debug(py))?)?;
-        this.watch(py, fd, direction, Watcher::Callback(handle.clone_ref(py)))?;
+        this.watch(py, number, direction, Watcher::Callback(handle.clone_ref(py), source))?;
         Ok(handle)
     }
 

@@ -2,8 +2,8 @@
 //!
 //! asyncio keeps a WeakSet: a Python call, a weak reference and a set entry per task, three times the cost of
 //! the rest of the task. Here a task owns a slot in a slab; the slot is as weak as asyncio's entry: it does not
-//! keep the task alive. With the GIL it is a bare pointer, because a task leaves the slab before its memory goes
-//! and nobody else runs meanwhile. Without the GIL another thread could see the pointer between the last
+//! keep the task alive. With the GIL it is a bare pointer, because a task leaves the slab before its memory goes,
+//! and a task that is dying shows it by its count of 0. Without the GIL another thread could see the pointer between the last
 //! decrement and the removal, so there it is a weak reference object.
 
 use super::task::Task;
@@ -54,11 +54,16 @@ mod entry {
         }
 
         pub fn task<'py>(&self, py: Python<'py>) -> Option<Bound<'py, Task>> {
-            // SAFETY: a task takes its entry out before it is deallocated (its finalizer, or else `Task::drop`),
-            // so the object is alive, and with the GIL held it stays so until the reference is taken here.
-            let task = unsafe { Bound::from_borrowed_ptr(py, self.0.as_ptr()) };
-            // SAFETY: only tasks are registered.
-            Some(unsafe { task.cast_into_unchecked::<Task>() })
+            // SAFETY: the entry goes before the memory does (in the finalizer, else in `Task::drop`), so the count can
+            // be read. It is 0 while a Python subclass's fields are being cleared: such a task is dead already. Any
+            // other is alive, and with the GIL held it stays so until the reference is taken. Only tasks are registered.
+            unsafe {
+                if pyo3::ffi::Py_REFCNT(self.0.as_ptr()) == 0 {
+                    return None;
+                }
+                let task = Bound::from_borrowed_ptr(py, self.0.as_ptr());
+                Some(task.cast_into_unchecked::<Task>())
+            }
         }
     }
 }

@@ -25,6 +25,8 @@ const LONGEST_SLEEP: f64 = 24.0 * 3600.0;
 /// was caught for `add_signal_handler` could be waiting there.
 const MOST_UNPOLLED: u32 = 64;
 /// A ready queue longer than this is not kept at that size.
+/// How asyncio's report would name a task's step.
+const STEP: &str = "TaskStepMethWrapper";
 const LARGE_BATCH: usize = 16 * 1024;
 const EINTR: i32 = 4;
 
@@ -99,6 +101,11 @@ impl Iteration<'_, '_> {
     fn run_once(&mut self) -> PyResult<()> {
         let py = self.loop_.py();
         let this = self.loop_.get();
+        // Letting the last task go may run its finalizers, which may schedule: before it is decided whether there is
+        // anything to do, and never between that and the wait.
+        if this.state.with(py, |s| s.current && s.ready.is_empty()) {
+            current::leave(self.loop_);
+        }
         let (idle, next_timer, watching) = this.state.with(py, |s| {
             this.inbox.drain_into(&mut s.ready);
             let idle = s.ready.is_empty() && !s.stopping;
@@ -154,7 +161,6 @@ impl Iteration<'_, '_> {
         self.unpolled = 0;
         let sleeps = timeout != Some(Duration::ZERO);
         let waited = if sleeps && this.inbox.prepare_sleep() {
-            current::leave(self.loop_);
             let (reactor, events) = (self.reactor, &mut self.events);
             py.detach(|| reactor.wait(events, timeout))
         } else {
@@ -236,11 +242,13 @@ fn execute(loop_: &Bound<'_, EventLoop>, ready: Ready) -> PyResult<()> {
             current::leave(loop_);
             run_handle(loop_, &handle.into_bound(py))
         }
-        Ready::Step(task) => stepped(loop_, step::step_on(loop_, &task.into_bound(py), None)),
-        Ready::Throw(task, error) => stepped(loop_, step::step_on(loop_, &task.into_bound(py), Some(error))),
+        Ready::Step(task) => reported(loop_, step::step_on(loop_, &task.into_bound(py), None), STEP),
+        Ready::Throw(task, error) => {
+            reported(loop_, step::step_on(loop_, &task.into_bound(py), Some(error)), STEP)
+        }
         Ready::Wake(task, future) => {
             let (task, future) = (task.into_bound(py), future.into_bound(py));
-            stepped(loop_, step::wake_on(loop_, &task, &future))
+            reported(loop_, step::wake_on(loop_, &task, &future), STEP)
         }
         Ready::Call { callback, argument, context } => {
             current::leave(loop_);
@@ -253,7 +261,8 @@ fn execute(loop_: &Bound<'_, EventLoop>, ready: Ready) -> PyResult<()> {
         }
         Ready::Transport(transport, step) => {
             current::leave(loop_);
-            TcpTransport::advance(transport.bind(py), step)
+            // One connection's trouble is not the loop's.
+            reported(loop_, TcpTransport::advance(transport.bind(py), step), "transport")
         }
         Ready::ForeignHandle(handle) => {
             current::leave(loop_);
@@ -265,15 +274,17 @@ fn execute(loop_: &Bound<'_, EventLoop>, ready: Ready) -> PyResult<()> {
     }
 }
 
-/// What goes wrong around a step, not in the coroutine: reported like a callback's error.
-fn stepped(loop_: &Bound<'_, EventLoop>, result: PyResult<()>) -> PyResult<()> {
+/// What goes wrong around a step, not in the coroutine, or around a transport, not in its protocol: reported like a
+/// callback's error.
+#[inline]
+fn reported(loop_: &Bound<'_, EventLoop>, result: PyResult<()>, what: &str) -> PyResult<()> {
     let py = loop_.py();
     match result {
         Ok(()) => Ok(()),
         Err(error) if leaves_the_loop(py, &error) => Err(error),
         Err(error) => {
             let glue = standard(py).glue.bind(py);
-            glue.call_method1(intern!(py, "report_step_error"), (loop_, error.into_value(py)))?;
+            glue.call_method1(intern!(py, "report_error"), (loop_, what, error.into_value(py)))?;
             Ok(())
         }
     }

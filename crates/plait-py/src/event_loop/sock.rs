@@ -24,6 +24,8 @@ use pyo3::types::{PyBytes, PyTuple};
 use std::os::fd::RawFd;
 
 const EAGAIN: i32 = 11;
+/// The most that one `sock_recv` gives.
+const SCRATCH: usize = 1024 * 1024;
 
 enum Work {
     Recv {
@@ -67,8 +69,8 @@ enum Attempt {
 
 struct OpState {
     work: Option<Work>,
-    /// Set while it waits on the descriptor: what the loop settles.
-    waiting: Option<Py<Future>>,
+    /// Set while it waits: what the loop settles, and on which descriptor.
+    waiting: Option<(Py<Future>, RawFd, Direction)>,
     started: bool,
 }
 
@@ -186,9 +188,10 @@ impl SockOp {
         let loop_ = self.loop_.bind(py);
         let future = Py::new(py, Future::on_loop(py, loop_)?)?;
         future.get().state.with(py, |s| s.blocking = true);
-        let fd = fileno(self.sock.bind(py))?;
-        loop_.get().watch(py, fd, work.direction(), Watcher::Waiter(future.clone_ref(py)))?;
-        let kept = future.clone_ref(py);
+        EventLoop::ensure_fd_no_transport(loop_, self.sock.bind(py))?;
+        let (fd, direction) = (fileno(self.sock.bind(py))?, work.direction());
+        loop_.get().watch(py, fd, direction, Watcher::Waiter(future.clone_ref(py)))?;
+        let kept = (future.clone_ref(py), fd, direction);
         let replaced = self.state.with(py, |s| {
             s.work = Some(work);
             s.waiting.replace(kept)
@@ -199,25 +202,19 @@ impl SockOp {
 
     /// The operation is over: nobody waits on the descriptor for it any more.
     fn finish(&self, py: Python<'_>) {
-        if self.state.with(py, |s| s.waiting.take()).is_none() {
-            return;
-        }
-        // Closed meanwhile: then the kernel has forgotten it, and the number is somebody else's or nobody's.
-        match fileno(self.sock.bind(py)) {
-            Ok(fd) => self.loop_.get().quiet(py, fd),
-            Err(_closed) => {}
+        if let Some((waiter, fd, direction)) = self.state.with(py, |s| s.waiting.take()) {
+            self.loop_.get().end_wait(py, fd, direction, &waiter);
         }
     }
 
-    /// Thrown into or closed: take the watcher away, if it is still there.
+    /// Thrown into or closed.
     fn abandon(&self, py: Python<'_>) {
-        let (work, waiting) = self.state.with(py, |s| (s.work.take(), s.waiting.take()));
-        if let (Some(work), Some(waiter)) = (work, waiting) {
-            match fileno(self.sock.bind(py)) {
-                Ok(fd) => self.loop_.get().unwatch_waiter(py, fd, work.direction(), &waiter),
-                Err(_closed) => {}
-            }
-        }
+        let work = self.state.with(py, |s| {
+            s.started = true;
+            s.work.take()
+        });
+        drop(work);
+        self.finish(py);
     }
 
     fn attempt(&self, py: Python<'_>, work: &mut Work) -> PyResult<Attempt> {
@@ -258,28 +255,34 @@ fn outcome<T>(
 fn recv(sock: &Bound<'_, PyAny>, size: usize) -> PyResult<Attempt> {
     let py = sock.py();
     let fd = open_fd(sock)?;
-    // Most receives are far smaller than what is asked for: read into a scratch buffer, then make the bytes.
-    const SCRATCH: usize = 64 * 1024;
-    if size <= SCRATCH {
-        return SCRATCH_BUFFER.with_borrow_mut(|buffer| {
-            let buffer = &mut buffer[..size];
-            outcome(py, socket::recv(fd, buffer), |n| Ok(PyBytes::new(py, &buffer[..n]).into_any().unbind()))
-        });
-    }
-    let mut buffer = vec![0; size];
-    outcome(py, socket::recv(fd, &mut buffer), |n| Ok(PyBytes::new(py, &buffer[..n]).into_any().unbind()))
+    // Most receives are far smaller than what is asked for: read into a scratch buffer, then make the bytes. A receive may
+    // always give less than was asked for, so no request is too large.
+    let received = SCRATCH_BUFFER.with_borrow_mut(|buffer| {
+        let limit = size.min(buffer.len());
+        let buffer = &mut buffer[..limit];
+        socket::recv(fd, buffer).map(|n| PyBytes::new(py, &buffer[..n]))
+    });
+    outcome(py, received, |bytes| Ok(bytes.into_any().unbind()))
 }
 
 fn recv_into(sock: &Bound<'_, PyAny>, buffer: &Bound<'_, PyAny>) -> PyResult<Attempt> {
     let py = sock.py();
     let fd = open_fd(sock)?;
-    let view = PyBuffer::<u8>::get(buffer)?;
-    if view.readonly() || !view.is_c_contiguous() {
-        return Err(PyBufferError::new_err("Object is not writable."));
-    }
+    let view = writable(buffer)?;
     outcome(py, ffi::with_bytes_mut(&view, |bytes| socket::recv(fd, bytes)), |n| {
         Ok(n.into_pyobject(py)?.into_any().unbind())
     })
+}
+
+/// The bytes of any contiguous buffer that can be written, whatever its items are.
+pub fn writable(buffer: &Bound<'_, PyAny>) -> PyResult<PyBuffer<u8>> {
+    match contiguous(buffer) {
+        Ok(view) if !view.readonly() => Ok(view),
+        _ => Err(PyTypeError::new_err(format!(
+            "read-write bytes-like object expected, not {}",
+            buffer.get_type().name()?
+        ))),
+    }
 }
 
 fn send_all(sock: &Bound<'_, PyAny>, data: &Bound<'_, PyAny>, sent: &mut usize) -> PyResult<Attempt> {
@@ -364,7 +367,7 @@ fn connect(sock: &Bound<'_, PyAny>, address: &Bound<'_, PyAny>, started: &mut bo
 
 thread_local! {
     static SCRATCH_BUFFER: std::cell::RefCell<Box<[u8]>> =
-        std::cell::RefCell::new(vec![0; 64 * 1024].into_boxed_slice());
+        std::cell::RefCell::new(vec![0; SCRATCH].into_boxed_slice());
 }
 
 #[pymethods]
@@ -397,13 +400,11 @@ impl SockOp {
         traceback: Option<Bound<'_, PyAny>>,
     ) -> PyResult<Py<Future>> {
         let error = thrown(py, r#type, value, traceback)?;
-        self.state.with(py, |s| s.started = true);
         self.abandon(py);
         Err(error)
     }
 
     fn close(&self, py: Python<'_>) {
-        self.state.with(py, |s| s.started = true);
         self.abandon(py);
     }
 
@@ -425,12 +426,18 @@ impl SockOp {
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.loop_)?;
         visit.call(&self.sock)?;
-        match &self.state.traverse().work {
+        let state = self.state.traverse();
+        visit.call(state.waiting.as_ref().map(|(waiter, ..)| waiter))?;
+        match &state.work {
             Some(Work::RecvInto { buffer }) => visit.call(buffer),
             Some(Work::SendAll { data, .. }) => visit.call(data),
             Some(Work::Connect { address, .. }) => visit.call(address),
             Some(Work::Method { args, .. }) => visit.call(args),
             _ => Ok(()),
         }
+    }
+
+    fn __clear__(&self) {
+        Python::attach(|py| drop(self.state.with(py, |s| (s.work.take(), s.waiting.take()))));
     }
 }

@@ -122,7 +122,7 @@ fn step(task: &Bound<'_, Task>, error: Option<Py<PyAny>>) -> PyResult<()> {
     }
     let (coro, waiter, must_cancel) = task.get().state.with(py, |t| {
         let coro = t.coro.as_ref().map(|c| c.clone_ref(py));
-        (coro, t.waiter.take(), std::mem::replace(&mut t.must_cancel, false))
+        (coro, t.waiter.take(), t.marks.set_must_cancel(false))
     });
     drop(waiter.map(|waiter| waiter.into_bound(py)));
     let coro = match coro {
@@ -166,7 +166,7 @@ fn returned(task: &Bound<'_, Task>, value: Bound<'_, PyAny>) -> PyResult<()> {
     Task::unregister(task);
     let future = task.as_super();
     // Cancelled right before the coroutine returned: the cancellation wins.
-    if task.get().state.with(py, |t| std::mem::replace(&mut t.must_cancel, false)) {
+    if task.get().state.with(py, |t| t.marks.set_must_cancel(false)) {
         let message = future.get().cancel_message(py);
         Future::cancel_base(future, message)?;
     } else {
@@ -180,6 +180,7 @@ fn failed(task: &Bound<'_, Task>, error: PyErr) -> PyResult<()> {
     Task::unregister(task);
     let future = task.as_super();
     if error.is_instance(py, standard(py).cancelled_error.bind(py)) {
+        future.get().set_cancel_message(py, None);
         future.get().keep_cancelled_error(py, error.into_value(py).into_any());
         Future::settle(future, Outcome::Cancelled)?;
         return Ok(());
@@ -280,14 +281,13 @@ fn await_foreign(task: &Bound<'_, Task>, awaited: &Bound<'_, PyAny>) -> PyResult
 fn wait_for(task: &Bound<'_, Task>, awaited: &Bound<'_, PyAny>) -> PyResult<()> {
     let py = task.py();
     let waiter = awaited.clone().unbind();
-    let must_cancel = task.get().state.with(py, |t| {
-        t.waiter = Some(waiter);
-        t.must_cancel
-    });
+    let (must_cancel, replaced) =
+        task.get().state.with(py, |t| (t.marks.must_cancel(), t.waiter.replace(waiter)));
+    drop(replaced);
     if must_cancel {
         let message = task.as_super().get().cancel_message(py);
         if cancel_awaited(awaited, message)? {
-            task.get().state.with(py, |t| t.must_cancel = false);
+            task.get().state.with(py, |t| t.marks.set_must_cancel(false));
         }
     }
     Ok(())
@@ -311,8 +311,7 @@ fn yield_instead(task: &Bound<'_, Task>, awaited: &Bound<'_, PyAny>) -> PyResult
 
 fn bad_yield(task: &Bound<'_, Task>, awaited: &Bound<'_, PyAny>) -> PyResult<()> {
     let (task_repr, shown) = (task.repr()?, awaited.repr()?);
-    // SAFETY: attached; only compares the type.
-    let generator = unsafe { pyo3::ffi::PyGen_CheckExact(awaited.as_ptr()) } != 0;
+    let generator = ffi::is_generator(awaited);
     fail_soon(
         task,
         match generator {

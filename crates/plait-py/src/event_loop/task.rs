@@ -27,9 +27,64 @@ pub struct TaskState {
     name: Option<Py<PyAny>>,
     number: u64,
     registered: registry::Key,
-    cancel_requests: u16,
-    pub must_cancel: bool,
-    log_destroy_pending: bool,
+    pub marks: Marks,
+}
+
+/// Two flags and the number of `cancel()` that were not taken back, in one word.
+#[derive(Clone, Copy)]
+pub struct Marks(u32);
+
+impl Marks {
+    const MUST_CANCEL: u32 = 1 << 31;
+    const QUIET: u32 = 1 << 30;
+    const COUNT: u32 = Marks::QUIET - 1;
+
+    pub fn must_cancel(self) -> bool {
+        self.0 & Marks::MUST_CANCEL != 0
+    }
+
+    /// Returns what it was.
+    pub fn set_must_cancel(&mut self, value: bool) -> bool {
+        let before = self.must_cancel();
+        self.set(Marks::MUST_CANCEL, value);
+        before
+    }
+
+    fn logs_destroy_pending(self) -> bool {
+        self.0 & Marks::QUIET == 0
+    }
+
+    fn set_logs_destroy_pending(&mut self, value: bool) {
+        self.set(Marks::QUIET, !value);
+    }
+
+    fn set(&mut self, flag: u32, value: bool) {
+        match value {
+            true => self.0 |= flag,
+            false => self.0 &= !flag,
+        }
+    }
+
+    fn requests(self) -> u32 {
+        self.0 & Marks::COUNT
+    }
+
+    fn request(&mut self) {
+        if self.requests() < Marks::COUNT {
+            self.0 += 1;
+        }
+    }
+
+    /// Takes one back; returns how many are left.
+    fn unrequest(&mut self) -> u32 {
+        if self.requests() > 0 {
+            self.0 -= 1;
+            if self.requests() == 0 && cfg!(Py_3_13) {
+                self.set_must_cancel(false);
+            }
+        }
+        self.requests()
+    }
 }
 
 fn next_number() -> u64 {
@@ -60,9 +115,7 @@ impl Task {
                 name: None,
                 number: 0,
                 registered: registry::Key::NONE,
-                cancel_requests: 0,
-                must_cancel: false,
-                log_destroy_pending: true,
+                marks: Marks(0),
             }),
         }
     }
@@ -94,7 +147,7 @@ impl Task {
     ) -> PyResult<()> {
         let py = slf.py();
         if !is_coroutine(coro)? {
-            slf.get().state.with(py, |t| t.log_destroy_pending = false);
+            slf.get().state.with(py, |t| t.marks.set_logs_destroy_pending(false));
             let text = format!("a coroutine was expected, got {}", coro.repr()?);
             return Err(PyTypeError::new_err(text));
         }
@@ -108,9 +161,7 @@ impl Task {
         let replaced = slf.get().state.with(py, |t| {
             let old_name = std::mem::replace(&mut t.name, name);
             t.number = number;
-            t.must_cancel = false;
-            t.cancel_requests = 0;
-            t.log_destroy_pending = true;
+            t.marks = Marks(0);
             (t.coro.replace(coro), t.context.replace(context), t.waiter.take(), old_name)
         });
         drop(replaced);
@@ -149,7 +200,7 @@ impl Task {
                 None => Ready::Step(task),
                 Some(error) => Ready::Throw(task, error),
             };
-            return loop_.get().push_ready(py, ready);
+            return loop_.get().push_step(py, ready);
         }
         let loop_ = slf.as_super().get().loop_of(py)?;
         let callable = Bound::new(py, TaskStep { task: slf.clone().unbind(), error })?;
@@ -164,7 +215,7 @@ impl Task {
         let py = slf.py();
         if let Some(loop_) = Task::native_loop(slf) {
             let wake = Ready::Wake(slf.clone().unbind(), future.clone().unbind());
-            return loop_.get().push_ready(py, wake);
+            return loop_.get().push_step(py, wake);
         }
         let loop_ = slf.as_super().get().loop_of(py)?;
         let callable = Task::wakeup_callable(slf)?;
@@ -188,7 +239,7 @@ impl Task {
     fn log_destroyed(slf: &Bound<'_, Task>) -> PyResult<()> {
         let py = slf.py();
         let future = slf.as_super().get();
-        let logs = slf.get().state.with(py, |t| t.log_destroy_pending);
+        let logs = slf.get().state.with(py, |t| t.marks.logs_destroy_pending());
         if !logs || future.is_done(py) || future.loop_of(py).is_err() {
             return Ok(());
         }
@@ -207,8 +258,7 @@ impl Task {
 /// asyncio's rule, with its commonest answer without a call.
 fn is_coroutine(coro: &Bound<'_, PyAny>) -> PyResult<bool> {
     let py = coro.py();
-    // SAFETY: attached; the macro-like call only compares types.
-    if unsafe { pyo3::ffi::PyCoro_CheckExact(coro.as_ptr()) } != 0 {
+    if ffi::is_coroutine(coro) {
         return Ok(true);
     }
     standard(py).iscoroutine.bind(py).call1((coro,))?.is_truthy()
@@ -261,7 +311,7 @@ impl Task {
             return Ok(false);
         }
         let waiter = slf.get().state.with(py, |t| {
-            t.cancel_requests = t.cancel_requests.saturating_add(1);
+            t.marks.request();
             t.waiter.as_ref().map(|w| w.clone_ref(py))
         });
         if let Some(waiter) = waiter {
@@ -270,27 +320,19 @@ impl Task {
                 return Ok(true);
             }
         }
-        slf.get().state.with(py, |t| t.must_cancel = true);
+        slf.get().state.with(py, |t| t.marks.set_must_cancel(true));
         future.set_cancel_message(py, msg);
         Ok(true)
     }
 
     /// Take back one `cancel()`; returns how many requests are left.
-    fn uncancel(&self, py: Python<'_>) -> u16 {
-        self.state.with(py, |t| {
-            if t.cancel_requests > 0 {
-                t.cancel_requests -= 1;
-                if t.cancel_requests == 0 && cfg!(Py_3_13) {
-                    t.must_cancel = false;
-                }
-            }
-            t.cancel_requests
-        })
+    fn uncancel(&self, py: Python<'_>) -> u32 {
+        self.state.with(py, |t| t.marks.unrequest())
     }
 
     /// How many `cancel()` have not been taken back.
-    fn cancelling(&self, py: Python<'_>) -> u16 {
-        self.state.with(py, |t| t.cancel_requests)
+    fn cancelling(&self, py: Python<'_>) -> u32 {
+        self.state.with(py, |t| t.marks.requests())
     }
 
     fn set_result(&self, _result: &Bound<'_, PyAny>) -> PyResult<()> {
@@ -330,7 +372,7 @@ impl Task {
 
     #[getter]
     fn _must_cancel(&self, py: Python<'_>) -> bool {
-        self.state.with(py, |t| t.must_cancel)
+        self.state.with(py, |t| t.marks.must_cancel())
     }
 
     #[getter]
@@ -339,19 +381,19 @@ impl Task {
     }
 
     #[getter]
-    fn _num_cancels_requested(&self, py: Python<'_>) -> u16 {
+    fn _num_cancels_requested(&self, py: Python<'_>) -> u32 {
         self.cancelling(py)
     }
 
     #[getter]
     fn _log_destroy_pending(&self, py: Python<'_>) -> bool {
-        self.state.with(py, |t| t.log_destroy_pending)
+        self.state.with(py, |t| t.marks.logs_destroy_pending())
     }
 
     #[setter(_log_destroy_pending)]
     fn set_private_log_destroy_pending(&self, py: Python<'_>, value: &Bound<'_, PyAny>) -> PyResult<()> {
         let value = value.is_truthy()?;
-        self.state.with(py, |t| t.log_destroy_pending = value);
+        self.state.with(py, |t| t.marks.set_logs_destroy_pending(value));
         Ok(())
     }
 

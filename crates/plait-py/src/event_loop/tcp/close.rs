@@ -99,35 +99,37 @@ impl TcpTransport {
         slf.get().loop_.get().push_ready(slf.py(), step)
     }
 
-    /// `connection_lost(error)`, and whatever that does, the socket is closed.
+    /// `connection_lost(error)`; whatever that does, the socket is closed and the server told.
     pub(super) fn connection_lost(slf: &Bound<'_, Self>, error: Option<Py<PyAny>>) -> PyResult<()> {
         let py = slf.py();
         let this = slf.get();
         let argument = error.unwrap_or_else(|| py.None()).into_bound(py);
         let lost = intern!(py, "connection_lost");
-        let told = this.tell(py, lost, Some(argument.clone()));
-        let Released { protocol, server } = TcpTransport::release(slf)?;
-        if let Some(waiter) = this.empty_waiter(py) {
-            let error = PyConnectionError::new_err("Connection is closed by peer");
-            Future::fail(waiter.bind(py), &error)?;
-        }
-        if let Some(server) = server {
-            detach(server.bind(py), slf)?;
-        }
-        match told {
-            Ok(_) => Ok(()),
-            Err(error) if leaves_the_loop(py, &error) => Err(error),
-            Err(error) => {
-                let callback = protocol.map(|p| p.getattr(py, lost)).transpose()?;
-                let args = (this.event_loop(py), py.None(), callback, (argument,), error.into_value(py));
-                standard(py).glue.bind(py).call_method1(intern!(py, "report_callback_error"), args)?;
-                Ok(())
+        let told = this.tell(py, lost, Some(argument.clone())).map(drop);
+        let released = TcpTransport::release(slf);
+        let waiter_told = match this.empty_waiter(py) {
+            Some(waiter) => {
+                let error = PyConnectionError::new_err("Connection is closed by peer");
+                Future::fail(waiter.bind(py), &error).map(drop)
             }
-        }
+            None => Ok(()),
+        };
+        let detached = released.server.map_or(Ok(()), |server| detach(server.bind(py), slf));
+        let told = match told {
+            Err(error) if !leaves_the_loop(py, &error) => {
+                let callback = released.protocol.map(|p| p.getattr(py, lost)).transpose()?;
+                let args = (this.event_loop(py), py.None(), callback, (argument,), error.into_value(py));
+                let glue = standard(py).glue.bind(py);
+                glue.call_method1(intern!(py, "report_callback_error"), args).map(drop)
+            }
+            told => told,
+        };
+        let closed = released.trouble.map_or(Ok(()), Err);
+        told.and(waiter_told).and(detached).and(closed)
     }
 
     /// Closes the socket and lets go of the protocol and the server, which are handed back.
-    pub(super) fn release(slf: &Bound<'_, Self>) -> PyResult<Released> {
+    pub(super) fn release(slf: &Bound<'_, Self>) -> Released {
         let py = slf.py();
         let this = slf.get();
         // The addresses outlive the socket, as asyncio's do.
@@ -137,10 +139,11 @@ impl TcpTransport {
             let socket = std::mem::replace(&mut s.socket, Socket::Closed);
             (socket, s.protocol.take(), s.server.take())
         });
-        if let Socket::Object(sock) = &socket {
-            sock.bind(py).call_method0(intern!(py, "close"))?;
-        }
-        Ok(Released { protocol, server })
+        let trouble = match &socket {
+            Socket::Object(sock) => sock.bind(py).call_method0(intern!(py, "close")).err(),
+            Socket::Bare(_) | Socket::Closed => None,
+        };
+        Released { protocol, server, trouble }
     }
 
     pub(super) fn log_debug(&self, slf: &Bound<'_, Self>, text: &str) -> PyResult<()> {

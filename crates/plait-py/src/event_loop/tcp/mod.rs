@@ -76,6 +76,8 @@ pub(super) struct TcpState {
 pub(super) struct Released {
     protocol: Option<Py<PyAny>>,
     server: Option<Py<PyAny>>,
+    /// What closing the socket raised.
+    trouble: Option<PyErr>,
 }
 
 #[pyclass(module = "plait._native", frozen, dict, weakref)]
@@ -115,7 +117,8 @@ impl TcpTransport {
             }
         }
         let socket = Socket::Object(sock.unbind());
-        TcpTransport::begin(loop_, fd, socket, protocol, waiter, Some(extra), None, server)
+        let context = ffi::copy_context(loop_.py())?;
+        TcpTransport::begin(loop_, fd, socket, protocol, waiter, Some(extra), None, server, context)
     }
 
     /// A transport over a connection that a listener has just accepted. Owns `fd` from here on.
@@ -125,9 +128,11 @@ impl TcpTransport {
         peer: Option<SocketAddr>,
         protocol: Bound<'_, PyAny>,
         server: Option<Bound<'_, PyAny>>,
+        context: Py<PyAny>,
     ) -> PyResult<Py<TcpTransport>> {
         let fd = connection.as_raw_fd();
-        TcpTransport::begin(loop_, fd, Socket::Bare(connection), protocol, None, None, peer, server)
+        let socket = Socket::Bare(connection);
+        TcpTransport::begin(loop_, fd, socket, protocol, None, None, peer, server, context)
     }
 
     #[allow(clippy::too_many_arguments)] // the two constructors above are what others call
@@ -140,6 +145,7 @@ impl TcpTransport {
         extra: Option<Bound<'_, PyDict>>,
         peer: Option<SocketAddr>,
         server: Option<Bound<'_, PyAny>>,
+        context: Py<PyAny>,
     ) -> PyResult<Py<TcpTransport>> {
         let py = loop_.py();
         // Only TCP has it; for the others the refusal changes nothing.
@@ -161,7 +167,6 @@ impl TcpTransport {
             eof: false,
             paused: false,
         };
-        let context = ffi::copy_context(py)?;
         let transport =
             TcpTransport { loop_: loop_.clone().unbind(), context, fd, state: Guarded::new(state) };
         let transport = Bound::new(py, transport)?;
@@ -194,10 +199,15 @@ impl TcpTransport {
             return Ok(py.None().into_bound(py));
         };
         let protocol = protocol.into_bound(py);
-        ffi::in_context(self.context.bind(py), || match argument {
+        self.in_context(py, || match argument {
             None => protocol.call_method0(method),
             Some(argument) => protocol.call_method1(method, (argument,)),
         })
+    }
+
+    /// Runs something that the loop began, in the connection's context. What the user's code begins runs in its own.
+    pub(super) fn in_context<R>(&self, py: Python<'_>, body: impl FnOnce() -> PyResult<R>) -> PyResult<R> {
+        ffi::in_context(self.context.bind(py), body)
     }
 
     /// What the loop found in its ready queue for this transport.
@@ -483,7 +493,7 @@ impl ffi::Finalize for TcpTransport {
             .glue
             .bind(py)
             .call_method1("warn_unclosed_transport", (slf,))
-            .and_then(|_| TcpTransport::release(slf))
+            .map(|_| TcpTransport::release(slf))
             .and_then(|released| released.server.map_or(Ok(()), |server| detach(server.bind(py), slf)));
         if let Err(error) = warned {
             error.write_unraisable(py, Some(slf.as_any()));

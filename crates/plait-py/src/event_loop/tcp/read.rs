@@ -1,12 +1,12 @@
 //! Reading: what the socket has goes to the protocol, as bytes or into the protocol's own buffer.
 
 use super::super::descriptors::Direction;
+use super::super::sock::writable;
 use super::TcpTransport;
 use crate::errors::os_error;
 use crate::ffi;
 use plait_core::net::socket;
-use pyo3::buffer::PyBuffer;
-use pyo3::exceptions::{PyRuntimeError, PyTypeError};
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -62,16 +62,12 @@ impl TcpTransport {
             if buffer.len()? == 0 {
                 return Err(PyRuntimeError::new_err("get_buffer() returned an empty buffer"));
             }
-            PyBuffer::<u8>::get(&buffer)
+            writable(&buffer)
         });
         let text = "Fatal error: protocol.get_buffer() call failed.";
         let Some(view) = TcpTransport::fatal_unless_ok(slf, view, text)? else {
             return Ok(());
         };
-        if view.readonly() || !view.is_c_contiguous() {
-            let error = PyTypeError::new_err("read-write bytes-like object expected");
-            return TcpTransport::fatal_error(slf, error, "Fatal read error on socket transport");
-        }
         let received = ffi::with_bytes_mut(&view, |bytes| socket::recv(this.fd, bytes));
         drop(view);
         match received {

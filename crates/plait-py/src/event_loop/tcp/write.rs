@@ -81,7 +81,9 @@ impl TcpTransport {
             waited
         });
         if !waited {
-            TcpTransport::write_ready(slf)?;
+            if let Some(Err(error)) = this.flush(py) {
+                return TcpTransport::write_failed(slf, &error);
+            }
         }
         match this.state.with(py, |s| s.buffer.is_empty()) {
             true => Ok(()),
@@ -192,7 +194,7 @@ impl TcpTransport {
         let py = slf.py();
         let this = slf.get();
         let watcher = Watcher::Transport(slf.clone().unbind());
-        this.loop_.get().watch_once_added(py, this.fd, Direction::Write, watcher)?;
+        this.loop_.get().watch_unless_watched(py, this.fd, Direction::Write, watcher)?;
         TcpTransport::maybe_pause_protocol(slf)
     }
 
@@ -217,22 +219,33 @@ impl TcpTransport {
     pub(super) fn tell_flow(slf: &Bound<'_, Self>, method: &str) -> PyResult<()> {
         let py = slf.py();
         let name = pyo3::types::PyString::intern(py, method);
-        match slf.get().tell(py, &name, None) {
+        // In the caller's context, as in asyncio: `write` is called from within the protocol, whose context is entered.
+        let told = match slf.get().get_protocol(py) {
+            Some(protocol) => protocol.bind(py).call_method0(&name),
+            None => return Ok(()),
+        };
+        match told {
             Ok(_) => Ok(()),
             Err(error) if leaves_the_loop(py, &error) => Err(error),
             Err(error) => TcpTransport::report(slf, &format!("protocol.{method}() failed"), error),
         }
     }
 
-    pub(super) fn write_ready(slf: &Bound<'_, Self>) -> PyResult<()> {
-        let py = slf.py();
-        let this = slf.get();
+    /// Writes what waits; None when the connection is lost already.
+    fn flush(&self, py: Python<'_>) -> Option<io::Result<bool>> {
         let mut spent = Vec::new();
-        let flushed = this.state.with(py, |s| match s.lost {
-            0 => Some(s.buffer.flush(this.fd, &mut spent)),
+        let flushed = self.state.with(py, |s| match s.lost {
+            0 => Some(s.buffer.flush(self.fd, &mut spent)),
             _ => None,
         });
         drop(spent);
+        flushed
+    }
+
+    pub(super) fn write_ready(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let py = slf.py();
+        let this = slf.get();
+        let flushed = this.flush(py);
         match flushed {
             None => Ok(()),
             Some(Ok(_)) => TcpTransport::flushed(slf),
@@ -243,7 +256,7 @@ impl TcpTransport {
     pub(super) fn flushed(slf: &Bound<'_, Self>) -> PyResult<()> {
         let py = slf.py();
         let this = slf.get();
-        TcpTransport::maybe_resume_protocol(slf)?; // which may write more
+        this.in_context(py, || TcpTransport::maybe_resume_protocol(slf))?; // the protocol may write more
         if !this.state.with(py, |s| s.buffer.is_empty()) {
             return Ok(());
         }
