@@ -158,6 +158,17 @@ def task_from_factory(factory: Any, loop: Any, coro: Any, name: Any, context: An
     return task
 
 
+def stop_iteration_is_refused() -> bool:
+    """Ask asyncio's own future; the answer changed within the life of 3.12."""
+    future = asyncio.futures._PyFuture(loop=SimpleNamespace(get_debug=bool))
+    try:
+        future.set_exception(StopIteration())
+    except TypeError:
+        return True
+    future._log_traceback = False
+    return False
+
+
 # ---- running
 
 
@@ -209,10 +220,9 @@ def after_close(loop: Any) -> None:
         executor.shutdown(wait=False)
 
 
-def warn_unclosed_loop(loop: Any) -> None:
-    warnings.warn(f"unclosed event loop {loop!r}", ResourceWarning, source=loop)
-    if not loop.is_running():
-        loop.close()
+def warn_unclosed_loop(loop: Any, _warn: Any = warnings.warn) -> None:
+    """Called by a finalizer, perhaps so late that this module has lost its names."""
+    _warn(f"unclosed event loop {loop!r}", ResourceWarning, source=loop)
 
 
 # ---- reports
@@ -263,8 +273,9 @@ def socket_from_fd(fd: int) -> socket.socket:
     return sock
 
 
-def warn_unclosed_transport(transport: Any) -> None:
-    warnings.warn(f"unclosed transport {transport!r}", ResourceWarning, source=transport)
+def warn_unclosed_transport(transport: Any, _warn: Any = warnings.warn) -> None:
+    """Called by a finalizer, like the loop's."""
+    _warn(f"unclosed transport {transport!r}", ResourceWarning, source=transport)
 
 
 def _signal_socket(loop: Any) -> Any:

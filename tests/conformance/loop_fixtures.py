@@ -10,7 +10,7 @@ import pytest
 from peers import open_descriptors
 
 # A test that hangs fails after so long. Nothing here takes a tenth of it.
-HUNG_AFTER = 30
+HUNG_AFTER = 15
 
 
 class Hung(SystemExit):
@@ -25,7 +25,7 @@ def _hung(*_: object) -> None:
 def never_hang() -> Iterator[None]:
     before = signal.signal(signal.SIGALRM, _hung)
     # again and again: the clean-up of a test that hung may hang too
-    signal.setitimer(signal.ITIMER_REAL, HUNG_AFTER, 5)
+    signal.setitimer(signal.ITIMER_REAL, HUNG_AFTER, 3 * HUNG_AFTER)
     yield
     signal.setitimer(signal.ITIMER_REAL, 0)
     signal.signal(signal.SIGALRM, before)

@@ -80,7 +80,7 @@ def comparable(text):
     """Without what may differ: addresses; where a future was made (asyncio's create_future shows itself there); who is
     woken (plait names the coroutine that waits, asyncio its own wake-up method)."""
     text = re.sub(r"0x[0-9a-f]+", "0x…", text)
-    text = re.sub(r"(Future [^>]*) created at [^>\]]+", r"\1", text)
+    text = re.sub(r"(<Future .*?) created at [^\s>]+>", r"\1>", text)
     return re.sub(r"cb=\[[\w.<>]+\(\)\]", "cb=[wake up]", text)
 
 

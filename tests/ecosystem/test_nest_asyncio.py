@@ -24,9 +24,7 @@ def installed() -> bool:
 
 
 VERSIONS = [
-    pytest.param(
-        "", id="installed", marks=pytest.mark.skipif(not installed(), reason="nest-asyncio is not installed")
-    ),
+    pytest.param("", id="installed", marks=pytest.mark.skipif(not installed(), reason="nest-asyncio is not installed")),
     pytest.param(OLD, id="old", marks=pytest.mark.skipif(not OLD, reason="PLAIT_NEST_ASYNCIO_OLD is not set")),
 ]
 

@@ -1,4 +1,4 @@
-"""Test frameworks that make loops for their tests: unittest, pytest-asyncio and anyio's pytest plugin, under ``plait run``."""
+"""Test frameworks that make loops for their tests, under ``plait run``: unittest, pytest-asyncio, anyio's pytest plugin."""
 
 import os
 import subprocess

@@ -15,7 +15,14 @@ from pathlib import Path
 PROGRAMS = Path(__file__).parent / "programs"
 
 # What would steer Python or plait from outside.
-_STEERING = ("PLAIT_DISABLE", "PYTHONDEVMODE", "PYTHONASYNCIODEBUG", "PYTHONTRACEMALLOC", "PYTHONSAFEPATH", "PYTHONWARNINGS")
+_STEERING = (
+    "PLAIT_DISABLE",
+    "PYTHONDEVMODE",
+    "PYTHONASYNCIODEBUG",
+    "PYTHONTRACEMALLOC",
+    "PYTHONSAFEPATH",
+    "PYTHONWARNINGS",
+)
 
 
 @dataclass(frozen=True)
@@ -50,7 +57,9 @@ def run_on_both(
 def _run(command: list[str], stdin: str, changes: dict[str, str], expected: str) -> Ran:
     environment = {name: value for name, value in os.environ.items() if name not in _STEERING}
     environment |= {"PYTHON_COLORS": "0", "PYTHONDONTWRITEBYTECODE": "1", **changes}
-    done = subprocess.run(command, input=stdin, capture_output=True, env=environment, timeout=60, text=True, check=False)
+    done = subprocess.run(
+        command, input=stdin, capture_output=True, env=environment, timeout=60, text=True, check=False
+    )
     assert expected in done.stdout, f"{command}\n{done.stdout}\n{done.stderr}"
     return Ran(done.returncode, done.stdout.replace(expected, ""), done.stderr)
 

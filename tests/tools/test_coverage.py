@@ -17,7 +17,9 @@ CORES = [
     pytest.param("pytrace", True),
     pytest.param("sysmon", False, marks=BEFORE_MONITORING),
     pytest.param(
-        "sysmon", True, marks=pytest.mark.skipif(sys.version_info < (3, 14), reason="sysmon measures branches from 3.14")
+        "sysmon",
+        True,
+        marks=pytest.mark.skipif(sys.version_info < (3, 14), reason="sysmon measures branches from 3.14"),
     ),
 ]
 

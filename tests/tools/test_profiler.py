@@ -1,4 +1,4 @@
-"""cProfile counts the user's functions inside tasks alike, and who called whom."""
+"""Calls of the user's functions inside tasks: cProfile counts them alike, and who called whom."""
 
 import pstats
 from pathlib import Path

@@ -18,7 +18,12 @@ def test_exceptions_out_of_tasks() -> None:
     for title in ("a task", "gather", "wait_for", "a thread", "the same task again"):
         assert f"\n{title}" in plait.stdout
     chain = plait.stdout.partition("a task\n")[2].partition("\n\n")[0]
-    assert [line.split(", in ")[1] for line in chain.splitlines() if ", in " in line] == ["show", "outer", "inner", "raises"]
+    assert [line.split(", in ")[1] for line in chain.splitlines() if ", in " in line] == [
+        "show",
+        "outer",
+        "inner",
+        "raises",
+    ]
 
 
 def test_task_stacks() -> None:

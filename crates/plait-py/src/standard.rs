@@ -24,8 +24,14 @@ pub struct Standard {
     pub set_result_unless_cancelled: Py<PyAny>,
     pub iscoroutine: Py<PyAny>,
     pub logger: Py<PyAny>,
+    /// Older Pythons answer `set_exception(StopIteration)` with a TypeError, newer ones keep a RuntimeError.
+    pub stop_iteration_is_refused: bool,
     /// From 3.13 on (and late 3.12) `Server._attach` takes the transport.
     pub servers_know_transports: bool,
+    /// What finalizers call, kept for when modules have been cleared at exit.
+    pub warn_unclosed_loop: Py<PyAny>,
+    pub is_finalizing: Py<PyAny>,
+    pub warn_unclosed_transport: Py<PyAny>,
     /// `plait._asyncio_glue`: what is written in Python because asyncio's own pieces are.
     pub glue: Py<PyModule>,
 }
@@ -48,6 +54,7 @@ fn load(py: Python<'_>) -> PyResult<Standard> {
     let class = |module: &Bound<'_, PyAny>, name: &str| -> PyResult<Py<PyType>> {
         Ok(module.getattr(name)?.cast_into::<PyType>()?.unbind())
     };
+    let glue = py.import("plait._asyncio_glue")?;
     Ok(Standard {
         future: class(&asyncio, "Future")?,
         task: class(&asyncio, "Task")?,
@@ -69,8 +76,12 @@ fn load(py: Python<'_>) -> PyResult<Standard> {
             .unbind(),
         iscoroutine: asyncio.getattr("iscoroutine")?.unbind(),
         logger: py.import("asyncio.log")?.getattr("logger")?.unbind(),
+        stop_iteration_is_refused: glue.call_method0("stop_iteration_is_refused")?.extract()?,
         servers_know_transports: servers_know_transports(py)?,
-        glue: py.import("plait._asyncio_glue")?.unbind(),
+        is_finalizing: py.import("sys")?.getattr("is_finalizing")?.unbind(),
+        warn_unclosed_loop: glue.getattr("warn_unclosed_loop")?.unbind(),
+        warn_unclosed_transport: glue.getattr("warn_unclosed_transport")?.unbind(),
+        glue: glue.unbind(),
     })
 }
 

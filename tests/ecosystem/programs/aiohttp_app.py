@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator
 
 from aiohttp import web
 
+SHUTTING_DOWN = web.AppKey("shutting_down", asyncio.Event)
+
 
 async def loop(request: web.Request) -> web.Response:
     return web.json_response({"loop": type(asyncio.get_running_loop()).__module__.partition(".")[0]})
@@ -22,12 +24,19 @@ async def background(app: web.Application) -> AsyncIterator[None]:
 
 async def finish(request: web.Request) -> web.Response:
     print("request begun")
-    return web.json_response({"body": await request.text()})
+    await request.app[SHUTTING_DOWN].wait()
+    return web.json_response({"finished": True})
+
+
+async def shut_down(app: web.Application) -> None:
+    app[SHUTTING_DOWN].set()
 
 
 app = web.Application()
 app.router.add_get("/loop", loop)
-app.router.add_post("/finish", finish)
+app.router.add_get("/finish", finish)
+app[SHUTTING_DOWN] = asyncio.Event()
+app.on_shutdown.append(shut_down)
 app.cleanup_ctx.append(background)
 listener = socket.create_server(("127.0.0.1", 0))
 print(f"http://127.0.0.1:{listener.getsockname()[1]}")

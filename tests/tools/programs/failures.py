@@ -93,7 +93,7 @@ async def stacks() -> None:
     failing = asyncio.create_task(outer(0), name="failing")
     fresh = asyncio.create_task(outer(0), name="fresh")
     print("before the first step", [frame.f_code.co_name for frame in fresh.get_stack()])
-    await asyncio.wait([failing, fresh])
+    await asyncio.gather(failing, fresh, return_exceptions=True)
     for task in (waiting, failing, asyncio.current_task()):
         assert task is not None
         own = [frame for frame in task.get_stack() if frame.f_code.co_filename == __file__]
@@ -104,7 +104,7 @@ async def stacks() -> None:
         task.print_stack(file=text)
         print(text.getvalue())
     waiting.cancel()
-    await asyncio.wait([waiting])
+    await asyncio.gather(waiting, return_exceptions=True)
 
 
 async def exceptions() -> None:

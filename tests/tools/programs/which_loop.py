@@ -1,4 +1,4 @@
-"""Each program of this directory ends with a line that says whose loop it ran on, so that no test compares stock with stock."""
+"""Each program here ends with a line that says whose loop it ran on, so that no test compares stock with stock."""
 
 import asyncio
 

@@ -291,7 +291,9 @@ impl Future {
 
     /// `set_exception` for an exception that a step raised.
     pub fn fail(slf: &Bound<'_, Future>, error: &PyErr) -> PyResult<bool> {
-        Future::set_error(slf, error.value(slf.py()).clone().into_any())
+        // `into_value`, for it puts the traceback on the exception, which `value` leaves to 3.12 and later.
+        let py = slf.py();
+        Future::set_error(slf, error.clone_ref(py).into_value(py).into_bound(py).into_any())
     }
 
     fn state_name(&self, py: Python<'_>) -> &'static str {
@@ -370,10 +372,10 @@ fn without_stop_iteration<'py>(error: Bound<'py, PyAny>) -> PyResult<Bound<'py, 
         return Ok(error);
     }
     let text = "StopIteration interacts badly with generators and cannot be raised into a Future";
-    if cfg!(not(Py_3_12)) {
+    let py = error.py();
+    if standard(py).stop_iteration_is_refused {
         return Err(PyTypeError::new_err(text));
     }
-    let py = error.py();
     let replacement = PyRuntimeError::new_err(text).into_value(py).into_bound(py).into_any();
     replacement.setattr("__cause__", &error)?;
     replacement.setattr("__context__", &error)?;

@@ -822,8 +822,15 @@ impl crate::ffi::Finalize for EventLoop {
         if slf.get().is_closed(py) {
             return;
         }
-        let glue = standard(py).glue.bind(py);
-        if let Err(error) = glue.call_method1("warn_unclosed_loop", (slf,)) {
+        let closed = standard(py).warn_unclosed_loop.bind(py).call1((slf,)).and_then(|_| {
+            // At the very end the modules that closing needs are gone, and so will the process be.
+            let exiting = standard(py).is_finalizing.bind(py).call0()?.is_truthy()?;
+            match exiting || slf.get().is_running(py) {
+                true => Ok(()),
+                false => EventLoop::close(slf),
+            }
+        });
+        if let Err(error) = closed {
             error.write_unraisable(py, Some(slf.as_any()));
         }
     }

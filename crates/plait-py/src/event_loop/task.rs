@@ -481,8 +481,10 @@ impl TaskWakeup {
     }
 
     #[getter]
-    fn __qualname__(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        qualified_name(&self.task, py)
+    fn __qualname__(&self, py: Python<'_>) -> PyResult<String> {
+        // asyncio's is a method of the task, not a wrapper that takes the coroutine's name.
+        let class = self.task.bind(py).get_type().qualname()?;
+        Ok(format!("{class}.task_wakeup"))
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {

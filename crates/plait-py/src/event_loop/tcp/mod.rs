@@ -233,11 +233,12 @@ impl TcpTransport {
             let args = (this.event_loop(py), py.None(), callback, (slf,), error.into_value(py));
             standard(py).glue.bind(py).call_method1(intern!(py, "report_callback_error"), args)?;
         }
-        TcpTransport::start_reading(slf)?;
+        // Whoever waits is told even when the descriptor cannot be watched, as in asyncio, where these are two callbacks.
+        let reading = TcpTransport::start_reading(slf);
         if let Some(waiter) = waiter {
             Future::settle(waiter.bind(py), Outcome::Result(py.None()))?;
         }
-        Ok(())
+        reading
     }
 
     pub(super) fn start_reading(slf: &Bound<'_, Self>) -> PyResult<()> {
@@ -490,9 +491,9 @@ impl ffi::Finalize for TcpTransport {
             return;
         }
         let warned = standard(py)
-            .glue
+            .warn_unclosed_transport
             .bind(py)
-            .call_method1("warn_unclosed_transport", (slf,))
+            .call1((slf,))
             .map(|_| TcpTransport::release(slf))
             .and_then(|released| released.server.map_or(Ok(()), |server| detach(server.bind(py), slf)));
         if let Err(error) = warned {
