@@ -198,7 +198,9 @@ def end_run(loop: Any, run: tuple[Any, int | None]) -> None:
     sys.set_asyncgen_hooks(*hooks)
     # Not when handlers were added meanwhile: asyncio leaves the descriptor set for them between runs.
     if previous is not None and not loop._signal_handlers:
-        signal.set_wakeup_fd(previous)
+        current = signal.set_wakeup_fd(previous)
+        if current != loop._signal_sender():  # the program has set one of its own meanwhile
+            signal.set_wakeup_fd(current)
 
 
 def before_close(loop: Any) -> None:
@@ -328,13 +330,22 @@ async def create_server(self: Any, protocol_factory: Any, host: Any = None, port
 
 def sock_connect(self: Any, sock: Any, address: Any) -> Any:
     """Connect ``sock``; blocking sockets are accepted outside debug mode and do not block the loop."""
-    if sock.family in (socket.AF_INET, socket.AF_INET6) and base_events._ipaddr_info(
-        *address[:2], sock.family, sock.type, sock.proto
-    ) is None:
+    if sock.family in (socket.AF_INET, socket.AF_INET6) and not _is_numeric(sock, address):
         return _connect_by_name(self, sock, address)
     return self._sock_connect(sock, address)
 
 
+def _is_numeric(sock: Any, address: Any) -> bool:
+    try:
+        host, port = address[:2]
+        return base_events._ipaddr_info(host, port, sock.family, sock.type, sock.proto) is not None
+    except Exception:  # whatever is wrong with it, resolving says so, in asyncio's words and when it is awaited
+        return False
+
+
 async def _connect_by_name(loop: Any, sock: Any, address: Any) -> None:
+    base_events._check_ssl_socket(sock)
+    if loop._debug and sock.gettimeout() != 0:
+        raise ValueError("the socket must be non-blocking")
     found = await loop._ensure_resolved(address, family=sock.family, type=sock.type, proto=sock.proto, loop=loop)
     await loop._sock_connect(sock, found[0][4])

@@ -105,15 +105,6 @@ impl EventLoop {
 
     /// Appends to the ready queue. Like `call_soon` it is for the loop's own thread, and like `call_soon` it raises
     /// on a closed loop.
-    /// The same for a task or a future, with the check that `call_soon` makes in debug mode.
-    #[inline]
-    pub fn push_step(&self, py: Python<'_>, ready: Ready) -> PyResult<()> {
-        if self.debug(py) {
-            self.check_thread(py)?;
-        }
-        self.push_ready(py, ready)
-    }
-
     #[inline]
     pub fn push_ready(&self, py: Python<'_>, ready: Ready) -> PyResult<()> {
         let refused = self.state.with(py, |s| {
@@ -132,6 +123,15 @@ impl EventLoop {
                 Err(closed())
             }
         }
+    }
+
+    /// The same for a task or a future, with the check that `call_soon` makes in debug mode.
+    #[inline]
+    pub fn push_step(&self, py: Python<'_>, ready: Ready) -> PyResult<()> {
+        if self.debug(py) {
+            self.check_thread(py)?;
+        }
+        self.push_ready(py, ready)
     }
 
     pub fn remove_timer(&self, py: Python<'_>, key: TimerKey) -> Option<Py<TimerHandle>> {
@@ -512,7 +512,11 @@ impl EventLoop {
     // ---- sockets
 
     /// Receive up to `n` bytes. The socket may be a blocking one outside debug mode: the loop does not block.
-    fn sock_recv(slf: Bound<'_, Self>, sock: Bound<'_, PyAny>, n: usize) -> PyResult<sock::SockOp> {
+    fn sock_recv<'py>(
+        slf: Bound<'py, Self>,
+        sock: Bound<'py, PyAny>,
+        n: Bound<'py, PyAny>,
+    ) -> PyResult<sock::SockOp> {
         sock::SockOp::recv(slf, sock, n)
     }
 

@@ -24,9 +24,9 @@ const LONGEST_SLEEP: f64 = 24.0 * 3600.0;
 /// How many iterations may go by without a look at the reactor while no descriptor is watched: only a signal that
 /// was caught for `add_signal_handler` could be waiting there.
 const MOST_UNPOLLED: u32 = 64;
-/// A ready queue longer than this is not kept at that size.
 /// How asyncio's report would name a task's step.
 const STEP: &str = "TaskStepMethWrapper";
+/// A ready queue longer than this is not kept at that size.
 const LARGE_BATCH: usize = 16 * 1024;
 const EINTR: i32 = 4;
 
@@ -79,7 +79,8 @@ fn iterate_until_stopped(slf: &Bound<'_, EventLoop>, reactor: &Arc<Reactor>) -> 
         reactor,
         events: Events::with_capacity(256),
         wakeups: Vec::new(),
-        unpolled: 0,
+        // The first iteration of a run always looks: for signals, if for nothing else.
+        unpolled: MOST_UNPOLLED,
     };
     loop {
         iteration.run_once()?;

@@ -24,7 +24,7 @@ use pyo3::types::{PyBytes, PyTuple};
 use std::os::fd::RawFd;
 
 const EAGAIN: i32 = 11;
-/// The most that one `sock_recv` gives.
+/// The largest `sock_recv` that is read natively.
 const SCRATCH: usize = 1024 * 1024;
 
 enum Work {
@@ -92,8 +92,16 @@ impl SockOp {
         }
     }
 
-    pub fn recv(loop_: Bound<'_, EventLoop>, sock: Bound<'_, PyAny>, size: usize) -> PyResult<SockOp> {
-        Ok(SockOp::new(loop_, sock, "sock_recv", Work::Recv { size }))
+    pub fn recv<'py>(
+        loop_: Bound<'py, EventLoop>,
+        sock: Bound<'py, PyAny>,
+        size: Bound<'py, PyAny>,
+    ) -> PyResult<SockOp> {
+        match size.extract::<usize>() {
+            Ok(size) if size <= SCRATCH => Ok(SockOp::new(loop_, sock, "sock_recv", Work::Recv { size })),
+            // Very large, or wrong in a way that the socket has its own words for.
+            _ => SockOp::method(loop_, sock, "sock_recv", "recv", (size,), Direction::Read),
+        }
     }
 
     pub fn recv_into(
@@ -255,11 +263,9 @@ fn outcome<T>(
 fn recv(sock: &Bound<'_, PyAny>, size: usize) -> PyResult<Attempt> {
     let py = sock.py();
     let fd = open_fd(sock)?;
-    // Most receives are far smaller than what is asked for: read into a scratch buffer, then make the bytes. A receive may
-    // always give less than was asked for, so no request is too large.
+    // Most receives are far smaller than what is asked for: read into a scratch buffer, then make the bytes.
     let received = SCRATCH_BUFFER.with_borrow_mut(|buffer| {
-        let limit = size.min(buffer.len());
-        let buffer = &mut buffer[..limit];
+        let buffer = &mut buffer[..size];
         socket::recv(fd, buffer).map(|n| PyBytes::new(py, &buffer[..n]))
     });
     outcome(py, received, |bytes| Ok(bytes.into_any().unbind()))
@@ -268,7 +274,9 @@ fn recv(sock: &Bound<'_, PyAny>, size: usize) -> PyResult<Attempt> {
 fn recv_into(sock: &Bound<'_, PyAny>, buffer: &Bound<'_, PyAny>) -> PyResult<Attempt> {
     let py = sock.py();
     let fd = open_fd(sock)?;
-    let view = writable(buffer)?;
+    let Ok(view) = writable(buffer) else {
+        return unblocked(sock, |sock| sock.call_method1(intern!(py, "recv_into"), (buffer,)));
+    };
     outcome(py, ffi::with_bytes_mut(&view, |bytes| socket::recv(fd, bytes)), |n| {
         Ok(n.into_pyobject(py)?.into_any().unbind())
     })
@@ -279,7 +287,7 @@ pub fn writable(buffer: &Bound<'_, PyAny>) -> PyResult<PyBuffer<u8>> {
     match contiguous(buffer) {
         Ok(view) if !view.readonly() => Ok(view),
         _ => Err(PyTypeError::new_err(format!(
-            "read-write bytes-like object expected, not {}",
+            "recv_into() argument 1 must be read-write bytes-like object, not {}",
             buffer.get_type().name()?
         ))),
     }
@@ -288,7 +296,9 @@ pub fn writable(buffer: &Bound<'_, PyAny>) -> PyResult<PyBuffer<u8>> {
 fn send_all(sock: &Bound<'_, PyAny>, data: &Bound<'_, PyAny>, sent: &mut usize) -> PyResult<Attempt> {
     let py = sock.py();
     let fd = open_fd(sock)?;
-    let view = contiguous(data)?;
+    let Ok(view) = contiguous(data) else {
+        return unblocked(sock, |sock| sock.call_method1(intern!(py, "send"), (data,)));
+    };
     while *sent < view.len_bytes() {
         match ffi::with_bytes(&view, |bytes| socket::send(fd, &bytes[*sent..])) {
             Ok(n) => *sent += n,

@@ -224,21 +224,21 @@ impl TcpTransport {
         let py = slf.py();
         let this = slf.get();
         let made = intern!(py, "connection_made");
-        if let Err(error) = this.tell(py, made, Some(slf.clone().into_any())) {
-            if leaves_the_loop(py, &error) {
-                return Err(error);
+        let told = match this.tell(py, made, Some(slf.clone().into_any())) {
+            Err(error) if !leaves_the_loop(py, &error) => {
+                let protocol = this.get_protocol(py);
+                let callback = protocol.map(|p| p.getattr(py, made)).transpose()?;
+                let args = (this.event_loop(py), py.None(), callback, (slf,), error.into_value(py));
+                standard(py).glue.bind(py).call_method1(intern!(py, "report_callback_error"), args).map(drop)
             }
-            let protocol = this.get_protocol(py);
-            let callback = protocol.map(|p| p.getattr(py, made)).transpose()?;
-            let args = (this.event_loop(py), py.None(), callback, (slf,), error.into_value(py));
-            standard(py).glue.bind(py).call_method1(intern!(py, "report_callback_error"), args)?;
-        }
-        // Whoever waits is told even when the descriptor cannot be watched, as in asyncio, where these are two callbacks.
+            told => told.map(drop),
+        };
+        // Each goes on whatever became of the one before, as in asyncio, where these are three callbacks.
         let reading = TcpTransport::start_reading(slf);
         if let Some(waiter) = waiter {
             Future::settle(waiter.bind(py), Outcome::Result(py.None()))?;
         }
-        reading
+        told.and(reading)
     }
 
     pub(super) fn start_reading(slf: &Bound<'_, Self>) -> PyResult<()> {

@@ -58,14 +58,18 @@ impl TcpTransport {
         let py = slf.py();
         let this = slf.get();
         let hint = (-1i32).into_pyobject(py)?.into_any();
-        let view = this.tell(py, intern!(py, "get_buffer"), Some(hint)).and_then(|buffer| {
+        let buffer = this.tell(py, intern!(py, "get_buffer"), Some(hint)).and_then(|buffer| {
             if buffer.len()? == 0 {
                 return Err(PyRuntimeError::new_err("get_buffer() returned an empty buffer"));
             }
-            writable(&buffer)
+            Ok(buffer)
         });
         let text = "Fatal error: protocol.get_buffer() call failed.";
-        let Some(view) = TcpTransport::fatal_unless_ok(slf, view, text)? else {
+        let Some(buffer) = TcpTransport::fatal_unless_ok(slf, buffer, text)? else {
+            return Ok(());
+        };
+        let text = "Fatal read error on socket transport";
+        let Some(view) = TcpTransport::fatal_unless_ok(slf, writable(&buffer), text)? else {
             return Ok(());
         };
         let received = ffi::with_bytes_mut(&view, |bytes| socket::recv(this.fd, bytes));
