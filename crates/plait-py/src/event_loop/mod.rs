@@ -1,8 +1,9 @@
 //! The event loop: the object and its Python methods. What they do is in the files beside this one:
 //!
-//! `schedule` call_soon and its relatives · `run` the iteration · `ready` what it executes · `handle` callbacks · `future`, `callbacks`, `task`, `step`,
-//! `registry`, `current` coroutines · `descriptors` who watches what · `sock` the `sock_*` operations ·
-//! `tcp`, `accept` transports and servers.
+//! * `run` the iteration, `ready` what it executes, `schedule` how callbacks get there, `handle` what stands for them;
+//! * `future`, `future_iter`, `callbacks`, `task`, `step`, `registry`, `current`: coroutines;
+//! * `descriptors` who watches what, `watching` the same for callers, `sock` the `sock_*` operations;
+//! * `tcp`, `accept`: transports and servers.
 //!
 //! A leaf type with `__class__` = `asyncio.BaseEventLoop`: a Python class over both costs twice as much per call and
 //! silently inherits what nobody overrode. What is cold and well kept in asyncio (connecting, resolving, executors,
@@ -23,22 +24,23 @@ pub mod sock;
 pub mod step;
 pub mod task;
 pub mod tcp;
+pub mod watching;
 
 use crate::errors::{closed, os_error};
 use crate::guarded::Guarded;
 use crate::standard::standard;
-use descriptors::{Descriptors, Direction, Watcher};
+use descriptors::{Descriptors, Direction};
 use future::Future;
-use handle::{Call, Handle, TimerHandle};
+use handle::{Handle, TimerHandle};
 use plait_core::inbox::Inbox;
 use plait_core::reactor::Reactor;
 use plait_core::timers::{TimerKey, Timers};
-use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::ffi::destructor;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyInt, PyList, PyTuple, PyType};
+use pyo3::types::{PyDict, PyList, PyTuple, PyType};
 use ready::Ready;
 use std::collections::VecDeque;
 use std::os::fd::RawFd;
@@ -138,62 +140,6 @@ impl EventLoop {
         self.state.with(py, |s| s.timers.remove(key))
     }
 
-    /// Puts a watcher on a descriptor; what it replaces is cancelled.
-    pub fn watch(&self, py: Python<'_>, fd: RawFd, direction: Direction, watcher: Watcher) -> PyResult<()> {
-        let (result, left) = self.state.with(py, |s| match s.reactor.clone() {
-            Some(reactor) => {
-                let (result, left) = s.descriptors.watch(&reactor, fd, direction, watcher);
-                (Some(result), left)
-            }
-            None => (None, [Some(watcher), None]),
-        });
-        for watcher in left.iter().flatten() {
-            if let Watcher::Callback(handle, _) = watcher {
-                Handle::cancel(handle.bind(py))?;
-            }
-        }
-        drop(left);
-        match result {
-            Some(result) => result.map_err(|error| os_error(py, &error)),
-            None => Err(closed()),
-        }
-    }
-
-    /// The same, unless somebody watches already (a transport whose buffer was not empty).
-    pub fn watch_unless_watched(
-        &self,
-        py: Python<'_>,
-        fd: RawFd,
-        direction: Direction,
-        watcher: Watcher,
-    ) -> PyResult<()> {
-        match self.state.with(py, |s| s.descriptors.is_watched(fd, direction)) {
-            true => Ok(()),
-            false => self.watch(py, fd, direction, watcher),
-        }
-    }
-
-    /// Takes a watcher away; true when there was one.
-    pub fn unwatch(&self, py: Python<'_>, fd: RawFd, direction: Direction) -> PyResult<bool> {
-        let removed = self.state.with(py, |s| {
-            let reactor = s.reactor.clone()?;
-            s.descriptors.unwatch(&reactor, fd, direction)
-        });
-        if let Some(Watcher::Callback(handle, _)) = &removed {
-            Handle::cancel(handle.bind(py))?;
-        }
-        Ok(removed.is_some())
-    }
-
-    /// An operation on a descriptor has ended: see `Descriptors::end_wait`.
-    pub fn end_wait(&self, py: Python<'_>, fd: RawFd, direction: Direction, waiter: &Py<Future>) {
-        let removed = self.state.with(py, |s| {
-            let reactor = s.reactor.clone()?;
-            s.descriptors.end_wait(&reactor, fd, direction, waiter)
-        });
-        drop(removed);
-    }
-
     fn check_thread(&self, py: Python<'_>) -> PyResult<()> {
         let running = self.thread_id(py);
         if running == 0 {
@@ -207,37 +153,6 @@ impl EventLoop {
         }
         Ok(())
     }
-
-    /// The number of a descriptor to stop watching; its object may be closed by now.
-    fn watched_number(slf: &Bound<'_, Self>, fd: &Bound<'_, PyAny>) -> PyResult<RawFd> {
-        fileno(fd).or_else(|invalid| {
-            let known = slf.get().state.with(slf.py(), |s| s.descriptors.number_of(fd));
-            known.ok_or(invalid)
-        })
-    }
-
-    /// A descriptor that one of our transports owns is not to be watched by others.
-    pub fn ensure_fd_no_transport(slf: &Bound<'_, Self>, fd: &Bound<'_, PyAny>) -> PyResult<()> {
-        let py = slf.py();
-        // A closed object is nobody's; whoever goes on with it hears of that.
-        let number = match fd.extract::<RawFd>() {
-            Ok(number) => number,
-            Err(_) => match fd.call_method0(intern!(py, "fileno")).and_then(|n| n.extract::<RawFd>()) {
-                Ok(number) => number,
-                Err(_) => return Err(PyValueError::new_err(format!("Invalid file object: {}", fd.repr()?))),
-            },
-        };
-        let transport =
-            slf.get().state.with(py, |s| s.descriptors.watcher_is_transport(number).map(|t| t.clone_ref(py)));
-        match transport {
-            Some(transport) if !transport.get().closing(py) => {
-                let (fd, transport) = (fd.repr()?, transport.bind(py).repr()?);
-                let text = format!("File descriptor {fd} is used by transport {transport}");
-                Err(PyRuntimeError::new_err(text))
-            }
-            _ => Ok(()),
-        }
-    }
 }
 
 /// A number that tells the threads that are alive apart; never 0.
@@ -245,19 +160,6 @@ impl EventLoop {
 fn thread_token() -> usize {
     thread_local!(static TOKEN: u8 = const { 0 });
     TOKEN.with(|token| std::ptr::from_ref(token) as usize)
-}
-
-/// The descriptor's number, of an int or of anything with `fileno()`.
-pub fn fileno(fd: &Bound<'_, PyAny>) -> PyResult<RawFd> {
-    let number = match fd.extract::<RawFd>() {
-        Ok(number) => Ok(number),
-        Err(_) => fd.call_method0(intern!(fd.py(), "fileno")).and_then(|n| n.extract::<RawFd>()),
-    };
-    match number {
-        Ok(number) if number >= 0 => Ok(number),
-        Ok(number) => Err(PyValueError::new_err(format!("Invalid file descriptor: {number}"))),
-        Err(_) => Err(PyValueError::new_err(format!("Invalid file object: {}", fd.repr()?))),
-    }
 }
 
 #[pymethods]
@@ -530,7 +432,11 @@ impl EventLoop {
     }
 
     /// Receive a datagram of up to `bufsize` bytes and its sender's address.
-    fn sock_recvfrom(slf: Bound<'_, Self>, sock: Bound<'_, PyAny>, bufsize: usize) -> PyResult<sock::SockOp> {
+    fn sock_recvfrom(
+        slf: Bound<'_, Self>,
+        sock: Bound<'_, PyAny>,
+        bufsize: Bound<'_, PyAny>,
+    ) -> PyResult<sock::SockOp> {
         sock::SockOp::method(slf, sock, "sock_recvfrom", "recvfrom", (bufsize,), Direction::Read)
     }
 
@@ -780,24 +686,6 @@ impl EventLoop {
 }
 
 impl EventLoop {
-    fn add_callback(
-        slf: &Bound<'_, Self>,
-        fd: &Bound<'_, PyAny>,
-        direction: Direction,
-        callback: Bound<'_, PyAny>,
-        args: &Bound<'_, PyTuple>,
-    ) -> PyResult<Py<Handle>> {
-        let py = slf.py();
-        let this = slf.get();
-        this.check_closed(py)?;
-        let number = fileno(fd)?;
-        let source = (!fd.is_exact_instance_of::<PyInt>()).then(|| fd.clone().unbind());
-        let call = Call::new(callback, args.as_slice(), false)?;
-        let handle = Py::new(py, Handle::build(slf, call, None, this.debug(py))?)?;
-        this.watch(py, number, direction, Watcher::Callback(handle.clone_ref(py), source))?;
-        Ok(handle)
-    }
-
     /// Hands something to the loop from any thread.
     pub fn post(&self, py: Python<'_>, ready: Ready) -> PyResult<()> {
         if self.runner.load(Ordering::Relaxed) == thread_token() {

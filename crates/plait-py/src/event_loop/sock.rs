@@ -8,7 +8,8 @@
 use super::descriptors::{Direction, Watcher};
 use super::future::Future;
 use super::future_iter::thrown;
-use super::{fileno, EventLoop};
+use super::watching::fileno;
+use super::EventLoop;
 use crate::errors::{os_error, os_error_with};
 use crate::ffi;
 use crate::guarded::Guarded;

@@ -99,7 +99,7 @@ impl TcpTransport {
         extra: Option<Bound<'_, PyDict>>,
         server: Option<Bound<'_, PyAny>>,
     ) -> PyResult<Py<TcpTransport>> {
-        let fd = super::fileno(&sock)?;
+        let fd = super::watching::fileno(&sock)?;
         let extra = match extra {
             Some(extra) => extra,
             None => PyDict::new(loop_.py()),

@@ -1,0 +1,135 @@
+//! Watching descriptors on behalf of callers: `add_reader` and its relatives, `sock_*` operations, transports.
+//!
+//! `descriptors` keeps the table; here is what goes with it outside: cancelling what was replaced, finding the number
+//! behind an object, and refusing what a transport owns.
+
+use super::descriptors::{Direction, Watcher};
+use super::future::Future;
+use super::handle::{Call, Handle};
+use super::EventLoop;
+use crate::errors::{closed, os_error};
+use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyInt, PyTuple};
+use std::os::fd::RawFd;
+
+impl EventLoop {
+    /// Puts a watcher on a descriptor; what it replaces is cancelled.
+    pub fn watch(&self, py: Python<'_>, fd: RawFd, direction: Direction, watcher: Watcher) -> PyResult<()> {
+        let (result, left) = self.state.with(py, |s| match s.reactor.clone() {
+            Some(reactor) => {
+                let (result, left) = s.descriptors.watch(&reactor, fd, direction, watcher);
+                (Some(result), left)
+            }
+            None => (None, [Some(watcher), None]),
+        });
+        for watcher in left.iter().flatten() {
+            if let Watcher::Callback(handle, _) = watcher {
+                Handle::cancel(handle.bind(py))?;
+            }
+        }
+        drop(left);
+        match result {
+            Some(result) => result.map_err(|error| os_error(py, &error)),
+            None => Err(closed()),
+        }
+    }
+
+    /// The same, unless somebody watches already (a transport whose buffer was not empty).
+    pub fn watch_unless_watched(
+        &self,
+        py: Python<'_>,
+        fd: RawFd,
+        direction: Direction,
+        watcher: Watcher,
+    ) -> PyResult<()> {
+        match self.state.with(py, |s| s.descriptors.is_watched(fd, direction)) {
+            true => Ok(()),
+            false => self.watch(py, fd, direction, watcher),
+        }
+    }
+
+    /// Takes a watcher away; true when there was one.
+    pub fn unwatch(&self, py: Python<'_>, fd: RawFd, direction: Direction) -> PyResult<bool> {
+        let removed = self.state.with(py, |s| {
+            let reactor = s.reactor.clone()?;
+            s.descriptors.unwatch(&reactor, fd, direction)
+        });
+        if let Some(Watcher::Callback(handle, _)) = &removed {
+            Handle::cancel(handle.bind(py))?;
+        }
+        Ok(removed.is_some())
+    }
+
+    /// An operation on a descriptor has ended: see `Descriptors::end_wait`.
+    pub fn end_wait(&self, py: Python<'_>, fd: RawFd, direction: Direction, waiter: &Py<Future>) {
+        let removed = self.state.with(py, |s| {
+            let reactor = s.reactor.clone()?;
+            s.descriptors.end_wait(&reactor, fd, direction, waiter)
+        });
+        drop(removed);
+    }
+
+    /// The number of a descriptor to stop watching; its object may be closed by now.
+    pub fn watched_number(slf: &Bound<'_, Self>, fd: &Bound<'_, PyAny>) -> PyResult<RawFd> {
+        fileno(fd).or_else(|invalid| {
+            let known = slf.get().state.with(slf.py(), |s| s.descriptors.number_of(fd));
+            known.ok_or(invalid)
+        })
+    }
+
+    /// A descriptor that one of our transports owns is not to be watched by others.
+    pub fn ensure_fd_no_transport(slf: &Bound<'_, Self>, fd: &Bound<'_, PyAny>) -> PyResult<()> {
+        let py = slf.py();
+        // A closed object is nobody's; whoever goes on with it hears of that.
+        let number = match fd.extract::<RawFd>() {
+            Ok(number) => number,
+            Err(_) => match fd.call_method0(intern!(py, "fileno")).and_then(|n| n.extract::<RawFd>()) {
+                Ok(number) => number,
+                Err(_) => return Err(PyValueError::new_err(format!("Invalid file object: {}", fd.repr()?))),
+            },
+        };
+        let transport =
+            slf.get().state.with(py, |s| s.descriptors.watcher_is_transport(number).map(|t| t.clone_ref(py)));
+        match transport {
+            Some(transport) if !transport.get().closing(py) => {
+                let (fd, transport) = (fd.repr()?, transport.bind(py).repr()?);
+                let text = format!("File descriptor {fd} is used by transport {transport}");
+                Err(PyRuntimeError::new_err(text))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub fn add_callback(
+        slf: &Bound<'_, Self>,
+        fd: &Bound<'_, PyAny>,
+        direction: Direction,
+        callback: Bound<'_, PyAny>,
+        args: &Bound<'_, PyTuple>,
+    ) -> PyResult<Py<Handle>> {
+        let py = slf.py();
+        let this = slf.get();
+        this.check_closed(py)?;
+        let number = fileno(fd)?;
+        let source = (!fd.is_exact_instance_of::<PyInt>()).then(|| fd.clone().unbind());
+        let call = Call::new(callback, args.as_slice(), false)?;
+        let handle = Py::new(py, Handle::build(slf, call, None, this.debug(py))?)?;
+        this.watch(py, number, direction, Watcher::Callback(handle.clone_ref(py), source))?;
+        Ok(handle)
+    }
+}
+
+/// The descriptor's number, of an int or of anything with `fileno()`.
+pub fn fileno(fd: &Bound<'_, PyAny>) -> PyResult<RawFd> {
+    let number = match fd.extract::<RawFd>() {
+        Ok(number) => Ok(number),
+        Err(_) => fd.call_method0(intern!(fd.py(), "fileno")).and_then(|n| n.extract::<RawFd>()),
+    };
+    match number {
+        Ok(number) if number >= 0 => Ok(number),
+        Ok(number) => Err(PyValueError::new_err(format!("Invalid file descriptor: {number}"))),
+        Err(_) => Err(PyValueError::new_err(format!("Invalid file object: {}", fd.repr()?))),
+    }
+}
