@@ -11,6 +11,7 @@ The native module imports this file when it is initialised and calls ``connect``
 """
 
 import asyncio
+import gc
 import os
 import signal
 import socket
@@ -128,11 +129,8 @@ def _show_native_tasks(registered_tasks: Any) -> None:
     It iterates over a WeakSet of the tasks module. Registering each task there costs three times as much as the rest of
     the task, so the set itself learns where the others are: its class is replaced by one that yields them as well.
     """
-    for name in ("_scheduled_tasks", "_all_tasks"):
-        known = getattr(tasks, name, None)
-        if isinstance(known, weakref.WeakSet):
-            break
-    else:
+    known = _asyncio_task_set()
+    if known is None:
         return
 
     class TaskSet(weakref.WeakSet):  # type: ignore[type-arg]
@@ -147,6 +145,16 @@ def _show_native_tasks(registered_tasks: Any) -> None:
             return super().__contains__(task) or any(task is native for native in registered_tasks())
 
     known.__class__ = TaskSet
+
+
+def _asyncio_task_set() -> Any:
+    for name in ("_scheduled_tasks", "_all_tasks"):
+        known = getattr(tasks, name, None)
+        if isinstance(known, weakref.WeakSet):
+            return known
+    # 3.14 and later keep it in C (untested so far)
+    found = [known for known in gc.get_referents(sys.modules["_asyncio"]) if isinstance(known, weakref.WeakSet)]
+    return found[0] if found else None
 
 
 def task_from_factory(factory: Any, loop: Any, coro: Any, name: Any, context: Any, eager_start: Any) -> Any:

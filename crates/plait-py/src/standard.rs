@@ -4,6 +4,14 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyType};
 
+/// What `asyncio.current_task` reads.
+pub enum CurrentTasks {
+    /// `{loop: task}`, up to 3.13.
+    Kept(Py<PyDict>),
+    /// `swap(loop, task)`, from 3.14 on.
+    Swapped(Py<PyAny>),
+}
+
 pub struct Standard {
     pub future: Py<PyType>,
     pub task: Py<PyType>,
@@ -14,8 +22,7 @@ pub struct Standard {
     pub buffered_protocol: Py<PyType>,
     pub cancelled_error: Py<PyType>,
     pub invalid_state_error: Py<PyType>,
-    /// `{loop: task}`: what `asyncio.current_task` reads.
-    pub current_tasks: Py<PyDict>,
+    pub current_tasks: CurrentTasks,
     pub get_event_loop: Py<PyAny>,
     pub get_running_loop: Py<PyAny>,
     pub set_running_loop: Py<PyAny>,
@@ -65,7 +72,7 @@ fn load(py: Python<'_>) -> PyResult<Standard> {
         buffered_protocol: class(&asyncio, "BufferedProtocol")?,
         cancelled_error: class(&asyncio, "CancelledError")?,
         invalid_state_error: class(&asyncio, "InvalidStateError")?,
-        current_tasks: py.import("asyncio.tasks")?.getattr("_current_tasks")?.cast_into::<PyDict>()?.unbind(),
+        current_tasks: current_tasks(py)?,
         get_event_loop: events.getattr("get_event_loop")?.unbind(),
         get_running_loop: events.getattr("_get_running_loop")?.unbind(),
         set_running_loop: events.getattr("_set_running_loop")?.unbind(),
@@ -88,4 +95,12 @@ fn load(py: Python<'_>) -> PyResult<Standard> {
 fn servers_know_transports(py: Python<'_>) -> PyResult<bool> {
     let attach = py.import("asyncio.base_events")?.getattr("Server")?.getattr("_attach")?;
     Ok(attach.getattr("__code__")?.getattr("co_argcount")?.extract::<u32>()? > 1)
+}
+
+fn current_tasks(py: Python<'_>) -> PyResult<CurrentTasks> {
+    let tasks = py.import("asyncio.tasks")?;
+    if let Some(kept) = tasks.getattr_opt("_current_tasks")? {
+        return Ok(CurrentTasks::Kept(kept.cast_into::<PyDict>()?.unbind()));
+    }
+    Ok(CurrentTasks::Swapped(py.import("_asyncio")?.getattr("_swap_current_task")?.unbind()))
 }

@@ -1,20 +1,47 @@
-//! Which task a loop is running: `asyncio.current_task` reads the dictionary that is kept here.
+//! Which task a loop is running: `asyncio.current_task` reads what is kept here.
 //!
-//! Going from task to task only overwrites the entry; it is deleted before a plain callback runs, before the loop
-//! sleeps, and around nested runs. None is never stored: asyncio's own `_enter_task` would take it for a task.
+//! Up to 3.13 that is a dictionary, `{loop: task}`. Going from task to task only overwrites the entry; it is deleted before
+//! a plain callback runs, before the loop sleeps, and around nested runs. None is never stored: asyncio's own `_enter_task`
+//! would take it for a task. From 3.14 on C keeps it per thread, and a function swaps it (untested so far).
 
 use super::task::Task;
 use super::EventLoop;
 use crate::ffi;
-use crate::standard::standard;
+use crate::standard::{standard, CurrentTasks};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
+
+/// Makes `task` current and returns the one that was; None stands for none.
+fn swap<'py>(
+    loop_: &Bound<'py, PyAny>,
+    task: Option<&Bound<'py, PyAny>>,
+) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let py = loop_.py();
+    match &standard(py).current_tasks {
+        CurrentTasks::Kept(tasks) => {
+            let tasks = tasks.bind(py);
+            let previous = tasks.get_item(loop_)?;
+            match task {
+                Some(task) => tasks.set_item(loop_, task)?,
+                None => ffi::dict_discard(tasks, loop_),
+            }
+            Ok(previous)
+        }
+        CurrentTasks::Swapped(swap) => {
+            let previous = swap.bind(py).call1((loop_, task))?;
+            Ok((!previous.is_none()).then_some(previous))
+        }
+    }
+}
 
 /// A native task begins a step on a plait loop.
 #[inline]
 pub fn enter(loop_: &Bound<'_, EventLoop>, task: &Bound<'_, Task>) -> PyResult<()> {
     let py = loop_.py();
-    standard(py).current_tasks.bind(py).set_item(loop_, task)?;
+    match &standard(py).current_tasks {
+        CurrentTasks::Kept(tasks) => tasks.bind(py).set_item(loop_, task)?,
+        CurrentTasks::Swapped(_) => drop(swap(loop_.as_any(), Some(task.as_any()))?),
+    }
     loop_.get().state.with(py, |s| s.current = true);
     Ok(())
 }
@@ -23,8 +50,16 @@ pub fn enter(loop_: &Bound<'_, EventLoop>, task: &Bound<'_, Task>) -> PyResult<(
 #[inline]
 pub fn leave(loop_: &Bound<'_, EventLoop>) {
     let py = loop_.py();
-    if loop_.get().state.with(py, |s| std::mem::replace(&mut s.current, false)) {
-        ffi::dict_discard(standard(py).current_tasks.bind(py), loop_.as_any());
+    if !loop_.get().state.with(py, |s| std::mem::replace(&mut s.current, false)) {
+        return;
+    }
+    match &standard(py).current_tasks {
+        CurrentTasks::Kept(tasks) => ffi::dict_discard(tasks.bind(py), loop_.as_any()),
+        CurrentTasks::Swapped(_) => {
+            if let Err(error) = swap(loop_.as_any(), None) {
+                error.write_unraisable(py, Some(loop_.as_any()));
+            }
+        }
     }
 }
 
@@ -34,18 +69,9 @@ pub fn swapped<R>(
     task: Option<&Bound<'_, PyAny>>,
     body: impl FnOnce() -> PyResult<R>,
 ) -> PyResult<R> {
-    let py = loop_.py();
-    let tasks = standard(py).current_tasks.bind(py);
-    let previous = tasks.get_item(loop_)?;
-    match task {
-        Some(task) => tasks.set_item(loop_, task)?,
-        None => ffi::dict_discard(tasks, loop_),
-    }
+    let previous = swap(loop_, task)?;
     let result = body();
-    match previous {
-        Some(previous) => tasks.set_item(loop_, previous)?,
-        None => ffi::dict_discard(tasks, loop_),
-    }
+    swap(loop_, previous.as_ref())?;
     result
 }
 
@@ -55,16 +81,14 @@ pub fn alone<R>(
     task: &Bound<'_, Task>,
     body: impl FnOnce() -> PyResult<R>,
 ) -> PyResult<R> {
-    let py = loop_.py();
-    let tasks = standard(py).current_tasks.bind(py);
-    if let Some(other) = tasks.get_item(loop_)? {
+    if let Some(other) = swap(loop_, Some(task.as_any()))? {
+        swap(loop_, Some(&other))?;
         let (task, other) = (task.repr()?, other.repr()?);
         return Err(PyRuntimeError::new_err(format!(
             "Cannot enter into task {task} while another task {other} is being executed."
         )));
     }
-    tasks.set_item(loop_, task)?;
     let result = body();
-    ffi::dict_discard(tasks, loop_);
+    swap(loop_, None)?;
     result
 }
