@@ -203,10 +203,14 @@ CASES = {
     "asyncio.wait of a coroutine": awaited(lambda loop: waiting_for_coroutine()),
     # sockets
     "sock_recv of a blocking socket, debug": with_sockets(lambda l, s: debugging(l).sock_recv(s, 1), True),
-    "sock_recv_into of a blocking socket, debug": with_sockets(lambda l, s: debugging(l).sock_recv_into(s, bytearray(1)), True),
+    "sock_recv_into of a blocking socket, debug": with_sockets(
+        lambda l, s: debugging(l).sock_recv_into(s, bytearray(1)), True
+    ),
     "sock_sendall of a blocking socket, debug": with_sockets(lambda l, s: debugging(l).sock_sendall(s, b"x"), True),
     "sock_accept of a blocking socket, debug": with_sockets(lambda l, s: debugging(l).sock_accept(s), True),
-    "sock_connect of a blocking socket, debug": with_sockets(lambda l, s: debugging(l).sock_connect(s, ("127.0.0.1", 1)), True),
+    "sock_connect of a blocking socket, debug": with_sockets(
+        lambda l, s: debugging(l).sock_connect(s, ("127.0.0.1", 1)), True
+    ),
     "sock_recvfrom of a blocking socket, debug": with_sockets(lambda l, s: debugging(l).sock_recvfrom(s, 1), True),
     "sock_sendto of a blocking socket, debug": with_sockets(lambda l, s: debugging(l).sock_sendto(s, b"", "x"), True),
     "sock_recv of a negative size": with_sockets(lambda l, s: l.sock_recv(s, -1)),
@@ -230,7 +234,9 @@ CASES = {
     "sock_connect to a short tuple": awaited(lambda loop: connecting(loop, ("127.0.0.1",))),
     # connections and servers
     "create_connection without an address": awaited(lambda loop: loop.create_connection(asyncio.Protocol)),
-    "create_connection with host and sock": awaited(lambda loop: loop.create_connection(asyncio.Protocol, "h", 1, sock=object())),
+    "create_connection with host and sock": awaited(
+        lambda loop: loop.create_connection(asyncio.Protocol, "h", 1, sock=object())
+    ),
     "create_connection over a datagram socket": awaited(lambda loop: over_datagram(loop, "create_connection")),
     "create_connection with a local address of the wrong family": awaited(
         lambda loop: loop.create_connection(asyncio.Protocol, "127.0.0.1", 1, local_addr=("::1", 0))

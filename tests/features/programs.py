@@ -5,7 +5,6 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
-from typing import Any
 
 COMMAND = [sys.executable, "-m", "plait", "run"]
 
@@ -25,6 +24,6 @@ def write(tmp_path: Path, source: str) -> str:
     return str(path)
 
 
-def start(tmp_path: Path, source: str) -> "subprocess.Popen[Any]":
+def start(tmp_path: Path, source: str) -> "subprocess.Popen[bytes]":
     command = [*COMMAND, write(tmp_path, source)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment())

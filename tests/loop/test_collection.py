@@ -108,15 +108,15 @@ def test_an_exception_that_was_retrieved(loop, run, reports, look):
     future = loop.create_future()
     future.set_exception(LookupError())
 
-    async def awaits():
+    async def awaits(future):
         await future
 
     if look == "exception":
         future.exception()
     else:
         with pytest.raises(LookupError):
-            run(awaits()) if look == "await" else future.result()
-    del future, awaits
+            run(awaits(future)) if look == "await" else future.result()
+    del future
     gc.collect()
     assert reports == []
 

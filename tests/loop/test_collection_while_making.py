@@ -45,7 +45,7 @@ async def main():
                 lambda: loop.sock_recv(None, 1).close(),
             ):
                 collect_at_allocation(next_one)
-                made = make()
+                make()
             await loop.create_connection(asyncio.Protocol, *address)
             await asyncio.sleep(0)
 

@@ -8,7 +8,16 @@ import resource
 import socket
 
 import pytest
-from peers import LOCALHOST, Recorder, listening, open_descriptors, refused_address, reset, sockets, until
+from peers import (
+    LOCALHOST,
+    Recorder,
+    listening,
+    open_descriptors,
+    refused_address,
+    reset,
+    sockets,
+    until,
+)
 from test_servers import Serving, exhausted
 
 

@@ -9,6 +9,8 @@ mod fastcall;
 mod ffi;
 mod freelist;
 mod guarded;
+#[cfg(all(Py_GIL_DISABLED, not(Py_3_14)))]
+mod instance_dict;
 mod standard;
 
 use event_loop::future::Future;
@@ -42,6 +44,13 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     ffi::install_finalizer::<Task>(py);
     ffi::install_finalizer::<EventLoop>(py);
     ffi::install_finalizer::<TcpTransport>(py);
+    #[cfg(all(Py_GIL_DISABLED, not(Py_3_14)))]
+    {
+        instance_dict::install::<Future>(py);
+        instance_dict::install::<Task>(py);
+        instance_dict::install::<EventLoop>(py);
+        instance_dict::install::<TcpTransport>(py);
+    }
     freelist::install::<Handle>(py);
     freelist::install::<TimerHandle>(py);
     freelist::install::<FutureIter>(py);
