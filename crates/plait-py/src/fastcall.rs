@@ -31,8 +31,20 @@ pub struct Parsed<'a, 'py, const N: usize> {
 }
 
 impl<'a, 'py> Arguments<'a, 'py> {
-    #[inline]
+    #[inline(always)]
     pub fn parse<const N: usize>(self, py: Python<'py>, names: [&str; N]) -> PyResult<Parsed<'a, 'py, N>> {
+        if let (None, Some((named, rest))) = (self.keywords, self.positional.split_first_chunk::<N>()) {
+            return Ok(Parsed { named: named.clone(), rest, context: None });
+        }
+        self.parse_with_keywords(py, names)
+    }
+
+    #[inline(never)]
+    fn parse_with_keywords<const N: usize>(
+        self,
+        py: Python<'py>,
+        names: [&str; N],
+    ) -> PyResult<Parsed<'a, 'py, N>> {
         let mut by_keyword: [Option<Bound<'py, PyAny>>; N] = [const { None }; N];
         let mut context = None;
         if let Some(keywords) = self.keywords {

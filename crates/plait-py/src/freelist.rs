@@ -14,7 +14,8 @@ mod with_gil {
     use std::sync::OnceLock;
 
     /// Enough for the bursts of one iteration; more would only keep memory.
-    const CAPACITY: usize = 512;
+    /// Enough for the bursts of one iteration (about 200 KiB of handles); more would only keep memory.
+    const CAPACITY: usize = 2048;
 
     /// Dead objects of one exact type: memory with a type's size and nothing in it.
     pub struct Parked(Vec<NonNull<ffi::PyObject>>);

@@ -107,7 +107,7 @@ impl EventLoop {
 
     /// Appends to the ready queue. Like `call_soon` it is for the loop's own thread, and like `call_soon` it raises
     /// on a closed loop.
-    #[inline]
+    #[inline(always)]
     pub fn push_ready(&self, py: Python<'_>, ready: Ready) -> PyResult<()> {
         let refused = self.state.with(py, |s| {
             if s.reactor.is_none() {
