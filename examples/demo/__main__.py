@@ -17,7 +17,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from outcome import count
+from reporting import count
 from runner import PLAIT, STOCK, Outcome, plait_complaint, run
 
 COLUMNS = (STOCK, PLAIT)

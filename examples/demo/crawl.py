@@ -22,7 +22,7 @@ from urllib.parse import urldefrag, urljoin, urlsplit
 import aiohttp
 
 from local_site import DEAD_LINK, HOST, all_paths
-from outcome import Progress, add_progress_option, count, finish, loop_name
+from reporting import Progress, add_progress_option, count, finish, loop_name
 
 LINK = re.compile(r'href="([^"]*)"')
 

@@ -15,7 +15,7 @@ import time
 from dataclasses import dataclass
 
 from descriptors import make_room
-from outcome import Progress, add_progress_option, count, finish, loop_name
+from reporting import Progress, add_progress_option, count, finish, loop_name
 
 HOST = "127.0.0.1"
 OPENING_AT_A_TIME = 64

@@ -19,7 +19,7 @@ from contextlib import suppress
 
 from aiohttp import web
 
-from outcome import count
+from reporting import count
 
 HOST = "127.0.0.1"
 DEAD_LINK = "/missing"

@@ -22,7 +22,7 @@ import time
 from contextlib import ExitStack
 
 from descriptors import make_room
-from outcome import Progress, add_progress_option, count, finish, loop_name
+from reporting import Progress, add_progress_option, count, finish, loop_name
 from ports import CLOSED, HOST, OPEN, choose, ephemeral_range, judge, listening, open_some
 
 SECOND_LOOK = 50

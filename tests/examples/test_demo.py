@@ -163,7 +163,7 @@ def test_port_without_an_answer_gets_a_second_look(demo, monkeypatch):
         return "EMFILE" if asked.count(port) == 1 and port == 2 else "closed"
 
     monkeypatch.setattr(port_scan, "probe", probe)
-    progress = demo("outcome").Progress(None, "", 3)
+    progress = demo("reporting").Progress(None, "", 3)
     answers, second_looks = asyncio.run(port_scan.scan([1, 2, 3], 2, 1.0, progress))
     assert answers == {1: "closed", 2: "closed", 3: "closed"}
     assert second_looks == 1
@@ -177,7 +177,7 @@ def test_failing_worker_ends_the_scan_instead_of_hanging_it(demo, monkeypatch):
         raise ZeroDivisionError
 
     monkeypatch.setattr(port_scan, "probe", probe)
-    progress = demo("outcome").Progress(None, "", 3)
+    progress = demo("reporting").Progress(None, "", 3)
     with pytest.raises(ExceptionGroup) as caught:
         asyncio.run(port_scan.scan([1, 2, 3], 2, 1.0, progress))
     assert caught.group_contains(ZeroDivisionError)
