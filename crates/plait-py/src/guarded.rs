@@ -82,3 +82,21 @@ impl Drop for Open<'_> {
         self.0.open.set(false);
     }
 }
+
+/// True once an object's fields are there.
+///
+/// On 3.11 an instance's dictionary is made after the object has been shown to the collector and before its fields are
+/// written; making it may start a collection, which then traverses zeroed memory. Fields that are an `Option` read as None
+/// there; a type with others keeps one of these, which reads as false, and traverses nothing before it is true.
+pub struct Built(bool);
+
+impl Built {
+    pub fn new() -> Built {
+        Built(true)
+    }
+
+    #[inline]
+    pub fn is_complete(&self) -> bool {
+        self.0
+    }
+}

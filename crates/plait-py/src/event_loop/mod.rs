@@ -27,7 +27,7 @@ pub mod tcp;
 pub mod watching;
 
 use crate::errors::{closed, os_error};
-use crate::guarded::Guarded;
+use crate::guarded::{Built, Guarded};
 use crate::standard::standard;
 use descriptors::{Descriptors, Direction};
 use future::Future;
@@ -76,6 +76,7 @@ pub struct EventLoop {
     native: bool,
     asyncgens: Py<PyAny>,
     signal_handlers: Py<PyDict>,
+    built: Built,
 }
 
 impl EventLoop {
@@ -196,6 +197,7 @@ impl EventLoop {
             native,
             asyncgens: py.import("weakref")?.call_method0("WeakSet")?.unbind(),
             signal_handlers: PyDict::new(py).unbind(),
+            built: Built::new(),
         })
     }
 
@@ -658,6 +660,9 @@ impl EventLoop {
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        if !self.built.is_complete() {
+            return Ok(());
+        }
         visit.call(&self.asyncgens)?;
         visit.call(&self.signal_handlers)?;
         let state = self.state.traverse();

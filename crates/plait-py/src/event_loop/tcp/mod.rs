@@ -16,7 +16,7 @@ use super::ready::{Ready, TransportStep};
 use super::EventLoop;
 use crate::errors::leaves_the_loop;
 use crate::ffi;
-use crate::guarded::Guarded;
+use crate::guarded::{Built, Guarded};
 use crate::standard::standard;
 use plait_core::net::{socket, FlowControl, WriteBuffer};
 use pyo3::exceptions::PyOSError;
@@ -87,6 +87,7 @@ pub struct TcpTransport {
     context: Py<PyAny>,
     fd: RawFd,
     state: Guarded<TcpState>,
+    built: Built,
 }
 
 impl TcpTransport {
@@ -167,8 +168,13 @@ impl TcpTransport {
             eof: false,
             paused: false,
         };
-        let transport =
-            TcpTransport { loop_: loop_.clone().unbind(), context, fd, state: Guarded::new(state) };
+        let transport = TcpTransport {
+            loop_: loop_.clone().unbind(),
+            context,
+            fd,
+            state: Guarded::new(state),
+            built: Built::new(),
+        };
         let transport = Bound::new(py, transport)?;
         if let Some(server) = server {
             attach(&server, &transport)?;
@@ -460,6 +466,9 @@ impl TcpTransport {
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        if !self.built.is_complete() {
+            return Ok(());
+        }
         visit.call(&self.loop_)?;
         visit.call(&self.context)?;
         let state = self.state.traverse();
