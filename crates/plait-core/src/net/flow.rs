@@ -79,12 +79,6 @@ impl FlowControl {
         self.paused &= !resume;
         resume
     }
-
-    /// Whether the writer is paused.
-    #[inline]
-    pub const fn is_paused(&self) -> bool {
-        self.paused
-    }
 }
 
 #[cfg(test)]
@@ -122,11 +116,11 @@ mod tests {
         assert!(!flow.on_grow(10));
         assert!(flow.on_grow(11));
         assert!(!flow.on_grow(50));
-        assert!(flow.is_paused());
+        assert!(flow.paused);
         assert!(!flow.on_shrink(5));
         assert!(flow.on_shrink(4));
         assert!(!flow.on_shrink(0));
-        assert!(!flow.is_paused());
+        assert!(!flow.paused);
         assert!(flow.on_grow(11), "and again");
     }
 

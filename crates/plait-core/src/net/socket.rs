@@ -11,7 +11,7 @@
 use crate::fd;
 use rustix::event::{poll, PollFd, PollFlags, Timespec};
 use rustix::fs::{fcntl_getfl, OFlags};
-use rustix::io::{ioctl_fionbio, retry_on_intr, Errno};
+use rustix::io::{retry_on_intr, Errno};
 use rustix::net::{self, RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, SocketFlags};
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
@@ -72,18 +72,6 @@ pub fn local_address(fd: RawFd) -> io::Result<Option<SocketAddr>> {
     Ok(SocketAddr::try_from(net::getsockname(fd::borrow(fd)?)?).ok())
 }
 
-/// Begins to connect a nonblocking socket. `EINPROGRESS` is an error here as it is in the kernel:
-/// wait until the socket is writable, then ask [`take_error`].
-///
-/// `EINTR` is not retried: the attempt goes on in the background, and a second call would fail with
-/// `EALREADY`.
-pub fn connect(fd: RawFd, address: SocketAddr) -> io::Result<()> {
-    match net::connect(fd::borrow(fd)?, &address) {
-        Err(Errno::INTR) => Err(Errno::INPROGRESS.into()),
-        outcome => Ok(outcome?),
-    }
-}
-
 /// Takes the error that is pending on the socket, if there is one (`SO_ERROR`). The outer error is
 /// the call's own.
 pub fn take_error(fd: RawFd) -> io::Result<Option<io::Error>> {
@@ -100,28 +88,9 @@ pub fn set_nodelay(fd: RawFd) -> io::Result<()> {
     Ok(net::sockopt::set_tcp_nodelay(fd::borrow(fd)?, true)?)
 }
 
-/// Puts a descriptor in nonblocking mode, or back.
-pub fn set_nonblocking(fd: RawFd, nonblocking: bool) -> io::Result<()> {
-    Ok(ioctl_fionbio(fd::borrow(fd)?, nonblocking)?)
-}
-
 /// Whether a descriptor is in nonblocking mode.
 pub fn is_nonblocking(fd: RawFd) -> io::Result<bool> {
     Ok(fcntl_getfl(fd::borrow(fd)?)?.contains(OFlags::NONBLOCK))
-}
-
-/// Sends one datagram to `address`.
-pub fn send_to(fd: RawFd, data: &[u8], address: SocketAddr) -> io::Result<usize> {
-    let fd = fd::borrow(fd)?;
-    Ok(retry_on_intr(|| net::sendto(fd, data, SEND, &address))?)
-}
-
-/// Receives one datagram and its sender; None if the sender has no IP address (a Unix socket, or a
-/// stream).
-pub fn recv_from(fd: RawFd, buffer: &mut [u8]) -> io::Result<(usize, Option<SocketAddr>)> {
-    let fd = fd::borrow(fd)?;
-    let (count, _, sender) = retry_on_intr(|| net::recvfrom(fd, &mut *buffer, RecvFlags::DONTWAIT))?;
-    Ok((count, sender.and_then(|sender| SocketAddr::try_from(sender).ok())))
 }
 
 #[cfg(test)]
@@ -130,7 +99,7 @@ mod tests {
     use rustix::io::{fcntl_getfd, FdFlags};
     use rustix::net::{socket_with, AddressFamily, SocketType};
     use std::io::{Read, Write};
-    use std::net::{Ipv4Addr, Ipv6Addr, TcpListener, TcpStream, UdpSocket};
+    use std::net::{Ipv4Addr, TcpListener, TcpStream};
     use std::os::fd::AsRawFd;
     use std::os::unix::net::UnixStream;
 
@@ -190,7 +159,7 @@ mod tests {
         for nonblocking in [false, true] {
             let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
             let fd = listener.as_raw_fd();
-            set_nonblocking(fd, nonblocking).unwrap();
+            listener.set_nonblocking(nonblocking).unwrap();
             assert_eq!(is_nonblocking(fd).unwrap(), nonblocking);
             assert_eq!(errno(accept(fd)), Some(Errno::AGAIN));
             let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
@@ -206,26 +175,14 @@ mod tests {
     }
 
     #[test]
-    fn connecting_goes_on_in_the_background() {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let socket = nonblocking_tcp_socket();
-        let outcome = errno(connect(socket.as_raw_fd(), listener.local_addr().unwrap()));
-        assert_eq!(outcome, Some(Errno::INPROGRESS));
-        wait_for(&socket, PollFlags::OUT);
-        assert!(take_error(socket.as_raw_fd()).unwrap().is_none());
-        let peer = TcpStream::from(socket).peer_addr().unwrap();
-        assert_eq!(peer, listener.local_addr().unwrap());
-    }
-
-    #[test]
-    fn a_refused_connection_is_told_once() {
+    fn the_error_of_a_refused_connection_is_told_once() {
         let address = {
             let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
             listener.local_addr().unwrap()
         };
         let socket = nonblocking_tcp_socket();
         let fd = socket.as_raw_fd();
-        assert_eq!(errno(connect(fd, address)), Some(Errno::INPROGRESS));
+        assert_eq!(net::connect(&socket, &address), Err(Errno::INPROGRESS));
         wait_for(&socket, PollFlags::OUT);
         let error = take_error(fd).unwrap().unwrap();
         assert_eq!(error.raw_os_error(), Some(Errno::CONNREFUSED.raw_os_error()));
@@ -239,32 +196,6 @@ mod tests {
         assert_eq!(far.read(&mut [0; 1]).unwrap(), 0);
         far.write_all(b"a").unwrap();
         assert_eq!(recv(near.as_raw_fd(), &mut [0; 4]).unwrap(), 1);
-    }
-
-    #[test]
-    fn datagrams_name_their_sender() {
-        for localhost in [Ipv4Addr::LOCALHOST.into(), std::net::IpAddr::from(Ipv6Addr::LOCALHOST)] {
-            let Ok(near) = UdpSocket::bind((localhost, 0)) else {
-                assert!(localhost.is_ipv6(), "a machine may lack IPv6, not IPv4");
-                continue;
-            };
-            let far = UdpSocket::bind((localhost, 0)).unwrap();
-            let mut buffer = [0; 8];
-            assert_eq!(errno(recv_from(far.as_raw_fd(), &mut buffer)), Some(Errno::AGAIN));
-            let sent = send_to(near.as_raw_fd(), b"hello", far.local_addr().unwrap()).unwrap();
-            assert_eq!(sent, 5);
-            wait_for(&far, PollFlags::IN);
-            let (count, sender) = recv_from(far.as_raw_fd(), &mut buffer).unwrap();
-            assert_eq!(&buffer[..count], b"hello");
-            assert_eq!(sender, Some(near.local_addr().unwrap()));
-        }
-    }
-
-    #[test]
-    fn a_sender_without_an_address_is_none() {
-        let (near, far) = std::os::unix::net::UnixDatagram::pair().unwrap();
-        near.send(b"a").unwrap();
-        assert_eq!(recv_from(far.as_raw_fd(), &mut [0; 4]).unwrap(), (1, None));
     }
 
     #[test]

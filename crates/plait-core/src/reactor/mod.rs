@@ -49,13 +49,6 @@ impl Interest {
     pub const fn is_empty(self) -> bool {
         self.0 == 0
     }
-
-    /// The same without `other`.
-    #[inline]
-    #[must_use]
-    pub const fn without(self, other: Self) -> Self {
-        Self(self.0 & !other.0)
-    }
 }
 
 impl BitOr for Interest {
