@@ -107,7 +107,7 @@ def test_a_number_is_not_deaf_after_a_cancelled_receive():
         for sock in (again, trigger, trigger_peer, first_peer):
             sock.close()
 
-    plait.run(main())
+    plait.run(asyncio.wait_for(main(), SECONDS))
 
 
 def test_writing_much_inside_data_received_pauses():
@@ -142,7 +142,7 @@ def test_writing_much_inside_data_received_pauses():
         server.close()
         assert reports == []
 
-    plait.run(main())
+    plait.run(asyncio.wait_for(main(), SECONDS))
     assert calls == ["pause", "wrote", "resume"]
 
 
@@ -168,7 +168,7 @@ def test_one_connections_trouble_does_not_end_the_loop():
         writer.close()
         server.close()
 
-    plait.run(main())
+    plait.run(asyncio.wait_for(main(), SECONDS))
 
 
 def test_a_refused_descriptor_drops_its_callbacks_outside():
