@@ -19,10 +19,12 @@ import sys
 import threading
 import warnings
 import weakref
-from asyncio import base_events, base_futures, base_tasks, events, format_helpers, tasks, unix_events
+from asyncio import base_events, base_futures, base_tasks, events, format_helpers, streams, tasks, unix_events
 from asyncio.log import logger
 from types import ModuleType, SimpleNamespace
 from typing import Any
+
+from plait import _streams
 
 get_ident = threading.get_ident
 
@@ -102,6 +104,7 @@ def connect(native: ModuleType) -> None:
     loop_type._csock = property(_signal_socket)
     loop_type._selector = property(_selector)
     _lend_reprs(native)
+    _streams.connect(native)
     _show_native_tasks(native.registered_tasks)
     os.register_at_fork(after_in_child=native.after_fork_in_child)
 
@@ -286,6 +289,14 @@ def socket_from_fd(fd: int) -> socket.socket:
 def warn_unclosed_transport(transport: Any, _warn: Any = warnings.warn) -> None:
     """Called by a finalizer, like the loop's."""
     _warn(f"unclosed transport {transport!r}", ResourceWarning, source=transport)
+
+
+def _leave_open(_writer: Any) -> None:
+    """Python 3.11 before 3.11.5 neither warns nor closes."""
+
+
+# What a StreamWriter does when it dies with its connection open.
+stream_writer_del: Any = getattr(streams.StreamWriter, "__del__", _leave_open)
 
 
 def _signal_socket(loop: Any) -> Any:

@@ -8,16 +8,22 @@ the user meant it to. Rejected: replacing ``asyncio.SelectorEventLoop``, which i
 ``create_task`` and natives pass ``isinstance`` for the standard names.
 
 ``asyncio.EventLoop`` (3.13 and later) is replaced: by its documentation it is not one loop but the best there is.
+
+Streams have no factory that could be asked, so their classes and functions are replaced under their names in ``asyncio``. In
+``asyncio.streams`` only the functions are: the standard classes there check each other by name, and those that a program
+imported before have to go on working.
 """
 
 import asyncio as _asyncio
+import asyncio.streams as _asyncio_streams
 import sys
 import threading as _threading
 from collections.abc import Callable
 from typing import Any, cast
 
+from plait import _streams
 from plait._loop import new_event_loop
-from plait._native import EventLoop
+from plait._native import EventLoop, StreamReader, StreamReaderProtocol, StreamWriter
 from plait._swap import Swap
 from plait._switch import disabled
 
@@ -39,7 +45,8 @@ def install(
     Args:
         asyncio: loops that asyncio makes without being told which (``asyncio.run``, ``asyncio.Runner``,
             ``asyncio.new_event_loop``, ``asyncio.get_event_loop``, ``unittest.IsolatedAsyncioTestCase``) are plait's.
-            A loop that is named, by ``loop_factory=`` or by its class, is respected, and so is a policy set later.
+            A loop that is named, by ``loop_factory=`` or by its class, is respected, and so is a policy set later. And
+            asyncio's streams are plait's, on any loop.
         threading: no effect yet: plait has no module of that kind so far.
         queue: no effect yet, likewise.
         futures: no effect yet, likewise.
@@ -89,6 +96,18 @@ def _apply(module: str, make: Callable[[], list[Swap]]) -> None:
 
 
 def _asyncio_swaps() -> list[Swap]:
+    return _loop_swaps() + _stream_swaps()
+
+
+def _stream_swaps() -> list[Swap]:
+    swaps = [Swap(_asyncio, native.__name__, native) for native in (StreamReader, StreamWriter, StreamReaderProtocol)]
+    for name in ("open_connection", "start_server", "open_unix_connection", "start_unix_server"):
+        native = getattr(_streams, name)
+        swaps += [Swap(_asyncio, name, native), Swap(_asyncio_streams, name, native)]
+    return swaps
+
+
+def _loop_swaps() -> list[Swap]:
     events: Any = _asyncio.events
     if sys.version_info >= (3, 16):
         return [

@@ -11,8 +11,8 @@
 //! 2. [`timers`]: what is to happen later. One heap for everything that has a deadline.
 //! 3. [`inbox`]: what other threads want of a loop, and who has to wake it.
 //! 4. [`reactor`]: which descriptors are ready. The contract first, then epoll.
-//! 5. [`net`]: the socket calls, what could not be written yet, and when to tell the writer to
-//!    pause.
+//! 5. [`net`]: the socket calls, what could not be written yet, when to tell the writer to pause, and
+//!    what was received: the rules of reading a stream.
 //! 6. [`fork`]: how all of the above learns that it woke up in a child process.
 //!
 //! `fd` is the bridge from a bare descriptor number, which is what Python has, to the borrowed

@@ -58,12 +58,13 @@ pub fn send_none<'py>(coro: &Bound<'py, PyAny>) -> PyResult<Sent<'py>> {
 }
 
 /// `StopIteration(value)` whatever the value: a tuple or an exception must not be spread over the arguments.
-#[cold]
 pub fn stop_iteration(py: Python<'_>, value: Py<PyAny>) -> PyErr {
-    match py.get_type::<PyStopIteration>().call1((value,)) {
-        Ok(exception) => PyErr::from_value(exception),
-        Err(failed) => failed,
-    }
+    // SAFETY: attached; both objects are live; the call returns a new reference or null with an exception set.
+    let made = unsafe {
+        let class = py.get_type::<PyStopIteration>();
+        Bound::from_owned_ptr_or_err(py, ffi::PyObject_CallOneArg(class.as_ptr(), value.as_ptr()))
+    };
+    made.map_or_else(|failed| failed, PyErr::from_value)
 }
 
 /// `exception.__traceback__ = traceback`, for exceptions kept in a future and raised again later.
@@ -162,6 +163,21 @@ pub fn is_coroutine(object: &Bound<'_, PyAny>) -> bool {
 pub fn is_generator(object: &Bound<'_, PyAny>) -> bool {
     // SAFETY: attached; the call only compares the type.
     unsafe { ffi::PyGen_CheckExact(object.as_ptr()) != 0 }
+}
+
+extern "C" {
+    /// PyO3 leaves it out: where an object keeps the reference to its dictionary, or null.
+    pub fn _PyObject_GetDictPtr(object: *mut ffi::PyObject) -> *mut *mut ffi::PyObject;
+}
+
+/// Whether somebody has set attributes on an object of a type with `dict`: then a method may be among them.
+#[inline]
+pub fn has_instance_dict(object: &Bound<'_, PyAny>) -> bool {
+    // SAFETY: attached; the object is live. The slot is only looked at, not followed.
+    unsafe {
+        let slot = _PyObject_GetDictPtr(object.as_ptr());
+        !slot.is_null() && !(*slot).is_null()
+    }
 }
 
 /// A type that wants to be told before it dies. PyO3 has neither `__del__` nor `tp_finalize`.

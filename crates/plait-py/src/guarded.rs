@@ -3,7 +3,8 @@
 //! Pyclasses here are `frozen`: callbacks re-enter them all the time, and a borrow flag would answer with
 //! "already borrowed". So each object holds its state in a `Guarded`, opened only for the length of a short
 //! closure that runs **no Python**: it does not call, allocate or drop a Python object (moving or cloning a
-//! reference is fine). What has to be dropped is moved out of the closure and dropped after it.
+//! reference is fine). What has to be dropped is moved out of the closure and dropped after it. The one object that may
+//! be made inside is a `bytes`: the collector does not track it, so that making one can start no collection.
 //!
 //! * With the GIL, that rule alone makes the access exclusive, and a `Guarded` costs nothing. Debug builds
 //!   check the rule with a flag.

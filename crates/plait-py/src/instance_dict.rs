@@ -3,6 +3,7 @@
 //! pyo3 0.28, the last for that Python, neither visits the dictionary of a `#[pyclass(dict)]` nor frees it with its
 //! owner; 0.30 does both. So there the slots that should do it are wrapped. Goes when 3.13 without a GIL goes.
 
+use crate::ffi::_PyObject_GetDictPtr;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use std::os::raw::{c_int, c_void};
@@ -19,10 +20,6 @@ pub trait HasDict: pyo3::PyClass {
     /// Whether it extends another type with a dictionary.
     const DERIVED: bool;
     fn original() -> &'static OnceLock<Original>;
-}
-
-extern "C" {
-    fn _PyObject_GetDictPtr(object: *mut ffi::PyObject) -> *mut *mut ffi::PyObject;
 }
 
 /// Wraps `T`'s slots. Call it before the first instance or subclass of `T` is made, and after its finalizer is there.
@@ -116,6 +113,9 @@ macro_rules! has_dict {
 }
 has_dict!(
     crate::event_loop::future::Future: false,
+    crate::event_loop::streams::protocol::StreamReaderProtocol: false,
+    crate::event_loop::streams::reader::StreamReader: false,
+    crate::event_loop::streams::writer::StreamWriter: false,
     crate::event_loop::task::Task: true,
     crate::event_loop::tcp::TcpTransport: false,
     crate::event_loop::EventLoop: false

@@ -17,6 +17,9 @@ use event_loop::future::Future;
 use event_loop::future_iter::FutureIter;
 use event_loop::handle::{Handle, TimerHandle};
 use event_loop::sock::SockOp;
+use event_loop::streams::protocol::StreamReaderProtocol;
+use event_loop::streams::reader::StreamReader;
+use event_loop::streams::writer::StreamWriter;
 use event_loop::task::{Task, TaskStep, TaskWakeup};
 use event_loop::tcp::TcpTransport;
 use event_loop::EventLoop;
@@ -44,12 +47,16 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     ffi::install_finalizer::<Task>(py);
     ffi::install_finalizer::<EventLoop>(py);
     ffi::install_finalizer::<TcpTransport>(py);
+    ffi::install_finalizer::<StreamWriter>(py);
     #[cfg(all(Py_GIL_DISABLED, not(Py_3_14)))]
     {
         instance_dict::install::<Future>(py);
         instance_dict::install::<Task>(py);
         instance_dict::install::<EventLoop>(py);
         instance_dict::install::<TcpTransport>(py);
+        instance_dict::install::<StreamReader>(py);
+        instance_dict::install::<StreamWriter>(py);
+        instance_dict::install::<StreamReaderProtocol>(py);
     }
     freelist::install::<Handle>(py);
     freelist::install::<TimerHandle>(py);
@@ -66,6 +73,9 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<TimerHandle>()?;
     module.add_class::<TcpTransport>()?;
     module.add_class::<SockOp>()?;
+    module.add_class::<StreamReader>()?;
+    module.add_class::<StreamWriter>()?;
+    module.add_class::<StreamReaderProtocol>()?;
     module.add_function(wrap_pyfunction!(registered_tasks, module)?)?;
     module.add_function(wrap_pyfunction!(after_fork_in_child, module)?)?;
     standard::standard(py).glue.bind(py).call_method1("connect", (module,))?;

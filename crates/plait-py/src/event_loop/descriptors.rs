@@ -3,6 +3,10 @@
 //! A slot per descriptor number, found by indexing. The token given to the reactor holds the number and the slot's
 //! generation, so that an event which was fetched before a descriptor changed hands is dropped. The kernel
 //! forgets a descriptor that is closed; where that is noticed (ENOENT, EEXIST) the slot follows.
+//!
+//! A registration outlives the `sock_*` operation that made it: most often the next one wants the same, and a request then
+//! costs no `epoll_ctl`. It *lingers*, together with a weak reference to the socket object, because the number alone may mean
+//! another socket by then. When something arrives and still nobody waits, it goes.
 
 use super::future::Future;
 use super::handle::Handle;
@@ -12,6 +16,7 @@ use plait_core::net::socket;
 use plait_core::reactor::{Event, Interest, Reactor};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
+use pyo3::types::PyWeakrefReference;
 use std::io;
 use std::os::fd::RawFd;
 
@@ -24,8 +29,8 @@ pub enum Watcher {
     /// `add_reader`, `add_writer`: each time. With the object whose `fileno()` it was, by which the watcher can still be
     /// removed when that is closed.
     Callback(Py<Handle>, Option<Py<PyAny>>),
-    /// A `sock_*` operation: once.
-    Waiter(Py<Future>),
+    /// A `sock_*` operation: once. `known`: what lingers was registered for the same socket object.
+    Waiter { future: Py<Future>, known: bool },
     /// A transport of ours: each time.
     Transport(Py<TcpTransport>),
 }
@@ -40,11 +45,20 @@ pub enum Direction {
 struct Slot {
     generation: u32,
     registered: Interest,
+    /// The last receive took all that there was, and no event has come since.
+    drained: bool,
     reader: Option<Watcher>,
     writer: Option<Watcher>,
+    /// The socket object whose operation was the last to be registered.
+    sock: Option<Py<PyWeakrefReference>>,
 }
 
 impl Slot {
+    /// Registered, although nobody waits.
+    fn lingers(&self) -> bool {
+        !self.registered.is_empty() && self.reader.is_none() && self.writer.is_none()
+    }
+
     fn watcher(&mut self, direction: Direction) -> &mut Option<Watcher> {
         match direction {
             Direction::Read => &mut self.reader,
@@ -101,7 +115,14 @@ impl Descriptors {
             }
             self.slots.resize_with(index + 1, Slot::default);
         }
-        let replaced = self.slots[index].watcher(direction).replace(watcher);
+        let slot = &mut self.slots[index];
+        let unsure = slot.lingers() && !matches!(watcher, Watcher::Waiter { known: true, .. });
+        let replaced = slot.watcher(direction).replace(watcher);
+        if unsure {
+            // As if it were not registered: under a new token.
+            self.watched -= 1;
+            slot.registered = Interest::NONE;
+        }
         match self.tell(reactor, index, replaced.is_some()) {
             Ok(()) => (Ok(()), [replaced, None]),
             Err(error) => {
@@ -123,8 +144,7 @@ impl Descriptors {
     }
 
     /// A `sock_*` operation has ended or given up. Its watcher goes if it is still there (a newer operation may wait in
-    /// its place), and so does the interest that nobody has any more: also when the descriptor was closed meanwhile,
-    /// or whoever gets its number next would be taken for registered.
+    /// its place), and so does the interest that nobody has any more, unless it may linger.
     pub fn end_wait(
         &mut self,
         reactor: &Reactor,
@@ -133,11 +153,36 @@ impl Descriptors {
         waiter: &Py<Future>,
     ) -> Option<Watcher> {
         let index = usize::try_from(fd).ok()?;
-        let watcher = self.slots.get_mut(index)?.watcher(direction);
-        let own = matches!(watcher, Some(Watcher::Waiter(future)) if future.is(waiter));
+        let slot = self.slots.get_mut(index)?;
+        let watcher = slot.watcher(direction);
+        let own = matches!(watcher, Some(Watcher::Waiter { future, .. }) if future.is(waiter));
         let removed = if own { watcher.take() } else { None };
-        drop_quietly(self.tell(reactor, index, false));
+        // A socket nearly always has room to write: that interest would be reported at once.
+        if slot.registered != Interest::READ || !slot.lingers() {
+            drop_quietly(self.tell(reactor, index, false));
+        }
         removed
+    }
+
+    /// The socket object for which a descriptor's registration was made last, and whether it has been drained since.
+    pub fn lingering(&self, py: Python<'_>, fd: RawFd) -> Option<(Py<PyWeakrefReference>, bool)> {
+        let slot = self.slots.get(usize::try_from(fd).ok()?).filter(|slot| slot.lingers())?;
+        slot.sock.as_ref().map(|sock| (sock.clone_ref(py), slot.drained))
+    }
+
+    /// Remembers whose registration it is. Returns the reference to drop.
+    pub fn set_sock(&mut self, fd: RawFd, sock: Py<PyWeakrefReference>) -> Option<Py<PyWeakrefReference>> {
+        match usize::try_from(fd).ok().and_then(|index| self.slots.get_mut(index)) {
+            Some(slot) => slot.sock.replace(sock),
+            None => Some(sock),
+        }
+    }
+
+    /// A receive took all that there was.
+    pub fn set_drained(&mut self, fd: RawFd) {
+        if let Some(slot) = usize::try_from(fd).ok().and_then(|index| self.slots.get_mut(index)) {
+            slot.drained = true;
+        }
     }
 
     /// The number under which an object that is closed by now was watched.
@@ -170,7 +215,7 @@ impl Descriptors {
     pub fn list(&self) -> Vec<(usize, bool, bool)> {
         let slots = self.slots.iter().enumerate();
         slots
-            .filter(|(_, slot)| !slot.registered.is_empty())
+            .filter(|(_, slot)| !slot.wanted().is_empty())
             .map(|(fd, slot)| (fd, slot.reader.is_some(), slot.writer.is_some()))
             .collect()
     }
@@ -213,6 +258,7 @@ impl Descriptors {
         if u64::from(slot.generation) != generation {
             return;
         }
+        slot.drained = false;
         let broken = event.hangup || event.error;
         if event.readable || broken {
             wakeup(py, &mut slot.reader, TransportStep::Readable, out);
@@ -233,13 +279,16 @@ impl Descriptors {
     }
 
     pub fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        for slot in &self.slots {
+            visit.call(&slot.sock)?;
+        }
         for watcher in self.slots.iter().flat_map(|slot| [&slot.reader, &slot.writer]).flatten() {
             match watcher {
                 Watcher::Callback(handle, source) => {
                     visit.call(handle)?;
                     visit.call(source)?;
                 }
-                Watcher::Waiter(future) => visit.call(future)?,
+                Watcher::Waiter { future, .. } => visit.call(future)?,
                 Watcher::Transport(transport) => visit.call(transport)?,
             }
         }
@@ -256,8 +305,8 @@ fn wakeup(py: Python<'_>, watcher: &mut Option<Watcher>, step: TransportStep, ou
         Some(Watcher::Transport(transport)) => {
             out.push(Wakeup::Queue(Ready::Transport(transport.clone_ref(py), step)));
         }
-        Some(Watcher::Waiter(_)) => {
-            if let Some(Watcher::Waiter(future)) = watcher.take() {
+        Some(Watcher::Waiter { .. }) => {
+            if let Some(Watcher::Waiter { future, .. }) = watcher.take() {
                 out.push(Wakeup::Settle(future));
             }
         }

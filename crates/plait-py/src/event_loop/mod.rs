@@ -3,7 +3,7 @@
 //! * `run` the iteration, `ready` what it executes, `schedule` how callbacks get there, `handle` what stands for them;
 //! * `future`, `future_iter`, `callbacks`, `task`, `step`, `registry`, `current`: coroutines;
 //! * `descriptors` who watches what, `watching` the same for callers, `sock` the `sock_*` operations;
-//! * `tcp`, `accept`: transports and servers.
+//! * `tcp`, `accept`: transports and servers; `streams` what most programs use of them.
 //!
 //! A leaf type with `__class__` = `asyncio.BaseEventLoop`: a Python class over both costs twice as much per call and
 //! silently inherits what nobody overrode. What is cold and well kept in asyncio (connecting, resolving, executors,
@@ -22,6 +22,7 @@ pub mod run;
 pub mod schedule;
 pub mod sock;
 pub mod step;
+pub mod streams;
 pub mod task;
 pub mod tcp;
 pub mod watching;

@@ -5,7 +5,7 @@
 //! once is done without any of them. Like a coroutine it does nothing before it is awaited, and it can be given to
 //! `create_task`. Blocking sockets are taken as they come: every call here is made so that it cannot block.
 
-use super::descriptors::{Direction, Watcher};
+use super::descriptors::Direction;
 use super::future::Future;
 use super::future_iter::thrown;
 use super::watching::fileno;
@@ -13,6 +13,7 @@ use super::EventLoop;
 use crate::errors::{os_error, os_error_with};
 use crate::ffi;
 use crate::guarded::Guarded;
+use crate::standard::standard;
 use plait_core::net::socket;
 use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::{
@@ -21,7 +22,7 @@ use pyo3::exceptions::{
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyTuple};
+use pyo3::types::{PyBytes, PyDict, PyTuple};
 use std::os::fd::RawFd;
 
 const EAGAIN: i32 = 11;
@@ -149,13 +150,9 @@ impl SockOp {
     /// asyncio's checks, made when the operation begins.
     fn check(&self, py: Python<'_>) -> PyResult<()> {
         let sock = self.sock.bind(py);
-        // asyncio refuses only `ssl.SSLSocket`; where ssl was never imported there is none.
-        if let Some(ssl) =
-            py.import("sys")?.getattr("modules")?.cast::<pyo3::types::PyDict>()?.get_item("ssl")?
-        {
-            if sock.is_instance(&ssl.getattr("SSLSocket")?)? {
-                return Err(PyTypeError::new_err("Socket cannot be of type SSLSocket"));
-            }
+        // A plain socket, as nearly all are, is none of the others.
+        if !sock.get_type().is(&standard(py).socket) {
+            refuse_ssl_socket(sock)?;
         }
         if self.loop_.get().debug(py) {
             let timeout = sock.call_method0("gettimeout")?;
@@ -173,7 +170,10 @@ impl SockOp {
         };
         let first = self.state.with(py, |s| !std::mem::replace(&mut s.started, true));
         let attempt = match first {
-            true => self.check(py).and_then(|()| self.attempt(py, &mut work)),
+            true => self.check(py).and_then(|()| match self.would_block(py, &work) {
+                true => Ok(Attempt::WouldBlock),
+                false => self.attempt(py, &mut work),
+            }),
             false => self.attempt(py, &mut work),
         };
         match attempt {
@@ -197,9 +197,10 @@ impl SockOp {
         let loop_ = self.loop_.bind(py);
         let future = Py::new(py, Future::on_loop(py, loop_)?)?;
         future.get().state.with(py, |s| s.blocking = true);
-        EventLoop::ensure_fd_no_transport(loop_, self.sock.bind(py))?;
-        let (fd, direction) = (fileno(self.sock.bind(py))?, work.direction());
-        loop_.get().watch(py, fd, direction, Watcher::Waiter(future.clone_ref(py)))?;
+        let sock = self.sock.bind(py);
+        let (fd, direction) = (fileno(sock)?, work.direction());
+        EventLoop::ensure_number_no_transport(loop_, fd, sock)?;
+        loop_.get().watch_for_operation(sock, fd, direction, future.clone_ref(py))?;
         let kept = (future.clone_ref(py), fd, direction);
         let replaced = self.state.with(py, |s| {
             s.work = Some(work);
@@ -226,11 +227,20 @@ impl SockOp {
         self.finish(py);
     }
 
+    /// Whether the last receive on this socket emptied it, and nothing was reported since: then the attempt is spared.
+    fn would_block(&self, py: Python<'_>, work: &Work) -> bool {
+        if !matches!(work, Work::Recv { .. } | Work::RecvInto { .. }) {
+            return false;
+        }
+        let sock = self.sock.bind(py);
+        open_fd(sock).is_ok_and(|fd| self.loop_.get().lingers_for(sock, fd) == Some(true))
+    }
+
     fn attempt(&self, py: Python<'_>, work: &mut Work) -> PyResult<Attempt> {
         let sock = self.sock.bind(py);
         match work {
-            Work::Recv { size } => recv(sock, *size),
-            Work::RecvInto { buffer } => recv_into(sock, buffer.bind(py)),
+            Work::Recv { size } => recv(self.loop_.get(), sock, *size),
+            Work::RecvInto { buffer } => recv_into(self.loop_.get(), sock, buffer.bind(py)),
             Work::SendAll { data, sent } => send_all(sock, data.bind(py), sent),
             Work::Accept => accept(sock),
             Work::Connect { address, started } => connect(sock, address.bind(py), started),
@@ -239,6 +249,17 @@ impl SockOp {
             }
         }
     }
+}
+
+/// asyncio refuses only `ssl.SSLSocket`; where ssl was never imported there is none.
+fn refuse_ssl_socket(sock: &Bound<'_, PyAny>) -> PyResult<()> {
+    let modules = sock.py().import("sys")?.getattr("modules")?;
+    if let Some(ssl) = modules.cast::<PyDict>()?.get_item("ssl")? {
+        if sock.is_instance(&ssl.getattr("SSLSocket")?)? {
+            return Err(PyTypeError::new_err("Socket cannot be of type SSLSocket"));
+        }
+    }
+    Ok(())
 }
 
 /// The descriptor of an open socket; a closed one gets the error that the call would have got.
@@ -261,24 +282,35 @@ fn outcome<T>(
     }
 }
 
-fn recv(sock: &Bound<'_, PyAny>, size: usize) -> PyResult<Attempt> {
+fn recv(loop_: &EventLoop, sock: &Bound<'_, PyAny>, size: usize) -> PyResult<Attempt> {
     let py = sock.py();
     let fd = open_fd(sock)?;
     // Most receives are far smaller than what is asked for: read into a scratch buffer, then make the bytes.
     let received = SCRATCH_BUFFER.with_borrow_mut(|buffer| {
         let buffer = &mut buffer[..size];
-        socket::recv(fd, buffer).map(|n| PyBytes::new(py, &buffer[..n]))
+        socket::recv(fd, buffer).map(|n| {
+            note_drained(py, loop_, fd, n, size);
+            PyBytes::new(py, &buffer[..n])
+        })
     });
     outcome(py, received, |bytes| Ok(bytes.into_any().unbind()))
 }
 
-fn recv_into(sock: &Bound<'_, PyAny>, buffer: &Bound<'_, PyAny>) -> PyResult<Attempt> {
+/// A receive that got less than it asked for took all that there was.
+fn note_drained(py: Python<'_>, loop_: &EventLoop, fd: RawFd, received: usize, asked: usize) {
+    if 0 < received && received < asked {
+        loop_.state.with(py, |s| s.descriptors.set_drained(fd));
+    }
+}
+
+fn recv_into(loop_: &EventLoop, sock: &Bound<'_, PyAny>, buffer: &Bound<'_, PyAny>) -> PyResult<Attempt> {
     let py = sock.py();
     let fd = open_fd(sock)?;
     let Ok(view) = writable(buffer) else {
         return unblocked(sock, |sock| sock.call_method1(intern!(py, "recv_into"), (buffer,)));
     };
     outcome(py, ffi::with_bytes_mut(&view, |bytes| socket::recv(fd, bytes)), |n| {
+        note_drained(py, loop_, fd, n, view.len_bytes());
         Ok(n.into_pyobject(py)?.into_any().unbind())
     })
 }

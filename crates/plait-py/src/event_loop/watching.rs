@@ -11,7 +11,7 @@ use crate::errors::{closed, os_error};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyInt, PyTuple};
+use pyo3::types::{PyInt, PyTuple, PyWeakrefMethods, PyWeakrefReference};
 use std::os::fd::RawFd;
 
 impl EventLoop {
@@ -62,6 +62,36 @@ impl EventLoop {
         Ok(removed.is_some())
     }
 
+    /// Whether a registration lingers that was made for this very socket object, and whether it is drained: then an attempt
+    /// to receive would only be told to wait.
+    pub fn lingers_for(&self, sock: &Bound<'_, PyAny>, fd: RawFd) -> Option<bool> {
+        let py = sock.py();
+        let (known, drained) = self.state.with(py, |s| s.descriptors.lingering(py, fd))?;
+        let same = known.bind(py).upgrade().is_some_and(|known| known.is(sock));
+        same.then_some(drained)
+    }
+
+    /// Lets a `sock_*` operation wait.
+    pub fn watch_for_operation(
+        &self,
+        sock: &Bound<'_, PyAny>,
+        fd: RawFd,
+        direction: Direction,
+        future: Py<Future>,
+    ) -> PyResult<()> {
+        let py = sock.py();
+        let known = self.lingers_for(sock, fd).is_some();
+        self.watch(py, fd, direction, Watcher::Waiter { future, known })?;
+        if !known {
+            // What cannot be referred to weakly is registered anew each time.
+            if let Ok(weak) = PyWeakrefReference::new(sock) {
+                let weak = weak.unbind();
+                drop(self.state.with(py, |s| s.descriptors.set_sock(fd, weak)));
+            }
+        }
+        Ok(())
+    }
+
     /// An operation on a descriptor has ended: see `Descriptors::end_wait`.
     pub fn end_wait(&self, py: Python<'_>, fd: RawFd, direction: Direction, waiter: &Py<Future>) {
         let removed = self.state.with(py, |s| {
@@ -81,15 +111,17 @@ impl EventLoop {
 
     /// A descriptor that one of our transports owns is not to be watched by others.
     pub fn ensure_fd_no_transport(slf: &Bound<'_, Self>, fd: &Bound<'_, PyAny>) -> PyResult<()> {
-        let py = slf.py();
         // A closed object is nobody's; whoever goes on with it hears of that.
-        let number = match fd.extract::<RawFd>() {
-            Ok(number) => number,
-            Err(_) => match fd.call_method0(intern!(py, "fileno")).and_then(|n| n.extract::<RawFd>()) {
-                Ok(number) => number,
-                Err(_) => return Err(PyValueError::new_err(format!("Invalid file object: {}", fd.repr()?))),
-            },
-        };
+        EventLoop::ensure_number_no_transport(slf, number_of(fd)?, fd)
+    }
+
+    /// The same for a number that is known; `fd` is what it is called in the error.
+    pub fn ensure_number_no_transport(
+        slf: &Bound<'_, Self>,
+        number: RawFd,
+        fd: &Bound<'_, PyAny>,
+    ) -> PyResult<()> {
+        let py = slf.py();
         let transport =
             slf.get().state.with(py, |s| s.descriptors.watcher_is_transport(number).map(|t| t.clone_ref(py)));
         match transport {
@@ -123,13 +155,21 @@ impl EventLoop {
 
 /// The descriptor's number, of an int or of anything with `fileno()`.
 pub fn fileno(fd: &Bound<'_, PyAny>) -> PyResult<RawFd> {
-    let number = match fd.extract::<RawFd>() {
-        Ok(number) => Ok(number),
-        Err(_) => fd.call_method0(intern!(fd.py(), "fileno")).and_then(|n| n.extract::<RawFd>()),
+    match number_of(fd)? {
+        number if number >= 0 => Ok(number),
+        number => Err(PyValueError::new_err(format!("Invalid file descriptor: {number}"))),
+    }
+}
+
+/// The same; a closed object may answer with -1.
+fn number_of(fd: &Bound<'_, PyAny>) -> PyResult<RawFd> {
+    // Not simply tried as a number first: a refusal is an exception, with its text.
+    let number = match fd.is_instance_of::<PyInt>() {
+        true => fd.extract::<RawFd>(),
+        false => fd.call_method0(intern!(fd.py(), "fileno")).and_then(|n| n.extract::<RawFd>()),
     };
     match number {
-        Ok(number) if number >= 0 => Ok(number),
-        Ok(number) => Err(PyValueError::new_err(format!("Invalid file descriptor: {number}"))),
+        Ok(number) => Ok(number),
         Err(_) => Err(PyValueError::new_err(format!("Invalid file object: {}", fd.repr()?))),
     }
 }

@@ -13,6 +13,7 @@ use super::accept::{attach, detach};
 use super::descriptors::{Direction, Watcher};
 use super::future::{Future, Outcome};
 use super::ready::{Ready, TransportStep};
+use super::streams::protocol::StreamReaderProtocol;
 use super::EventLoop;
 use crate::errors::leaves_the_loop;
 use crate::ffi;
@@ -54,10 +55,33 @@ pub(super) enum Socket {
     Closed,
 }
 
+/// How a protocol takes what is received.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Takes {
+    /// `data_received(bytes)`.
+    Bytes,
+    /// `get_buffer` and `buffer_updated`.
+    IntoItsBuffer,
+    /// It is an exact StreamReaderProtocol: straight into its reader.
+    IntoItsReader,
+}
+
+impl Takes {
+    fn of(protocol: &Bound<'_, PyAny>) -> PyResult<Takes> {
+        if protocol.is_exact_instance_of::<StreamReaderProtocol>() {
+            return Ok(Takes::IntoItsReader);
+        }
+        match protocol.is_instance(standard(protocol.py()).buffered_protocol.bind(protocol.py()))? {
+            true => Ok(Takes::IntoItsBuffer),
+            false => Ok(Takes::Bytes),
+        }
+    }
+}
+
 pub(super) struct TcpState {
     socket: Socket,
     protocol: Option<Py<PyAny>>,
-    buffered: bool,
+    takes: Takes,
     server: Option<Py<PyAny>>,
     extra: Option<Py<PyDict>>,
     peer: Option<SocketAddr>,
@@ -151,11 +175,11 @@ impl TcpTransport {
         let py = loop_.py();
         // Only TCP has it; for the others the refusal changes nothing.
         let _ = socket::set_nodelay(fd);
-        let buffered = protocol.is_instance(standard(py).buffered_protocol.bind(py))?;
+        let takes = Takes::of(&protocol)?;
         let state = TcpState {
             socket,
             protocol: Some(protocol.unbind()),
-            buffered,
+            takes,
             server: None,
             extra: extra.map(Bound::unbind),
             peer,
@@ -330,10 +354,10 @@ impl TcpTransport {
 
     fn set_protocol(&self, protocol: Bound<'_, PyAny>) -> PyResult<()> {
         let py = protocol.py();
-        let buffered = protocol.is_instance(standard(py).buffered_protocol.bind(py))?;
+        let takes = Takes::of(&protocol)?;
         let protocol = protocol.unbind();
         let replaced = self.state.with(py, |s| {
-            s.buffered = buffered;
+            s.takes = takes;
             s.protocol.replace(protocol)
         });
         drop(replaced);

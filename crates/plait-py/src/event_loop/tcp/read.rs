@@ -2,7 +2,9 @@
 
 use super::super::descriptors::Direction;
 use super::super::sock::writable;
-use super::TcpTransport;
+use super::super::streams::protocol::StreamReaderProtocol;
+use super::super::streams::reader::StreamReader;
+use super::{Takes, TcpTransport};
 use crate::errors::os_error;
 use crate::ffi;
 use plait_core::net::socket;
@@ -25,14 +27,39 @@ impl TcpTransport {
     #[inline]
     pub(super) fn read_ready(slf: &Bound<'_, Self>) -> PyResult<()> {
         let py = slf.py();
-        let (idle, buffered) =
-            slf.get().state.with(py, |s| (s.lost > 0 || s.closing || s.paused, s.buffered));
+        let (idle, takes) = slf.get().state.with(py, |s| (s.lost > 0 || s.closing || s.paused, s.takes));
         if idle {
             return Ok(()); // it was readable before somebody closed or paused it
         }
-        match buffered {
-            true => TcpTransport::read_into_protocol(slf),
-            false => TcpTransport::read_data(slf),
+        match takes {
+            Takes::Bytes => TcpTransport::read_data(slf),
+            Takes::IntoItsBuffer => TcpTransport::read_into_protocol(slf),
+            Takes::IntoItsReader => match slf.get().plain_reader(py) {
+                Some(reader) => TcpTransport::read_into_reader(slf, &reader),
+                None => TcpTransport::read_data(slf),
+            },
+        }
+    }
+
+    fn plain_reader<'py>(&self, py: Python<'py>) -> Option<Bound<'py, StreamReader>> {
+        let protocol = self.state.with(py, |s| s.protocol.as_ref().map(|p| p.clone_ref(py)))?;
+        StreamReaderProtocol::plain_reader(protocol.bind(py).cast_exact().ok()?)
+    }
+
+    fn read_into_reader(slf: &Bound<'_, Self>, reader: &Bound<'_, StreamReader>) -> PyResult<()> {
+        let py = slf.py();
+        let received = READ_BUFFER.with_borrow_mut(|buffer| {
+            let count = socket::recv(slf.get().fd, buffer)?;
+            Ok((count > 0).then(|| reader.get().store(py, &buffer[..count])))
+        });
+        match received {
+            Ok(Some(())) => {
+                let told = reader.get().arrived(py);
+                TcpTransport::fatal_unless_ok(slf, told, "Fatal error: protocol.data_received() call failed.")
+                    .map(drop)
+            }
+            Ok(None) => TcpTransport::end_of_stream(slf),
+            Err(error) => TcpTransport::read_failed(slf, &error),
         }
     }
 

@@ -19,7 +19,7 @@ const EAGAIN: i32 = 11;
 const QUIET_LOST_WRITES: u32 = 5;
 
 impl TcpTransport {
-    pub(super) fn write_data(slf: &Bound<'_, Self>, data: &Bound<'_, PyAny>) -> PyResult<()> {
+    pub fn write_data(slf: &Bound<'_, Self>, data: &Bound<'_, PyAny>) -> PyResult<()> {
         let py = slf.py();
         let known = data.is_exact_instance_of::<PyBytes>()
             || data.is_instance_of::<PyBytes>()
