@@ -69,16 +69,16 @@ class _ReaderCoroutines:
 
         For the loop's own thread. Cancelled while it waits, it takes nothing. Counterpart: ``asyncio.StreamReader.readline``.
         """
-        line = self._take_line(False)
-        while line is None:
-            waiter = self._arrival("readuntil")
-            try:
-                await waiter
-            except BaseException:
-                self._give_up(waiter)
-                raise
-            line = self._take_line(True)
-        return line  # type: ignore[no-any-return]
+        line = self._take_line()
+        if line is not None:
+            return line  # type: ignore[no-any-return]
+        try:
+            return await self.readuntil(b"\n")  # type: ignore[no-any-return]
+        except asyncio.IncompleteReadError as ended:
+            return ended.partial
+        except asyncio.LimitOverrunError as overrun:
+            self._skip_line(overrun.consumed)
+            raise ValueError(overrun.args[0])
 
     async def readuntil(self: Any, separator: Any = b"\n") -> bytes:
         """Read up to and including a separator.
@@ -99,7 +99,7 @@ class _ReaderCoroutines:
 
         For the loop's own thread. Cancelled while it waits, it takes nothing. Counterpart: ``asyncio.StreamReader.readuntil``.
         """
-        message = self._take_until(separator, False)
+        message = self._take_until(separator)
         while message is None:
             waiter = self._arrival("readuntil")
             try:
@@ -107,7 +107,7 @@ class _ReaderCoroutines:
             except BaseException:
                 self._give_up(waiter)
                 raise
-            message = self._take_until(separator, True)
+            message = self._take_until_again(separator)
         return message  # type: ignore[no-any-return]
 
     async def readexactly(self: Any, n: int) -> bytes:
@@ -127,7 +127,7 @@ class _ReaderCoroutines:
 
         For the loop's own thread. Cancelled while it waits, it takes nothing. Counterpart: ``asyncio.StreamReader.readexactly``.
         """
-        data = self._take_exactly(n, False)
+        data = self._take_exactly(n)
         while data is None:
             waiter = self._arrival("readexactly")
             try:
@@ -135,17 +135,19 @@ class _ReaderCoroutines:
             except BaseException:
                 self._give_up(waiter)
                 raise
-            data = self._take_exactly(n, True)
+            data = self._take_exactly_again(n)
         return data  # type: ignore[no-any-return]
 
     def __aiter__(self: Any) -> Any:
         return self
 
     async def __anext__(self: Any) -> bytes:
-        line: bytes = await self.readline()
-        if line == b"":
-            raise StopAsyncIteration
-        return line
+        line = self._take_line()
+        if line is None:
+            line = await self.readline()
+            if line == b"":
+                raise StopAsyncIteration
+        return line  # type: ignore[no-any-return]
 
 
 class _WriterCoroutines:

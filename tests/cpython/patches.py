@@ -1,6 +1,6 @@
 """Put plait where CPython's asyncio suites take asyncio.
 
-The suites reach for a loop or a class in four ways, and each has one answer here:
+The suites reach for a loop or a class in five ways, and each has one answer here:
 
 - through the policy (`asyncio.new_event_loop`, `asyncio.run`, `IsolatedAsyncioTestCase`): the default policy is
   plait's. `set_event_loop_policy(None)`, which nearly every suite calls when it ends, then comes back to plait too.
@@ -8,6 +8,8 @@ The suites reach for a loop or a class in four ways, and each has one answer her
 - as `asyncio.tasks._CTask` and `asyncio.futures._CFuture`, which the suites read while they are imported and subclass
   on the spot: the native classes, put there before the import. `asyncio.Task` and `asyncio.Future` stay what they are,
   since plait promises not to rebind them: suites that use those names check stock tasks and futures on plait's loop.
+- as `asyncio.StreamReader` and its relatives: what `plait.install()` puts there. Whoever makes a stock reader or writer all the
+  same is counted.
 - as `BaseEventLoop()` with a mocked selector: a few set-ups, replaced one by one after the import. `utils.TestLoop`,
   also a BaseEventLoop, stays: it is the foreign loop on which native tasks and futures have to work.
 
@@ -20,15 +22,17 @@ as "run one iteration" and which has a public spelling.
 import asyncio
 import asyncio.base_events
 import asyncio.futures
+import asyncio.streams
 import asyncio.tasks
 import functools
 import types
 
 import plait
-from plait import _native
+from plait import _install, _native
 
 # What really ran, for `check_that_plait_ran`.
 loops_made = 0
+stock_streams_made = 0
 
 
 def new_loop() -> plait.EventLoop:
@@ -85,7 +89,23 @@ def before_import() -> None:
     if hasattr(asyncio, "EventLoop"):
         asyncio.EventLoop = SelectorEventLoop
     asyncio.DefaultEventLoopPolicy = CountingPolicy
+    for swap in _install._stream_swaps():
+        swap.apply()
+    for stock in (asyncio.streams.StreamReader, asyncio.streams.StreamWriter, asyncio.streams.StreamReaderProtocol):
+        count_instances(stock)
     asyncio.set_event_loop_policy(None)
+
+
+def count_instances(stock: type) -> None:
+    init = stock.__init__
+
+    @functools.wraps(init)
+    def counting(self, *args, **kwargs):
+        global stock_streams_made
+        stock_streams_made += 1
+        return init(self, *args, **kwargs)
+
+    stock.__init__ = counting
 
 
 def after_import(module: types.ModuleType) -> None:
@@ -176,6 +196,8 @@ def check_that_plait_ran(module, native_tests: int) -> list[str]:
         faults.append("the suite made no plait loop")
     if module.takes_natives and not native_tests:
         faults.append("no test class was built on the native Task or Future")
+    if module.makes_streams and stock_streams_made:
+        faults.append(f"{stock_streams_made} stock stream objects were made")
     return faults + check_types()
 
 

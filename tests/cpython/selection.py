@@ -25,6 +25,7 @@ class Module(NamedTuple):
     name: str
     makes_loops: bool = True
     takes_natives: bool = False  # builds its cases on asyncio's C Task or Future
+    makes_streams: bool = False  # then all of them are plait's
     since: tuple[int, int] = (3, 11)
 
 
@@ -38,7 +39,7 @@ MODULES = (
     Module("test_eager_task_factory", takes_natives=True, since=(3, 12)),
     Module("test_locks"),
     Module("test_queues"),
-    Module("test_streams"),
+    Module("test_streams", makes_streams=True),
     Module("test_runners"),
     Module("test_taskgroups"),
     Module("test_timeouts"),

@@ -51,10 +51,6 @@ print("stopped")
 """) == "stopped\n"
 
 
-@pytest.mark.skipif(
-    not getattr(sys, "_is_gil_enabled", lambda: True)(),
-    reason="still crashes without the GIL (docs/differences.md): a weak reference there gives out an object whose finalizer has run",
-)
 def test_a_dying_task_is_not_among_all_tasks():
     """The fields of a Python subclass are cleared when its count is 0 already; whoever took a reference then freed it twice."""
     assert program("""

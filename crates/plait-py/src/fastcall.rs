@@ -2,7 +2,8 @@
 //!
 //! PyO3 makes a tuple of `*args` and looks every argument up in a table. Here the interpreter's own array of arguments is
 //! passed on as a slice, and the one keyword that occurs, `context`, is compared by address first. Worth about a
-//! tenth of a `call_soon`, so only its family does this; everything else goes through `#[pymethods]`.
+//! tenth of a `call_soon`, so only its family does this, and the private methods of one argument that a coroutine calls at
+//! each read of a stream ([`one_argument_method`]); everything else goes through `#[pymethods]`.
 
 use pyo3::exceptions::PyTypeError;
 use pyo3::ffi;
@@ -115,7 +116,7 @@ pub unsafe fn enter<T: PyTypeInfo>(
 ) -> *mut ffi::PyObject {
     // SAFETY: the interpreter calls methods attached.
     let py = unsafe { Python::assume_attached() };
-    let result = catch_unwind(AssertUnwindSafe(|| {
+    answer(py, method, || {
         // SAFETY: the method descriptor has checked that `slf` is a `T`; it and the arguments are borrowed from the
         // caller for the length of the call. `Bound` is a transparent pointer, so the array of object pointers is a
         // slice of them; keyword values follow the positional ones.
@@ -132,8 +133,38 @@ pub unsafe fn enter<T: PyTypeInfo>(
             let keywords = keywords.as_deref();
             body(&slf, Arguments { method, positional, keywords, keyword_values })
         }
-    }));
-    match result {
+    })
+}
+
+/// The interpreter's side of a call with one argument.
+///
+/// # Safety
+/// To be called only by the interpreter's METH_O convention, for a method of `T`.
+pub unsafe fn enter_with_one<T: PyTypeInfo>(
+    slf: *mut ffi::PyObject,
+    argument: *mut ffi::PyObject,
+    method: &'static str,
+    body: fn(&Bound<'_, T>, &Bound<'_, PyAny>) -> PyResult<Py<PyAny>>,
+) -> *mut ffi::PyObject {
+    // SAFETY: the interpreter calls methods attached.
+    let py = unsafe { Python::assume_attached() };
+    answer(py, method, || {
+        // SAFETY: as in `enter`: a checked `T`, and an argument that the caller holds for the length of the call.
+        unsafe {
+            let slf = Borrowed::from_ptr(py, slf);
+            body(&slf.cast_unchecked::<T>(), &Borrowed::from_ptr(py, argument))
+        }
+    })
+}
+
+/// A result as the interpreter takes it. A panic becomes an exception: it must not cross C frames.
+#[inline(always)]
+fn answer(
+    py: Python<'_>,
+    method: &'static str,
+    body: impl FnOnce() -> PyResult<Py<PyAny>>,
+) -> *mut ffi::PyObject {
+    match catch_unwind(AssertUnwindSafe(body)) {
         Ok(Ok(value)) => value.into_ptr(),
         Ok(Err(error)) => {
             error.restore(py);
@@ -141,7 +172,7 @@ pub unsafe fn enter<T: PyTypeInfo>(
         }
         Err(_panic) => {
             // The panic hook has printed what and where.
-            let text = format!("plait panicked in EventLoop.{method}()");
+            let text = format!("plait panicked in {method}()");
             pyo3::panic::PanicException::new_err((text,)).restore(py);
             std::ptr::null_mut()
         }
@@ -155,11 +186,32 @@ pub fn install<T: PyTypeInfo>(
     doc: &'static CStr,
     entry: ffi::PyCFunctionFastWithKeywords,
 ) -> PyResult<()> {
+    let method = ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: entry };
+    install_as::<T>(py, name, doc, method, ffi::METH_FASTCALL | ffi::METH_KEYWORDS)
+}
+
+/// The same for a method of one argument.
+pub fn install_with_one<T: PyTypeInfo>(
+    py: Python<'_>,
+    name: &'static CStr,
+    doc: &'static CStr,
+    entry: ffi::PyCFunction,
+) -> PyResult<()> {
+    install_as::<T>(py, name, doc, ffi::PyMethodDefPointer { PyCFunction: entry }, ffi::METH_O)
+}
+
+fn install_as<T: PyTypeInfo>(
+    py: Python<'_>,
+    name: &'static CStr,
+    doc: &'static CStr,
+    method: ffi::PyMethodDefPointer,
+    flags: c_int,
+) -> PyResult<()> {
     // A type's methods live as long as the process, and so does this definition.
     let definition = Box::leak(Box::new(ffi::PyMethodDef {
         ml_name: name.as_ptr().cast::<c_char>(),
-        ml_meth: ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: entry },
-        ml_flags: (ffi::METH_FASTCALL | ffi::METH_KEYWORDS) as c_int,
+        ml_meth: method,
+        ml_flags: flags,
         ml_doc: doc.as_ptr().cast::<c_char>(),
     }));
     let class = py.get_type::<T>();
@@ -187,3 +239,17 @@ macro_rules! fast_method {
     };
 }
 pub(crate) use fast_method;
+
+/// The same for a method of one argument: `one_argument_method!(entry_name, Class, "python_name", body)`.
+macro_rules! one_argument_method {
+    ($entry:ident, $class:ty, $name:literal, $body:path) => {
+        unsafe extern "C" fn $entry(
+            slf: *mut pyo3::ffi::PyObject,
+            argument: *mut pyo3::ffi::PyObject,
+        ) -> *mut pyo3::ffi::PyObject {
+            // SAFETY: the interpreter calls this by the convention that `enter_with_one` asks for.
+            unsafe { crate::fastcall::enter_with_one::<$class>(slf, argument, $name, $body) }
+        }
+    };
+}
+pub(crate) use one_argument_method;

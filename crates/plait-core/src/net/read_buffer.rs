@@ -78,11 +78,10 @@ impl<C: AsRef<[u8]>> ReadBuffer<C> {
             return None;
         }
         if let Held::Bytes(bytes) = &mut self.held {
-            // Room is made at the front when that is cheaper than to grow: each byte is then moved once at most
-            // for each byte that was read.
-            if self.start > 0
-                && (self.start >= bytes.len() / 2 || bytes.capacity() - bytes.len() < more.len())
-            {
+            // Room is made at the front when no more bytes have to be moved for it than were read since the last time:
+            // so each is moved once on average, and never does more than half of what is used lie idle. Sooner, only
+            // because the vector is full, would mean to move all for each byte that goes and comes.
+            if self.start >= bytes.len() - self.start {
                 bytes.drain(..self.start);
                 self.start = 0;
             }
@@ -136,11 +135,30 @@ impl<C: AsRef<[u8]>> ReadBuffer<C> {
     }
 }
 
+/// How many places are looked at one by one before a searcher is made.
+const FEW: usize = 16;
+
 /// Where `needle` begins in `bytes`.
 #[inline]
 pub fn find(bytes: &[u8], needle: &[u8]) -> Option<usize> {
     match needle {
+        [] => Some(0),
         [only] => memchr(*only, bytes),
-        _ => memmem::find(bytes, needle),
+        [first, ..] => find_longer(bytes, *first, needle),
     }
+}
+
+/// To make a searcher costs more than most searches: a separator's first byte is seldom anywhere else. Where it is
+/// everywhere, the searcher sees to it that the search stays linear.
+#[inline]
+fn find_longer(bytes: &[u8], first: u8, needle: &[u8]) -> Option<usize> {
+    let mut start = 0;
+    for _ in 0..FEW {
+        start += memchr(first, &bytes[start..])?;
+        if bytes[start..].starts_with(needle) {
+            return Some(start);
+        }
+        start += 1;
+    }
+    memmem::find(&bytes[start..], needle).map(|found| start + found)
 }

@@ -29,8 +29,27 @@ mod entry {
         }
 
         pub fn task<'py>(&self, py: Python<'py>) -> Option<Bound<'py, Task>> {
-            self.0.bind(py).upgrade_as::<Task>().ok().flatten()
+            self.0.bind(py).upgrade_as::<Task>().ok().flatten().and_then(unless_dying)
         }
+    }
+}
+
+#[cfg(Py_GIL_DISABLED)]
+/// On its own thread a weak reference gives out an object whose count is 0 already, while the fields of a Python subclass
+/// are being cleared. Such a reference is the only one: it is taken back without freeing the object a second time.
+fn unless_dying(task: Bound<'_, Task>) -> Option<Bound<'_, Task>> {
+    use std::sync::atomic::Ordering::Relaxed;
+    // SAFETY: the object's memory is there, whether it lives or is being taken apart. A reference in the local count is one of
+    // the owning thread's, so if the only one is there, it is this one, and this is that thread.
+    unsafe {
+        let object = task.as_ptr();
+        let alone = (*object).ob_ref_local.load(Relaxed) == 1 && (*object).ob_ref_shared.load(Relaxed) == 0;
+        if !alone {
+            return Some(task);
+        }
+        (*object).ob_ref_local.store(0, Relaxed);
+        std::mem::forget(task);
+        None
     }
 }
 

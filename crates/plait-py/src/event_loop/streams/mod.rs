@@ -15,8 +15,17 @@ pub mod writer;
 
 use super::future::{Future, Outcome};
 use super::EventLoop;
+use crate::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::PyTypeInfo;
+
+/// An object whose methods are ours: of the exact type, and nobody has put methods of their own on it.
+#[inline]
+fn plain<'a, 'py, T: PyTypeInfo>(object: &'a Bound<'py, PyAny>) -> Option<&'a Bound<'py, T>> {
+    let exact = object.cast_exact::<T>().ok()?;
+    (!ffi::has_instance_dict(object)).then_some(exact)
+}
 
 /// A new pending future of a loop of any kind.
 fn new_future<'py>(loop_: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {

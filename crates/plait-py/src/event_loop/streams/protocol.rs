@@ -4,8 +4,7 @@
 //! lent by `plait._streams`: its details differ from one Python to the next.
 
 use super::reader::StreamReader;
-use super::{fail, loop_or_current, new_future, wake};
-use crate::ffi;
+use super::{fail, loop_or_current, new_future, plain, wake};
 use crate::guarded::{Built, Guarded};
 use crate::standard::standard;
 use pyo3::exceptions::{PyAssertionError, PyConnectionResetError};
@@ -66,11 +65,10 @@ impl StreamReaderProtocol {
     /// their own on it, nor on the protocol.
     #[inline]
     pub fn plain_reader<'py>(slf: &Bound<'py, Self>) -> Option<Bound<'py, StreamReader>> {
-        if ffi::has_instance_dict(slf.as_any()) {
-            return None;
-        }
-        let reader = slf.get().reader(slf.py())?.cast_into_exact::<StreamReader>().ok()?;
-        StreamReader::is_plain(&reader).then_some(reader)
+        plain::<StreamReaderProtocol>(slf.as_any())?;
+        let reader = slf.get().reader(slf.py())?;
+        let reader = plain::<StreamReader>(&reader)?;
+        reader.get().stores(slf.py()).then(|| reader.clone())
     }
 
     fn loop_of<'py>(&self, py: Python<'py>) -> Bound<'py, PyAny> {

@@ -2,10 +2,12 @@
 
 use super::{fail, loop_or_current, new_future, wake};
 use crate::event_loop::sock::contiguous;
+use crate::fastcall::{self, one_argument_method};
 use crate::ffi;
 use crate::guarded::{Built, Guarded};
 use crate::standard::standard;
 use plait_core::net::{Counted, Sought, Stream};
+use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::{
     PyAssertionError, PyNotImplementedError, PyOverflowError, PyRuntimeError, PyTypeError, PyValueError,
 };
@@ -30,6 +32,22 @@ pub(super) struct ReaderState {
     /// Made when somebody reaches for `_buffer`: from then on the contents are there between any two calls.
     open: Option<Py<PyByteArray>>,
     paused: bool,
+}
+
+impl ReaderState {
+    fn new(limit: usize) -> ReaderState {
+        ReaderState {
+            stream: Stream::new(limit),
+            limit: None,
+            loop_: None,
+            waiter: None,
+            exception: None,
+            transport: None,
+            source_traceback: None,
+            open: None,
+            paused: false,
+        }
+    }
 }
 
 /// What may still wait: up to so many bytes.
@@ -139,14 +157,13 @@ impl StreamReader {
         }
     }
 
-    /// Whether a transport of ours may `store` what it receives, instead of calling `feed_data`.
+    /// Whether a transport may `store` what it receives, instead of calling `feed_data`.
     #[inline]
-    pub fn is_plain(slf: &Bound<'_, Self>) -> bool {
-        let plain = slf.get().state.with(slf.py(), |s| s.open.is_none() && !s.stream.has_ended());
-        plain && !ffi::has_instance_dict(slf.as_any())
+    pub fn stores(&self, py: Python<'_>) -> bool {
+        self.state.with(py, |s| s.open.is_none() && !s.stream.has_ended())
     }
 
-    /// What a transport has read from its socket, for a plain reader. Runs no Python; `arrived` is to follow.
+    /// What a transport has read from its socket, for a reader that `stores`. Runs no Python; `arrived` is to follow.
     #[inline]
     pub fn store(&self, py: Python<'_>, data: &[u8]) {
         let displaced = self.state.with(py, |s| match s.stream.buffer().is_empty() {
@@ -213,32 +230,101 @@ impl StreamReader {
             }
         }
     }
+}
 
-    /// The same for `readline`, which answers otherwise when there is no line, or one that is too long.
-    #[inline]
-    fn found_line(&self, py: Python<'_>, sought: Sought) -> PyResult<Option<Py<PyAny>>> {
-        match sought {
-            Sought::Found(end) => self.take_and_resume(py, end).map(Some),
-            Sought::NotYet => Ok(None),
-            Sought::Ended => self.take(py, usize::MAX).map(|partial| Some(partial.unbind())),
-            Sought::FoundTooFar(_) | Sought::NotFound(_) => self.line_too_long(py, sought).map(Some),
+one_argument_method!(take_entry, StreamReader, "_take", StreamReader::take_some);
+one_argument_method!(take_available_entry, StreamReader, "_take_available", StreamReader::take_available);
+one_argument_method!(take_until_entry, StreamReader, "_take_until", StreamReader::take_until_first);
+one_argument_method!(take_exactly_entry, StreamReader, "_take_exactly", StreamReader::take_exactly_first);
+
+/// Adds what the coroutines of `plait._streams` ask for at each read.
+pub fn install_methods(py: Python<'_>) -> PyResult<()> {
+    let add = fastcall::install_with_one::<StreamReader>;
+    add(
+        py,
+        c"_take",
+        c"For read: up to n bytes, or None when it has to wait (or n is negative).",
+        take_entry,
+    )?;
+    add(py, c"_take_available", c"For read after its wait: whatever is there.", take_available_entry)?;
+    add(py, c"_take_until", c"For readuntil: the message, or None when it has to wait.", take_until_entry)?;
+    add(py, c"_take_exactly", c"For readexactly: n bytes, or None when it has to wait.", take_exactly_entry)
+}
+
+impl StreamReader {
+    fn take_some(slf: &Bound<'_, Self>, n: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        let py = n.py();
+        let this = slf.get();
+        this.check(py)?;
+        match size(n)? {
+            Size::Negative => Ok(py.None()),
+            Size::Most(0) => Ok(PyBytes::new(py, &[]).into_any().unbind()),
+            Size::Most(most) => {
+                let waits = this.with_stream(py, |s| s.buffer().is_empty() && !s.has_ended())?;
+                if waits {
+                    Ok(py.None())
+                } else {
+                    this.take_and_resume(py, most)
+                }
+            }
         }
     }
 
-    #[cold]
-    fn line_too_long(&self, py: Python<'_>, sought: Sought) -> PyResult<Py<PyAny>> {
-        let cause = self.found(py, sought).err();
-        let skipped = match sought {
-            Sought::FoundTooFar(start) => start + 1,
-            _ => usize::MAX,
-        };
-        drop(self.with_stream(py, |stream| stream.consume(skipped))?);
-        self.maybe_resume(py)?;
-        let error = PyValueError::new_err(too_long(sought));
-        if let Some(cause) = cause {
-            error.value(py).setattr(intern!(py, "__context__"), cause.into_value(py))?;
+    fn take_available(slf: &Bound<'_, Self>, n: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        match size(n)? {
+            Size::Most(most) => slf.get().take_and_resume(n.py(), most),
+            Size::Negative => slf.get().take_and_resume(n.py(), usize::MAX),
         }
-        Err(error)
+    }
+
+    fn take_until_first(slf: &Bound<'_, Self>, separator: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        Ok(slf.get().take_until(separator, false)?.unwrap_or_else(|| slf.py().None()))
+    }
+
+    fn take_exactly_first(slf: &Bound<'_, Self>, n: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        Ok(slf.get().take_exactly(n, false)?.unwrap_or_else(|| slf.py().None()))
+    }
+
+    #[inline]
+    fn take_until(&self, separator: &Bound<'_, PyAny>, resumed: bool) -> PyResult<Option<Py<PyAny>>> {
+        let py = separator.py();
+        if let Ok(tuple) = separator.cast::<PyTuple>() {
+            let separators = separators(tuple)?;
+            if !resumed {
+                self.check(py)?;
+            }
+            let sought = self.with_stream(py, |stream| stream.seek(&separators, resumed))?;
+            return self.found(py, sought);
+        }
+        if separator.len()? == 0 {
+            return Err(empty_separator());
+        }
+        if !resumed {
+            self.check(py)?;
+        }
+        let separator = Separator::new(separator)?;
+        let sought = self.with_stream(py, |stream| stream.seek(&[&separator], resumed))?;
+        self.found(py, sought)
+    }
+
+    #[inline]
+    fn take_exactly(&self, n: &Bound<'_, PyAny>, resumed: bool) -> PyResult<Option<Py<PyAny>>> {
+        let py = n.py();
+        let Size::Most(count) = size(n)? else {
+            return Err(PyValueError::new_err("readexactly size can not be less than zero"));
+        };
+        if !resumed {
+            self.check(py)?;
+        }
+        match self.with_stream(py, |stream| stream.count(count))? {
+            Counted::Enough if count == 0 => Ok(Some(PyBytes::new(py, &[]).into_any().unbind())),
+            Counted::Enough => self.take_and_resume(py, count).map(Some),
+            Counted::NotYet => Ok(None),
+            Counted::Ended => {
+                let partial = self.take(py, usize::MAX)?;
+                Err(PyErr::from_value(standard(py).incomplete_read_error.bind(py).call1((partial, n))?))
+            }
+        }
     }
 }
 
@@ -283,6 +369,27 @@ fn other_size(n: &Bound<'_, PyAny>) -> PyResult<Size> {
     match index.extract::<usize>() {
         Err(error) if error.is_instance_of::<PyOverflowError>(n.py()) => Ok(Size::Most(usize::MAX)),
         most => most.map(Size::Most),
+    }
+}
+
+/// The bytes of the usual objects that have some.
+fn bytes_like(data: &Bound<'_, PyAny>) -> Option<PyBuffer<u8>> {
+    let known = data.is_instance_of::<PyByteArray>() || data.is_instance_of::<PyMemoryView>();
+    if known {
+        contiguous(data).ok()
+    } else {
+        None
+    }
+}
+
+/// An argument that was left out differs from None.
+struct Given<'py>(Option<Bound<'py, PyAny>>);
+
+impl<'a, 'py> FromPyObject<'a, 'py> for Given<'py> {
+    type Error = std::convert::Infallible;
+
+    fn extract(object: Borrowed<'a, 'py, PyAny>) -> Result<Self, Self::Error> {
+        Ok(Given(Some(object.to_owned())))
     }
 }
 
@@ -351,28 +458,13 @@ impl StreamReader {
     #[new]
     #[pyo3(signature = (*_args, **_kwargs))]
     fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> StreamReader {
-        let state = ReaderState {
-            stream: Stream::new(DEFAULT_LIMIT),
-            limit: None,
-            loop_: None,
-            waiter: None,
-            exception: None,
-            transport: None,
-            source_traceback: None,
-            open: None,
-            paused: false,
-        };
-        StreamReader { state: Guarded::new(state), built: Built::new() }
+        StreamReader { state: Guarded::new(ReaderState::new(DEFAULT_LIMIT)), built: Built::new() }
     }
 
-    #[pyo3(signature = (limit = None, r#loop = None))]
-    fn __init__(
-        slf: &Bound<'_, Self>,
-        limit: Option<Bound<'_, PyAny>>,
-        r#loop: Option<Bound<'_, PyAny>>,
-    ) -> PyResult<()> {
+    #[pyo3(signature = (limit = Given(None), r#loop = None))]
+    fn __init__(slf: &Bound<'_, Self>, limit: Given<'_>, r#loop: Option<Bound<'_, PyAny>>) -> PyResult<()> {
         let py = slf.py();
-        if let Some(limit) = limit {
+        if let Given(Some(limit)) = limit {
             if limit.le(0)? {
                 return Err(PyValueError::new_err("Limit cannot be <= 0"));
             }
@@ -383,9 +475,11 @@ impl StreamReader {
             true => Some(standard(py).extract_stack.call0(py)?),
             false => None,
         };
-        let loop_ = loop_.unbind();
+        let loop_ = Some(loop_.unbind());
         let replaced = slf.get().state.with(py, |s| {
-            (s.loop_.replace(loop_), std::mem::replace(&mut s.source_traceback, source_traceback))
+            let (limit, length) = (s.limit.take(), s.stream.limit());
+            let fresh = ReaderState { limit, loop_, source_traceback, ..ReaderState::new(length) };
+            std::mem::replace(s, fresh)
         });
         drop(replaced);
         Ok(())
@@ -448,11 +542,10 @@ impl StreamReader {
                 Err(chunk) => [stream.extend(&chunk), Some(chunk)],
             })?;
             drop(displaced);
-        } else if data.is_instance_of::<PyByteArray>() || data.is_instance_of::<PyMemoryView>() {
-            let view = contiguous(data)?;
+        } else if let Some(view) = bytes_like(data) {
             drop(ffi::with_bytes(&view, |bytes| this.with_stream(py, |stream| stream.extend(bytes)))?);
         } else {
-            // Whatever else a bytearray can be extended by.
+            // Whatever else a bytearray can be extended by, and the refusal of what it cannot.
             let bytes = PyByteArray::new(py, &[]);
             bytes.call_method1(intern!(py, "extend"), (data,))?;
             let bytes = bytes.to_vec();
@@ -505,81 +598,39 @@ impl StreamReader {
 
     // ---- what the coroutines of `plait._streams` ask for
 
-    /// For `read`: up to `n` bytes, or None when it has to wait (or `n` is negative).
-    fn _take(&self, n: &Bound<'_, PyAny>) -> PyResult<Option<Py<PyAny>>> {
-        let py = n.py();
-        self.check(py)?;
-        match size(n)? {
-            Size::Negative => Ok(None),
-            Size::Most(0) => Ok(Some(PyBytes::new(py, &[]).into_any().unbind())),
-            Size::Most(most) => {
-                let waits = self.with_stream(py, |s| s.buffer().is_empty() && !s.has_ended())?;
-                if waits {
-                    Ok(None)
-                } else {
-                    self.take_and_resume(py, most).map(Some)
-                }
-            }
+    /// For `readline`: a line that is there, or None: then `readuntil` is to be asked, as also for a subclass, which may
+    /// have one of its own.
+    fn _take_line(slf: &Bound<'_, Self>) -> PyResult<Option<Py<PyAny>>> {
+        let py = slf.py();
+        let this = slf.get();
+        if !slf.is_exact_instance_of::<StreamReader>() {
+            return Ok(None);
+        }
+        this.check(py)?;
+        match this.with_stream(py, |stream| stream.seek(&[b"\n"], false))? {
+            Sought::Found(end) => this.take_and_resume(py, end).map(Some),
+            _ => Ok(None),
         }
     }
 
-    /// For `read` after its wait: whatever is there.
-    fn _take_available(&self, n: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-        match size(n)? {
-            Size::Most(most) => self.take_and_resume(n.py(), most),
-            Size::Negative => self.take_and_resume(n.py(), usize::MAX),
-        }
+    /// For `readline` when the line is too long: throws it away if its end, after so many bytes, is there, else everything.
+    fn _skip_line(&self, py: Python<'_>, consumed: usize) -> PyResult<()> {
+        let dropped = self.with_stream(py, |stream| {
+            let ends = stream.buffer().as_slice().get(consumed) == Some(&b'\n');
+            stream.consume(if ends { consumed + 1 } else { usize::MAX })
+        })?;
+        drop(dropped);
+        self.maybe_resume(py)
     }
 
-    /// For `readline`: the line, or None when it has to wait.
-    fn _take_line(&self, py: Python<'_>, resumed: bool) -> PyResult<Option<Py<PyAny>>> {
-        if !resumed {
-            self.check(py)?;
-        }
-        let sought = self.with_stream(py, |stream| stream.seek(&[b"\n"], resumed))?;
-        self.found_line(py, sought)
+    /// For `readuntil` after a wait.
+    fn _take_until_again(&self, separator: &Bound<'_, PyAny>) -> PyResult<Option<Py<PyAny>>> {
+        self.take_until(separator, true)
     }
 
-    /// For `readuntil`: the message, or None when it has to wait.
-    fn _take_until(&self, separator: &Bound<'_, PyAny>, resumed: bool) -> PyResult<Option<Py<PyAny>>> {
-        let py = separator.py();
-        if let Ok(tuple) = separator.cast::<PyTuple>() {
-            let separators = separators(tuple)?;
-            if !resumed {
-                self.check(py)?;
-            }
-            let sought = self.with_stream(py, |stream| stream.seek(&separators, resumed))?;
-            return self.found(py, sought);
-        }
-        if separator.len()? == 0 {
-            return Err(empty_separator());
-        }
-        if !resumed {
-            self.check(py)?;
-        }
-        let separator = Separator::new(separator)?;
-        let sought = self.with_stream(py, |stream| stream.seek(&[&separator], resumed))?;
-        self.found(py, sought)
-    }
-
-    /// For `readexactly`: `n` bytes, or None when it has to wait.
-    fn _take_exactly(&self, n: &Bound<'_, PyAny>, resumed: bool) -> PyResult<Option<Py<PyAny>>> {
-        let py = n.py();
-        let Size::Most(count) = size(n)? else {
-            return Err(PyValueError::new_err("readexactly size can not be less than zero"));
-        };
-        if !resumed {
-            self.check(py)?;
-        }
-        match self.with_stream(py, |stream| stream.count(count))? {
-            Counted::Enough if count == 0 => Ok(Some(PyBytes::new(py, &[]).into_any().unbind())),
-            Counted::Enough => self.take_and_resume(py, count).map(Some),
-            Counted::NotYet => Ok(None),
-            Counted::Ended => {
-                let partial = self.take(py, usize::MAX)?;
-                Err(PyErr::from_value(standard(py).incomplete_read_error.bind(py).call1((partial, n))?))
-            }
-        }
+    /// For `readexactly` after a wait.
+    fn _take_exactly_again(&self, n: &Bound<'_, PyAny>) -> PyResult<Option<Py<PyAny>>> {
+        self.take_exactly(n, true)
     }
 
     /// The future to wait for in the method of that name; a paused transport goes on.

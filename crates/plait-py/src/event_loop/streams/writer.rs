@@ -2,7 +2,7 @@
 
 use super::protocol::StreamReaderProtocol;
 use super::reader::StreamReader;
-use super::{new_future, wake};
+use super::{new_future, plain, wake};
 use crate::event_loop::tcp::TcpTransport;
 use crate::ffi::{self, Finalize};
 use crate::guarded::Guarded;
@@ -91,9 +91,9 @@ impl StreamWriter {
     /// Write `data` (bytes, bytearray or memoryview) to the transport, which keeps what cannot be sent at once.
     fn write(&self, data: &Bound<'_, PyAny>) -> PyResult<()> {
         let transport = self.transport_of(data.py());
-        match transport.cast_exact::<TcpTransport>() {
-            Ok(native) => TcpTransport::write_data(native, data),
-            Err(_) => transport.call_method1(intern!(data.py(), "write"), (data,)).map(drop),
+        match plain::<TcpTransport>(&transport) {
+            Some(native) => TcpTransport::write_data(native, data),
+            None => transport.call_method1(intern!(data.py(), "write"), (data,)).map(drop),
         }
     }
 
@@ -140,9 +140,9 @@ impl StreamWriter {
             (clone(&s.transport), clone(&s.protocol), clone(&s.reader))
         });
         if let Some(reader) = &reader {
-            match reader.cast_exact::<StreamReader>() {
-                Ok(native) => native.get().check(py)?,
-                Err(_) => {
+            match plain::<StreamReader>(reader) {
+                Some(native) => native.get().check(py)?,
+                None => {
                     let exception = reader.call_method0(intern!(py, "exception"))?;
                     if !exception.is_none() {
                         return Err(PyErr::from_value(exception));
@@ -153,8 +153,8 @@ impl StreamWriter {
         let (Some(transport), Some(protocol)) = (transport, protocol) else {
             return Ok(false);
         };
-        Ok(match (transport.cast_exact::<TcpTransport>(), protocol.cast_exact::<StreamReaderProtocol>()) {
-            (Ok(transport), Ok(protocol)) => !transport.get().closing(py) && protocol.get().flows(py),
+        Ok(match (plain::<TcpTransport>(&transport), plain::<StreamReaderProtocol>(&protocol)) {
+            (Some(transport), Some(protocol)) => !transport.get().closing(py) && protocol.get().flows(py),
             _ => false,
         })
     }
@@ -235,9 +235,9 @@ impl ffi::Finalize for StreamWriter {
     fn finalize(slf: &Bound<'_, Self>) {
         let py = slf.py();
         let transport = slf.get().transport_of(py);
-        let closed = match transport.cast_exact::<TcpTransport>() {
-            Ok(native) => native.get().closing(py),
-            Err(_) => transport.is_none(),
+        let closed = match plain::<TcpTransport>(&transport) {
+            Some(native) => native.get().closing(py),
+            None => transport.is_none(),
         };
         if closed {
             return;
