@@ -53,7 +53,7 @@ test: test-core test-python cpython-quick check-types lint-if-present ## every c
 
 test-core: ## the Rust engine's own tests
 	@scripts/check-tools
-	cargo test -p plait-core
+	cargo test -p plait-core -p plait-bench
 
 # nest_asyncio as it was before it looked for other loops, beside the one that is installed.
 build/nest-asyncio-old: $(VENV)/.made
@@ -83,6 +83,28 @@ test-free-threaded: ## the tests without the GIL, on a free-threaded Python 3.13
 loom: ## every interleaving of the engine's lock-free parts
 	@scripts/check-tools
 	RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=target/loom cargo test -p plait-core --release --lib loom
+
+# A stable Rust does: the coverage that guides libFuzzer is an ordinary pass of the compiler, only the sanitizers want a
+# nightly, and the engine denies unsafe code, so they would have little to look for. The version of cargo-fuzz is the last
+# that the oldest supported Rust builds. What is learned stays in build/fuzz, what is found in fuzz/artifacts, which
+# `make clean` leaves alone.
+FUZZ_SECONDS ?= 600
+FUZZ_TARGETS ?= stream timers
+CARGO_FUZZ := build/tools/cargo-fuzz-0.13.1/bin/cargo-fuzz
+
+$(CARGO_FUZZ):
+	@scripts/check-tools
+	cargo install --locked --root build/tools/cargo-fuzz-0.13.1 cargo-fuzz@0.13.1
+
+.PHONY: fuzz
+fuzz: $(CARGO_FUZZ) ## the engine under made-up scripts, each target FUZZ_SECONDS=600 long (FUZZ_TARGETS='stream timers')
+	@command -v $${CXX:-c++} >/dev/null || { echo "libFuzzer is C++, and there is no C++ compiler (c++)." \
+	    "On Debian and Ubuntu: apt install g++" >&2; exit 1; }
+	@for target in $(FUZZ_TARGETS); do \
+	    mkdir -p build/fuzz/$$target && echo "== $$target, $(FUZZ_SECONDS) seconds" && \
+	    $(CARGO_FUZZ) run --sanitizer none --target-dir target/fuzz $$target build/fuzz/$$target \
+	        -- -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 || exit 1; \
+	done
 
 # Measures the wheel that users get (the profile dist), installed away from the tree.
 bench: ## plait's loop against asyncio, uvloop and rloop (BENCH_ARGS=...)

@@ -2,7 +2,9 @@
 //!
 //! Read [`guarded`] first (how Python objects hold mutable state), then [`event_loop`]. [`ffi`], [`fastcall`] and [`freelist`]
 //! have the only raw calls of the C API, [`standard`] the objects of the standard library that are used, [`errors`] its exceptions.
+//! [`bench`] is what `plait bench` loads servers with.
 
+mod bench;
 mod errors;
 mod event_loop;
 mod fastcall;
@@ -77,8 +79,12 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<StreamReader>()?;
     module.add_class::<StreamWriter>()?;
     module.add_class::<StreamReaderProtocol>()?;
+    module.add_class::<bench::BenchIdle>()?;
     module.add_function(wrap_pyfunction!(registered_tasks, module)?)?;
     module.add_function(wrap_pyfunction!(after_fork_in_child, module)?)?;
+    module.add_function(wrap_pyfunction!(bench::bench_client, module)?)?;
+    module.add_function(wrap_pyfunction!(bench::bench_idle, module)?)?;
+    module.add_function(wrap_pyfunction!(bench::bench_server, module)?)?;
     standard::standard(py).glue.bind(py).call_method1("connect", (module,))?;
     Ok(())
 }

@@ -1,21 +1,25 @@
-//! StreamReader: what arrived and was not read yet, and the one read that waits for more.
+//! StreamReader: what arrived and was not read yet, and the one read that waits for more. `arrivals` fills it, `take` empties
+//! it, `arguments` understands what it is given.
 
-use super::{fail, loop_or_current, new_future, wake};
-use crate::event_loop::sock::contiguous;
-use crate::fastcall::{self, one_argument_method};
+mod arguments;
+mod arrivals;
+mod take;
+
+pub use take::install_methods;
+
+use arguments::{bytes_like, limit_as_length, Given};
+
+use super::{fail, loop_or_current, new_future};
 use crate::ffi;
 use crate::guarded::{Built, Guarded};
 use crate::standard::standard;
-use plait_core::net::{Counted, Sought, Stream};
-use pyo3::buffer::PyBuffer;
-use pyo3::exceptions::{
-    PyAssertionError, PyNotImplementedError, PyOverflowError, PyRuntimeError, PyTypeError, PyValueError,
-};
+use plait_core::net::{Sought, Stream};
+use pyo3::exceptions::{PyAssertionError, PyRuntimeError, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
-use pyo3::types::{PyByteArray, PyBytes, PyDict, PyInt, PyMemoryView, PySlice, PyTuple};
+use pyo3::types::{PyByteArray, PyBytes, PyDict, PySlice, PyTuple};
 
 /// asyncio's default, in bytes.
 const DEFAULT_LIMIT: usize = 64 * 1024;
@@ -48,12 +52,6 @@ impl ReaderState {
             paused: false,
         }
     }
-}
-
-/// What may still wait: up to so many bytes.
-enum Size {
-    Negative,
-    Most(usize),
 }
 
 #[pyclass(module = "plait._native", frozen, subclass, dict, weakref)]
@@ -98,56 +96,6 @@ impl StreamReader {
         Ok(result)
     }
 
-    /// The first bytes, at most so many, as an object. A message that came whole is handed on as it came.
-    #[inline]
-    fn take<'py>(&self, py: Python<'py>, most: usize) -> PyResult<Bound<'py, PyAny>> {
-        enum Taken<'py> {
-            Whole(PyBackedBytes),
-            Copied(Bound<'py, PyBytes>, Option<PyBackedBytes>),
-        }
-        let taken = self.with_stream(py, |stream| match stream.take_chunk(most) {
-            Some(chunk) => Taken::Whole(chunk),
-            None => {
-                let bytes = stream.buffer().as_slice();
-                let count = bytes.len().min(most);
-                let copied = PyBytes::new(py, &bytes[..count]);
-                Taken::Copied(copied, stream.consume(count))
-            }
-        })?;
-        match taken {
-            Taken::Whole(chunk) => Ok(chunk.into_pyobject(py)?.into_any()),
-            Taken::Copied(bytes, spent) => {
-                drop(spent);
-                Ok(bytes.into_any())
-            }
-        }
-    }
-
-    /// The same, then lets a paused transport go on if there is room again.
-    #[inline]
-    fn take_and_resume(&self, py: Python<'_>, most: usize) -> PyResult<Py<PyAny>> {
-        let taken = self.take(py, most)?;
-        self.maybe_resume(py)?;
-        Ok(taken.unbind())
-    }
-
-    #[inline]
-    fn maybe_resume(&self, py: Python<'_>) -> PyResult<()> {
-        if self.state.with(py, |s| s.paused) && self.with_stream(py, |stream| stream.is_under_mark())? {
-            return self.resume(py);
-        }
-        Ok(())
-    }
-
-    fn resume(&self, py: Python<'_>) -> PyResult<()> {
-        let transport = self.state.with(py, |s| {
-            s.paused = false;
-            s.transport.as_ref().map(|t| t.clone_ref(py))
-        });
-        let transport = transport.unwrap_or_else(|| py.None());
-        transport.bind(py).call_method0(intern!(py, "resume_reading")).map(drop)
-    }
-
     /// Raises what `set_exception` was given.
     #[inline]
     pub(super) fn check(&self, py: Python<'_>) -> PyResult<()> {
@@ -155,183 +103,6 @@ impl StreamReader {
             None => Ok(()),
             Some(exception) => Err(raised(exception.bind(py))),
         }
-    }
-
-    /// Whether a transport may `store` what it receives, instead of calling `feed_data`.
-    #[inline]
-    pub fn stores(&self, py: Python<'_>) -> bool {
-        self.state.with(py, |s| s.open.is_none() && !s.stream.has_ended())
-    }
-
-    /// What a transport has read from its socket, for a reader that `stores`. Runs no Python; `arrived` is to follow.
-    #[inline]
-    pub fn store(&self, py: Python<'_>, data: &[u8]) {
-        let displaced = self.state.with(py, |s| match s.stream.buffer().is_empty() {
-            true => s.stream.fill(PyBackedBytes::from(PyBytes::new(py, data))).err(),
-            false => s.stream.extend(data),
-        });
-        drop(displaced);
-    }
-
-    /// Bytes were added: wakes who waits, and pauses the transport when there are too many.
-    #[inline]
-    pub fn arrived(&self, py: Python<'_>) -> PyResult<()> {
-        self.wake_waiter(py)?;
-        let can_pause = self.state.with(py, |s| s.transport.is_some() && !s.paused);
-        if can_pause && self.with_stream(py, |stream| stream.is_over_mark())? {
-            return self.pause(py);
-        }
-        Ok(())
-    }
-
-    fn pause(&self, py: Python<'_>) -> PyResult<()> {
-        let transport = self.state.with(py, |s| s.transport.as_ref().map(|t| t.clone_ref(py)));
-        let Some(transport) = transport else { return Ok(()) };
-        match transport.bind(py).call_method0(intern!(py, "pause_reading")) {
-            Ok(_) => {
-                self.state.with(py, |s| s.paused = true);
-                Ok(())
-            }
-            // It cannot be paused: then everything is kept, and it is not asked again.
-            Err(error) if error.is_instance_of::<PyNotImplementedError>(py) => {
-                drop(self.state.with(py, |s| s.transport.take()));
-                Ok(())
-            }
-            Err(error) => Err(error),
-        }
-    }
-
-    #[inline]
-    fn wake_waiter(&self, py: Python<'_>) -> PyResult<()> {
-        match self.state.with(py, |s| s.waiter.take()) {
-            None => Ok(()),
-            Some(waiter) => wake(waiter.bind(py)),
-        }
-    }
-
-    pub fn end(&self, py: Python<'_>) -> PyResult<()> {
-        self.state.with(py, |s| s.stream.set_ended(true));
-        self.wake_waiter(py)
-    }
-
-    /// The answer of a search, once there is one.
-    fn found(&self, py: Python<'_>, sought: Sought) -> PyResult<Option<Py<PyAny>>> {
-        let errors = standard(py);
-        match sought {
-            Sought::Found(end) => self.take_and_resume(py, end).map(Some),
-            Sought::NotYet => Ok(None),
-            Sought::Ended => {
-                let partial = self.take(py, usize::MAX)?;
-                Err(PyErr::from_value(errors.incomplete_read_error.bind(py).call1((partial, py.None()))?))
-            }
-            Sought::FoundTooFar(consumed) | Sought::NotFound(consumed) => {
-                let args = (too_long(sought), consumed);
-                Err(PyErr::from_value(errors.limit_overrun_error.bind(py).call1(args)?))
-            }
-        }
-    }
-}
-
-one_argument_method!(take_entry, StreamReader, "_take", StreamReader::take_some);
-one_argument_method!(take_available_entry, StreamReader, "_take_available", StreamReader::take_available);
-one_argument_method!(take_until_entry, StreamReader, "_take_until", StreamReader::take_until_first);
-one_argument_method!(take_exactly_entry, StreamReader, "_take_exactly", StreamReader::take_exactly_first);
-
-/// Adds what the coroutines of `plait._streams` ask for at each read.
-pub fn install_methods(py: Python<'_>) -> PyResult<()> {
-    let add = fastcall::install_with_one::<StreamReader>;
-    add(
-        py,
-        c"_take",
-        c"For read: up to n bytes, or None when it has to wait (or n is negative).",
-        take_entry,
-    )?;
-    add(py, c"_take_available", c"For read after its wait: whatever is there.", take_available_entry)?;
-    add(py, c"_take_until", c"For readuntil: the message, or None when it has to wait.", take_until_entry)?;
-    add(py, c"_take_exactly", c"For readexactly: n bytes, or None when it has to wait.", take_exactly_entry)
-}
-
-impl StreamReader {
-    fn take_some(slf: &Bound<'_, Self>, n: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-        let py = n.py();
-        let this = slf.get();
-        this.check(py)?;
-        match size(n)? {
-            Size::Negative => Ok(py.None()),
-            Size::Most(0) => Ok(PyBytes::new(py, &[]).into_any().unbind()),
-            Size::Most(most) => {
-                let waits = this.with_stream(py, |s| s.buffer().is_empty() && !s.has_ended())?;
-                if waits {
-                    Ok(py.None())
-                } else {
-                    this.take_and_resume(py, most)
-                }
-            }
-        }
-    }
-
-    fn take_available(slf: &Bound<'_, Self>, n: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-        match size(n)? {
-            Size::Most(most) => slf.get().take_and_resume(n.py(), most),
-            Size::Negative => slf.get().take_and_resume(n.py(), usize::MAX),
-        }
-    }
-
-    fn take_until_first(slf: &Bound<'_, Self>, separator: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-        Ok(slf.get().take_until(separator, false)?.unwrap_or_else(|| slf.py().None()))
-    }
-
-    fn take_exactly_first(slf: &Bound<'_, Self>, n: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-        Ok(slf.get().take_exactly(n, false)?.unwrap_or_else(|| slf.py().None()))
-    }
-
-    #[inline]
-    fn take_until(&self, separator: &Bound<'_, PyAny>, resumed: bool) -> PyResult<Option<Py<PyAny>>> {
-        let py = separator.py();
-        if let Ok(tuple) = separator.cast::<PyTuple>() {
-            let separators = separators(tuple)?;
-            if !resumed {
-                self.check(py)?;
-            }
-            let sought = self.with_stream(py, |stream| stream.seek(&separators, resumed))?;
-            return self.found(py, sought);
-        }
-        if separator.len()? == 0 {
-            return Err(empty_separator());
-        }
-        if !resumed {
-            self.check(py)?;
-        }
-        let separator = Separator::new(separator)?;
-        let sought = self.with_stream(py, |stream| stream.seek(&[&separator], resumed))?;
-        self.found(py, sought)
-    }
-
-    #[inline]
-    fn take_exactly(&self, n: &Bound<'_, PyAny>, resumed: bool) -> PyResult<Option<Py<PyAny>>> {
-        let py = n.py();
-        let Size::Most(count) = size(n)? else {
-            return Err(PyValueError::new_err("readexactly size can not be less than zero"));
-        };
-        if !resumed {
-            self.check(py)?;
-        }
-        match self.with_stream(py, |stream| stream.count(count))? {
-            Counted::Enough if count == 0 => Ok(Some(PyBytes::new(py, &[]).into_any().unbind())),
-            Counted::Enough => self.take_and_resume(py, count).map(Some),
-            Counted::NotYet => Ok(None),
-            Counted::Ended => {
-                let partial = self.take(py, usize::MAX)?;
-                Err(PyErr::from_value(standard(py).incomplete_read_error.bind(py).call1((partial, n))?))
-            }
-        }
-    }
-}
-
-fn too_long(sought: Sought) -> &'static str {
-    match sought {
-        Sought::FoundTooFar(_) => "Separator is found, but chunk is longer than limit",
-        _ => "Separator is not found, and chunk exceed the limit",
     }
 }
 
@@ -342,115 +113,6 @@ fn raised(exception: &Bound<'_, PyAny>) -> PyErr {
         false => Ok(exception.clone()),
     };
     instance.map_or_else(|failed| failed, PyErr::from_value)
-}
-
-/// A number of bytes as asyncio compares and slices it.
-#[inline]
-fn size(n: &Bound<'_, PyAny>) -> PyResult<Size> {
-    if n.is_exact_instance_of::<PyInt>() {
-        if let Ok(n) = n.extract::<isize>() {
-            return Ok(usize::try_from(n).map_or(Size::Negative, Size::Most));
-        }
-    }
-    other_size(n)
-}
-
-#[cold]
-fn other_size(n: &Bound<'_, PyAny>) -> PyResult<Size> {
-    if n.lt(0)? {
-        return Ok(Size::Negative);
-    }
-    if n.eq(0)? {
-        return Ok(Size::Most(0));
-    }
-    let index = n.py().import("operator")?.call_method1("index", (n,)).map_err(|_| {
-        PyTypeError::new_err("slice indices must be integers or None or have an __index__ method")
-    })?;
-    match index.extract::<usize>() {
-        Err(error) if error.is_instance_of::<PyOverflowError>(n.py()) => Ok(Size::Most(usize::MAX)),
-        most => most.map(Size::Most),
-    }
-}
-
-/// The bytes of the usual objects that have some.
-fn bytes_like(data: &Bound<'_, PyAny>) -> Option<PyBuffer<u8>> {
-    let known = data.is_instance_of::<PyByteArray>() || data.is_instance_of::<PyMemoryView>();
-    if known {
-        contiguous(data).ok()
-    } else {
-        None
-    }
-}
-
-/// An argument that was left out differs from None.
-struct Given<'py>(Option<Bound<'py, PyAny>>);
-
-impl<'a, 'py> FromPyObject<'a, 'py> for Given<'py> {
-    type Error = std::convert::Infallible;
-
-    fn extract(object: Borrowed<'a, 'py, PyAny>) -> Result<Self, Self::Error> {
-        Ok(Given(Some(object.to_owned())))
-    }
-}
-
-/// A limit for comparisons with lengths: the next whole number below, or as much as can be.
-fn limit_as_length(limit: &Bound<'_, PyAny>) -> PyResult<usize> {
-    match size(limit) {
-        Ok(Size::Most(limit)) => Ok(limit),
-        Ok(Size::Negative) => Ok(0),
-        Err(_) => limit.extract::<f64>().map(|limit| limit as usize),
-    }
-}
-
-/// One separator of `readuntil`.
-enum Separator {
-    Bytes(PyBackedBytes),
-    Copied(Vec<u8>),
-}
-
-impl AsRef<[u8]> for Separator {
-    fn as_ref(&self) -> &[u8] {
-        match self {
-            Separator::Bytes(bytes) => bytes,
-            Separator::Copied(bytes) => bytes,
-        }
-    }
-}
-
-impl Separator {
-    #[inline]
-    fn new(object: &Bound<'_, PyAny>) -> PyResult<Separator> {
-        if let Ok(bytes) = object.cast_exact::<PyBytes>() {
-            return Ok(Separator::Bytes(PyBackedBytes::from(bytes.clone())));
-        }
-        let kind = object.get_type();
-        let buffer = contiguous(object).map_err(|_| match kind.name() {
-            Ok(kind) => {
-                PyTypeError::new_err(format!("argument should be integer or bytes-like object, not '{kind}'"))
-            }
-            Err(error) => error,
-        })?;
-        Ok(Separator::Copied(ffi::with_bytes(&buffer, <[u8]>::to_vec)))
-    }
-}
-
-/// The separators of a tuple, shortest first; those of one length in their order.
-fn separators(tuple: &Bound<'_, PyTuple>) -> PyResult<Vec<Separator>> {
-    let mut sorted = Vec::with_capacity(tuple.len());
-    for object in tuple {
-        sorted.push((object.len()?, object));
-    }
-    sorted.sort_by_key(|(length, _)| *length);
-    match sorted.first() {
-        None => return Err(PyValueError::new_err("Separator should contain at least one element")),
-        Some((0, _)) => return Err(empty_separator()),
-        Some(_) => {}
-    }
-    sorted.iter().map(|(_, object)| Separator::new(object)).collect()
-}
-
-fn empty_separator() -> PyErr {
-    PyValueError::new_err("Separator should be at least one-byte string")
 }
 
 #[pymethods]

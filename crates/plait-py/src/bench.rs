@@ -1,0 +1,143 @@
+//! What `plait bench` needs of the crate `plait-bench`: the load client, idle connections, the reference servers.
+//!
+//! All of it runs detached from the interpreter and comes back ten times a second, or when a signal has come in, to run
+//! Python's signal handlers: Ctrl-C ends a load as it ends any other call. Rejected: a program of its own beside the module,
+//! which would have to be built, shipped and found for each platform.
+
+use crate::errors::os_error_with;
+use plait_bench::client::{self, Load};
+use plait_bench::idle::Idle;
+use plait_bench::{epoll_server, failure, uring_server};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::ops::ControlFlow;
+use std::os::fd::{BorrowedFd, RawFd};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+/// Loads an echo server and tells what it cost (plait/_native.pyi).
+#[pyfunction]
+#[pyo3(signature = (host, port, *, connections, size, warm_up, requests, core = None, server_pid = None, timeout = 30.0))]
+#[allow(clippy::too_many_arguments)] // a keyword each, as Python callers read them
+pub fn bench_client<'py>(
+    py: Python<'py>,
+    host: String,
+    port: u16,
+    connections: usize,
+    size: usize,
+    warm_up: u64,
+    requests: u64,
+    core: Option<usize>,
+    server_pid: Option<u32>,
+    timeout: f64,
+) -> PyResult<Bound<'py, PyDict>> {
+    let timeout = seconds(timeout)?;
+    let report = detached(py, |on_tick| {
+        let address = resolve(&host, port)?;
+        let load = Load { address, connections, size, warm_up, requests, core, server_pid, timeout };
+        client::run(&load, on_tick)
+    })?;
+    let result = PyDict::new(py);
+    result.set_item("requests", report.requests)?;
+    result.set_item("wall_ns", report.wall_ns)?;
+    result.set_item("server_cpu_ns", report.server_cpu_ns)?;
+    result.set_item("client_cpu_ns", report.client_cpu_ns)?;
+    for (name, percent) in [("p50_ns", 50.0), ("p90_ns", 90.0), ("p99_ns", 99.0)] {
+        result.set_item(name, report.latency.percentile(percent))?;
+    }
+    result.set_item("max_ns", report.latency.max())?;
+    Ok(result)
+}
+
+/// Opens connections and leaves them open (plait/_native.pyi).
+#[pyfunction]
+#[pyo3(signature = (host, port, *, connections, size, timeout = 30.0))]
+pub fn bench_idle(
+    py: Python<'_>,
+    host: String,
+    port: u16,
+    connections: usize,
+    size: usize,
+    timeout: f64,
+) -> PyResult<BenchIdle> {
+    let timeout = seconds(timeout)?;
+    let idle =
+        detached(py, |on_tick| Idle::open(resolve(&host, port)?, connections, size, timeout, on_tick))?;
+    Ok(BenchIdle(Mutex::new(Some(idle))))
+}
+
+/// Runs a reference server until a signal ends it (plait/_native.pyi).
+#[pyfunction]
+#[pyo3(signature = (kind, fd, *, core = None))]
+pub fn bench_server(py: Python<'_>, kind: &str, fd: RawFd, core: Option<usize>) -> PyResult<()> {
+    let serve = match kind {
+        "epoll" => epoll_server::serve,
+        "io_uring" => uring_server::serve,
+        _ => return Err(PyValueError::new_err(format!("kind is 'epoll' or 'io_uring', not '{kind}'"))),
+    };
+    if fd < 0 {
+        return Err(PyValueError::new_err("fd is negative"));
+    }
+    // SAFETY: it is not -1. That the number stays the caller's socket meanwhile is the caller's promise, as in every call of
+    // Python's that takes one; if it does not, the kernel answers with an error or accepts on another socket.
+    let listener = unsafe { BorrowedFd::borrow_raw(fd) };
+    detached(py, |on_tick| serve(listener, core, on_tick))
+}
+
+/// Open connections that do nothing.
+#[pyclass(frozen, module = "plait._native")]
+pub struct BenchIdle(Mutex<Option<Idle>>);
+
+#[pymethods]
+impl BenchIdle {
+    fn __len__(&self) -> usize {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map_or(0, Idle::len)
+    }
+
+    fn close(&self, py: Python<'_>) {
+        let idle = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        py.detach(|| drop(idle));
+    }
+}
+
+/// Runs `work` detached. Signals are looked at on every tick; the exception of a handler ends the work, and is raised.
+fn detached<T: Send>(
+    py: Python<'_>,
+    work: impl Send + FnOnce(plait_bench::OnTick<'_>) -> io::Result<T>,
+) -> PyResult<T> {
+    let mut raised = None;
+    let outcome = py.detach(|| {
+        work(&mut || match Python::attach(|py| py.check_signals()) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(exception) => {
+                raised = Some(exception);
+                ControlFlow::Break(())
+            }
+        })
+    });
+    match raised {
+        Some(exception) => Err(exception),
+        None => outcome.map_err(|error| exception(py, &error)),
+    }
+}
+
+fn exception(py: Python<'_>, error: &io::Error) -> PyErr {
+    match failure::errno(error) {
+        Some(errno) => os_error_with(py, errno, Some(error.to_string())),
+        None if error.kind() == io::ErrorKind::InvalidInput => PyValueError::new_err(error.to_string()),
+        None => io::Error::new(error.kind(), error.to_string()).into(),
+    }
+}
+
+fn seconds(timeout: f64) -> PyResult<Duration> {
+    Duration::try_from_secs_f64(timeout)
+        .map_err(|error| PyValueError::new_err(format!("timeout {timeout}: {error}")))
+}
+
+fn resolve(host: &str, port: u16) -> io::Result<SocketAddr> {
+    let none = || io::Error::new(io::ErrorKind::NotFound, format!("{host} has no address"));
+    (host, port).to_socket_addrs()?.next().ok_or_else(none)
+}
