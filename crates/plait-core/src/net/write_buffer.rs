@@ -11,9 +11,15 @@ use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::os::fd::RawFd;
 
-/// Bytes waiting to be written, first in, first out.
+/// Bytes waiting to be written, first in, first out. One word when nothing waits, which for most connections is
+/// always.
 #[derive(Debug)]
 pub struct WriteBuffer<C> {
+    waiting: Option<Box<Waiting<C>>>,
+}
+
+#[derive(Debug)]
+struct Waiting<C> {
     chunks: VecDeque<Chunk<C>>,
     bytes: usize,
 }
@@ -33,7 +39,7 @@ impl<C: AsRef<[u8]>> Chunk<C> {
 
 impl<C> Default for WriteBuffer<C> {
     fn default() -> Self {
-        Self { chunks: VecDeque::new(), bytes: 0 }
+        Self { waiting: None }
     }
 }
 
@@ -46,35 +52,39 @@ impl<C: AsRef<[u8]>> WriteBuffer<C> {
     /// How many bytes wait.
     #[inline]
     pub fn len(&self) -> usize {
-        self.bytes
+        self.waiting.as_ref().map_or(0, |waiting| waiting.bytes)
     }
 
     /// Whether no byte waits.
     #[inline]
     pub fn is_empty(&self) -> bool {
-        self.bytes == 0
+        self.len() == 0
     }
 
     /// Adds a chunk of which the first `offset` bytes have been written already. Its length must
     /// not change from now on; a buffer exported by Python keeps to that.
     pub fn push(&mut self, chunk: C, offset: usize) {
         let chunk = Chunk { data: chunk, offset };
-        self.bytes += chunk.rest().len();
-        self.chunks.push_back(chunk);
+        let fresh = || Box::new(Waiting { chunks: VecDeque::new(), bytes: 0 });
+        let waiting = self.waiting.get_or_insert_with(fresh);
+        waiting.bytes += chunk.rest().len();
+        waiting.chunks.push_back(chunk);
     }
 
     /// Writes until nothing is left (true) or the socket takes no more (false). Chunks written
     /// whole go to `spent`, also when an error ends it; what was not written stays.
     pub fn flush(&mut self, fd: RawFd, spent: &mut Vec<C>) -> io::Result<bool> {
         loop {
-            if self.bytes == 0 {
-                self.advance(0, spent);
+            let Some(waiting) = &mut self.waiting else { return Ok(true) };
+            if waiting.bytes == 0 {
+                waiting.advance(0, spent);
+                self.waiting = None;
                 return Ok(true);
             }
-            let (offered, outcome) = self.write_once(fd);
+            let (offered, outcome) = waiting.write_once(fd);
             match outcome {
                 Ok(written) => {
-                    self.advance(written, spent);
+                    waiting.advance(written, spent);
                     // A short write means a full socket; asking again would only be told EAGAIN.
                     if written < offered {
                         return Ok(false);
@@ -88,10 +98,12 @@ impl<C: AsRef<[u8]>> WriteBuffer<C> {
 
     /// Takes out all chunks, written or not, for the caller to drop.
     pub fn take_all(&mut self) -> Vec<C> {
-        self.bytes = 0;
-        std::mem::take(&mut self.chunks).into_iter().map(|chunk| chunk.data).collect()
+        let waiting = self.waiting.take();
+        waiting.map_or_else(Vec::new, |waiting| waiting.chunks.into_iter().map(|chunk| chunk.data).collect())
     }
+}
 
+impl<C: AsRef<[u8]>> Waiting<C> {
     /// One system call. Returns how many bytes it was given, and what it said.
     fn write_once(&self, fd: RawFd) -> (usize, io::Result<usize>) {
         if let (1, Some(only)) = (self.chunks.len(), self.chunks.front()) {

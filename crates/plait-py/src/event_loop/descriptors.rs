@@ -24,11 +24,11 @@ const EBADF: i32 = 9;
 const EEXIST: i32 = 17;
 const ENOENT: i32 = 2;
 
-/// Whom to tell.
+/// Whom to tell. Small, because each connection has room for two; transports are many, callbacks few.
 pub enum Watcher {
     /// `add_reader`, `add_writer`: each time. With the object whose `fileno()` it was, by which the watcher can still be
     /// removed when that is closed.
-    Callback(Py<Handle>, Option<Py<PyAny>>),
+    Callback(Box<(Py<Handle>, Option<Py<PyAny>>)>),
     /// A `sock_*` operation: once. `known`: what lingers was registered for the same socket object.
     Waiter { future: Py<Future>, known: bool },
     /// A transport of ours: each time.
@@ -190,7 +190,7 @@ impl Descriptors {
         let found = self.slots.iter().position(|slot| {
             [&slot.reader, &slot.writer]
                 .into_iter()
-                .any(|watcher| matches!(watcher, Some(Watcher::Callback(_, Some(known))) if known.is(source)))
+                .any(|watcher| matches!(watcher, Some(Watcher::Callback(callback)) if callback.1.as_ref().is_some_and(|known| known.is(source))))
         });
         found.and_then(|index| RawFd::try_from(index).ok())
     }
@@ -284,9 +284,9 @@ impl Descriptors {
         }
         for watcher in self.slots.iter().flat_map(|slot| [&slot.reader, &slot.writer]).flatten() {
             match watcher {
-                Watcher::Callback(handle, source) => {
-                    visit.call(handle)?;
-                    visit.call(source)?;
+                Watcher::Callback(callback) => {
+                    visit.call(&callback.0)?;
+                    visit.call(&callback.1)?;
                 }
                 Watcher::Waiter { future, .. } => visit.call(future)?,
                 Watcher::Transport(transport) => visit.call(transport)?,
@@ -299,8 +299,8 @@ impl Descriptors {
 fn wakeup(py: Python<'_>, watcher: &mut Option<Watcher>, step: TransportStep, out: &mut Vec<Wakeup>) {
     match watcher {
         None => {}
-        Some(Watcher::Callback(handle, _)) => {
-            out.push(Wakeup::Queue(Ready::Handle(handle.clone_ref(py))));
+        Some(Watcher::Callback(callback)) => {
+            out.push(Wakeup::Queue(Ready::Handle(callback.0.clone_ref(py))));
         }
         Some(Watcher::Transport(transport)) => {
             out.push(Wakeup::Queue(Ready::Transport(transport.clone_ref(py), step)));

@@ -25,8 +25,8 @@ impl EventLoop {
             None => (None, [Some(watcher), None]),
         });
         for watcher in left.iter().flatten() {
-            if let Watcher::Callback(handle, _) = watcher {
-                Handle::cancel(handle.bind(py))?;
+            if let Watcher::Callback(callback) = watcher {
+                Handle::cancel(callback.0.bind(py))?;
             }
         }
         drop(left);
@@ -56,8 +56,8 @@ impl EventLoop {
             let reactor = s.reactor.clone()?;
             s.descriptors.unwatch(&reactor, fd, direction)
         });
-        if let Some(Watcher::Callback(handle, _)) = &removed {
-            Handle::cancel(handle.bind(py))?;
+        if let Some(Watcher::Callback(callback)) = &removed {
+            Handle::cancel(callback.0.bind(py))?;
         }
         Ok(removed.is_some())
     }
@@ -148,7 +148,8 @@ impl EventLoop {
         let source = (!fd.is_exact_instance_of::<PyInt>()).then(|| fd.clone().unbind());
         let call = Call::new(callback, args.as_slice(), false)?;
         let handle = Py::new(py, Handle::build(slf, call, None, this.debug(py))?)?;
-        this.watch(py, number, direction, Watcher::Callback(handle.clone_ref(py), source))?;
+        let callback = Box::new((handle.clone_ref(py), source));
+        this.watch(py, number, direction, Watcher::Callback(callback))?;
         Ok(handle)
     }
 }

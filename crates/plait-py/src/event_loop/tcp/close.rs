@@ -7,7 +7,7 @@ use super::super::ready::{Ready, TransportStep};
 use super::{Released, Socket, TcpTransport};
 use crate::errors::leaves_the_loop;
 use crate::standard::standard;
-use plait_core::net::socket;
+use plait_core::net::{socket, CompactAddress};
 use pyo3::exceptions::{PyConnectionError, PyOSError};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -135,7 +135,7 @@ impl TcpTransport {
         // The addresses outlive the socket, as asyncio's do.
         let local = socket::local_address(this.fd).ok().flatten();
         let (socket, protocol, server) = this.state.with(py, |s| {
-            s.local = s.local.or(local);
+            s.local = s.local.take().or(local.map(CompactAddress::from));
             let socket = std::mem::replace(&mut s.socket, Socket::Closed);
             (socket, s.protocol.take(), s.server.take())
         });

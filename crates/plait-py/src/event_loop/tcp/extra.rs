@@ -59,8 +59,10 @@ impl TcpTransport {
                 None => return Ok(None),
             },
             "peername" | "sockname" => {
-                let (peer, local) = this.state.with(py, |s| (s.peer, s.local));
-                let native = if name == "peername" { peer } else { local };
+                let native = this.state.with(py, |s| {
+                    let kept = if name == "peername" { &s.peer } else { &s.local };
+                    kept.as_ref().map(SocketAddr::from)
+                });
                 match (native, this.socket_object(py)?) {
                     (Some(address), _) => address_tuple(py, address)?,
                     (None, None) => return Ok(None),

@@ -19,7 +19,7 @@ use crate::errors::leaves_the_loop;
 use crate::ffi;
 use crate::guarded::{Built, Guarded};
 use crate::standard::standard;
-use plait_core::net::{socket, FlowControl, WriteBuffer};
+use plait_core::net::{socket, CompactAddress, FlowControl, WriteBuffer};
 use pyo3::exceptions::PyOSError;
 use pyo3::ffi::destructor;
 use pyo3::gc::{PyTraverseError, PyVisit};
@@ -84,8 +84,8 @@ pub(super) struct TcpState {
     takes: Takes,
     server: Option<Py<PyAny>>,
     extra: Option<Py<PyDict>>,
-    peer: Option<SocketAddr>,
-    local: Option<SocketAddr>,
+    peer: Option<CompactAddress>,
+    local: Option<CompactAddress>,
     buffer: WriteBuffer<Chunk>,
     flow: FlowControl,
     empty_waiter: Option<Py<Future>>,
@@ -182,7 +182,7 @@ impl TcpTransport {
             takes,
             server: None,
             extra: extra.map(Bound::unbind),
-            peer,
+            peer: peer.map(CompactAddress::from),
             local: None,
             buffer: WriteBuffer::new(),
             flow: FlowControl::new(),
