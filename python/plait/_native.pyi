@@ -25,6 +25,9 @@ __all__ = [
     "TimerHandle",
     "TcpTransport",
     "SockOp",
+    "StreamReader",
+    "StreamWriter",
+    "StreamReaderProtocol",
     "registered_tasks",
     "after_fork_in_child",
     "BenchIdle",
@@ -216,3 +219,45 @@ def bench_server(kind: Literal["epoll", "io_uring"], fd: int, *, core: int | Non
     The soft limit of descriptors is raised to the hard one, and stays so. Safe to call from any thread, but only in the main
     thread can a signal end it without ending the process.
     """
+
+
+@disjoint_base
+class StreamReader(asyncio.StreamReader):
+    """What arrived on a stream and was not read yet: asyncio's StreamReader, made by `open_connection` and `start_server`, or by hand.
+
+    Args:
+        limit: the longest message of `readline` and `readuntil` without its separator, in bytes; reading from the transport pauses
+            while more than twice as much waits. ValueError unless it is more than 0.
+        loop: the loop whose futures reads wait on; None means the current one.
+
+    For the loop's own thread. Every method and attribute is that of the counterpart, ``asyncio.StreamReader``.
+    """
+
+@disjoint_base
+class StreamWriter(asyncio.StreamWriter):
+    """Writes to a transport: asyncio's StreamWriter, made by `open_connection` and `start_server`, or by hand.
+
+    Args:
+        transport: what is written to.
+        protocol: whose `_drain_helper` and `_get_close_waiter` are awaited by `drain` and `wait_closed`.
+        reader: whose exception `drain` raises; may be None.
+        loop: the transport's.
+
+    For the loop's own thread. One that dies with its connection open closes it, with a ResourceWarning where the host Python's does.
+    Counterpart: ``asyncio.StreamWriter``.
+    """
+
+    def __del__(self) -> None: ...  # type: ignore[override, unused-ignore]
+
+@disjoint_base
+class StreamReaderProtocol(asyncio.StreamReaderProtocol):
+    """The protocol between a transport and a StreamReader, with the flow control of `StreamWriter.drain`.
+
+    Args:
+        stream_reader: gets what arrives. Held weakly once the connection is there.
+        client_connected_cb: called with reader and writer for a new connection; a coroutine becomes a task.
+        loop: None means the current one.
+
+    For the loop's own thread. Counterpart: ``asyncio.StreamReaderProtocol``.
+    """
+

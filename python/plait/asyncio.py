@@ -17,13 +17,13 @@ from typing import Any, TypeVar
 
 from plait._loop import new_event_loop as new_event_loop
 from plait._native import EventLoop as EventLoop  # type: ignore[assignment, unused-ignore]
-from plait._native import StreamReader as StreamReader  # type: ignore[assignment]
-from plait._native import StreamReaderProtocol as StreamReaderProtocol  # type: ignore[assignment]
-from plait._native import StreamWriter as StreamWriter  # type: ignore[assignment]
-from plait._streams import open_connection as open_connection  # type: ignore[assignment]
-from plait._streams import open_unix_connection as open_unix_connection  # type: ignore[assignment]
-from plait._streams import start_server as start_server  # type: ignore[assignment]
-from plait._streams import start_unix_server as start_unix_server  # type: ignore[assignment]
+from plait._native import StreamReader as StreamReader  # type: ignore[assignment, unused-ignore]
+from plait._native import StreamReaderProtocol as StreamReaderProtocol  # type: ignore[assignment, unused-ignore]
+from plait._native import StreamWriter as StreamWriter  # type: ignore[assignment, unused-ignore]
+from plait._streams import open_connection as open_connection  # type: ignore[assignment, unused-ignore]
+from plait._streams import open_unix_connection as open_unix_connection  # type: ignore[assignment, unused-ignore]
+from plait._streams import start_server as start_server  # type: ignore[assignment, unused-ignore]
+from plait._streams import start_unix_server as start_unix_server  # type: ignore[assignment, unused-ignore]
 from plait._switch import disabled as _disabled
 
 _T = TypeVar("_T")
