@@ -12,6 +12,9 @@ the user meant it to. Rejected: replacing ``asyncio.SelectorEventLoop``, which i
 Streams have no factory that could be asked, so their classes and functions are replaced under their names in ``asyncio``. In
 ``asyncio.streams`` only the functions are: the standard classes there check each other by name, and those that a program
 imported before have to go on working.
+
+``asyncio.sleep`` and ``asyncio.gather`` are replaced too, in each module of asyncio that has the name. They work on any loop, and
+what imported them before keeps the standard ones, which work on plait's.
 """
 
 import asyncio as _asyncio
@@ -26,6 +29,7 @@ from plait._loop import new_event_loop
 from plait._native import EventLoop, StreamReader, StreamReaderProtocol, StreamWriter
 from plait._swap import Swap
 from plait._switch import disabled
+from plait._tasks import gather, sleep
 
 _lock = _threading.Lock()
 _swaps: dict[str, list[Swap]] = {}
@@ -47,6 +51,7 @@ def install(
             ``asyncio.new_event_loop``, ``asyncio.get_event_loop``, ``unittest.IsolatedAsyncioTestCase``) are plait's.
             A loop that is named, by ``loop_factory=`` or by its class, is respected, and so is a policy set later. And
             asyncio's streams are plait's, on any loop.
+            ``asyncio.sleep`` and ``asyncio.gather`` are plait's, unless somebody has replaced them already.
         threading: no effect yet: plait has no module of that kind so far.
         queue: no effect yet, likewise.
         futures: no effect yet, likewise.
@@ -114,13 +119,25 @@ def _loop_swaps() -> list[Swap]:
             Swap(events, "new_event_loop", new_event_loop),
             Swap(_asyncio, "new_event_loop", new_event_loop),
             Swap(_asyncio, "EventLoop", EventLoop),
+            *_function_swaps(),
         ]
     # The variable behind set_event_loop_policy: only it tells "none was set yet" from "the default was set", and
     # from 3.14 the public functions warn.
-    swaps = [Swap(events, "_event_loop_policy", _policy_after(events._event_loop_policy))]
+    swaps = [Swap(events, "_event_loop_policy", _policy_after(events._event_loop_policy)), *_function_swaps()]
     if sys.version_info >= (3, 13):
         swaps.append(Swap(_asyncio, "EventLoop", EventLoop))
     return swaps
+
+
+def _function_swaps() -> list[Swap]:
+    modules = [module for name, module in list(sys.modules.items()) if name.partition(".")[0] == "asyncio"]
+    standard = vars(_asyncio.tasks)
+    return [
+        Swap(module, name, function)
+        for name, function in (("sleep", sleep), ("gather", gather))
+        for module in modules
+        if vars(module).get(name) is standard[name]
+    ]
 
 
 def _multiprocessing_swaps() -> list[Swap]:

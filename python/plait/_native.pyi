@@ -3,7 +3,7 @@
 # given here, issubclass does not. tests/faces/stubtest-allowlist.txt says what the check of these stubs passes over, and why.
 
 import asyncio
-from collections.abc import Callable, Generator
+from collections.abc import Awaitable, Callable, Generator
 from contextvars import Context
 from socket import socket
 from types import GenericAlias
@@ -23,11 +23,16 @@ __all__ = [
     "TaskWakeupMethWrapper",
     "Handle",
     "TimerHandle",
+    "TimerFuture",
+    "_GatheringFuture",
+    "GatherCallback",
     "TcpTransport",
     "SockOp",
     "StreamReader",
     "StreamWriter",
     "StreamReaderProtocol",
+    "start_timer",
+    "gather",
     "registered_tasks",
     "after_fork_in_child",
     "BenchIdle",
@@ -116,6 +121,28 @@ class TaskWakeupMethWrapper:
     def __self__(self) -> Task[Any]: ...
     def __call__(self, *args: Any, **kwargs: Any) -> None: ...
 
+@final
+class TimerFuture(Future[None]):
+    """What a sleeping task waits for."""
+
+    def disarm(self) -> None: ...
+
+@final
+class _GatheringFuture(Future[list[Any]]):
+    """What `gather` returns; named as asyncio's own is."""
+
+    _children: list[asyncio.Future[Any]]
+    _cancel_requested: bool
+
+@final
+class GatherCallback:
+    """The callback that `gather` leaves with a future of another make."""
+
+    __qualname__: str
+    def __call__(self, future: Any) -> None: ...
+
+def start_timer(delay: float, /) -> TimerFuture | None: ...
+def gather(*coros_or_futures: Awaitable[Any], return_exceptions: bool = False) -> asyncio.Future[list[Any]]: ...
 def registered_tasks() -> list[Task[Any]]: ...
 def after_fork_in_child() -> None: ...
 

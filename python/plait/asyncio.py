@@ -1,7 +1,7 @@
 """``from plait import asyncio``: every name of the standard module, on plait's loop.
 
 Names that decide which loop is made (``run``, ``Runner``, ``new_event_loop``, ``get_event_loop``, ``EventLoop``,
-``DefaultEventLoopPolicy``) and streams are plait's; the rest are the standard ones, so that ``except asyncio.TimeoutError``,
+``DefaultEventLoopPolicy``), streams, ``sleep`` and ``gather`` are plait's; the rest are the standard ones, so that ``except asyncio.TimeoutError``,
 ``isinstance(task, asyncio.Task)`` and ``class MyProtocol(asyncio.Protocol)`` mean the same as ever. ``SelectorEventLoop``
 stays the standard one: it names one particular loop. Nothing is patched; a module that imports the standard asyncio
 by itself gets stock loops from it, unless ``plait.install()`` was called.
@@ -13,7 +13,7 @@ import threading as _threading
 import warnings as _warnings
 from asyncio import *
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from plait._loop import new_event_loop as new_event_loop
 from plait._native import EventLoop as EventLoop  # type: ignore[assignment, unused-ignore]
@@ -25,6 +25,9 @@ from plait._streams import open_unix_connection as open_unix_connection  # type:
 from plait._streams import start_server as start_server  # type: ignore[assignment, unused-ignore]
 from plait._streams import start_unix_server as start_unix_server  # type: ignore[assignment, unused-ignore]
 from plait._switch import disabled as _disabled
+
+if not TYPE_CHECKING:  # the standard signatures hold
+    from plait._tasks import gather, sleep
 
 _T = TypeVar("_T")
 

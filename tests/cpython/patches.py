@@ -1,6 +1,6 @@
 """Put plait where CPython's asyncio suites take asyncio.
 
-The suites reach for a loop or a class in five ways, and each has one answer here:
+The suites reach for a loop, a class or a function in six ways, and each has one answer here:
 
 - through the policy (`asyncio.new_event_loop`, `asyncio.run`, `IsolatedAsyncioTestCase`): the default policy is
   plait's. `set_event_loop_policy(None)`, which nearly every suite calls when it ends, then comes back to plait too.
@@ -10,6 +10,7 @@ The suites reach for a loop or a class in five ways, and each has one answer her
   since plait promises not to rebind them: suites that use those names check stock tasks and futures on plait's loop.
 - as `asyncio.StreamReader` and its relatives: what `plait.install()` puts there. Whoever makes a stock reader or writer all the
   same is counted.
+- `asyncio.sleep` and `asyncio.gather` are plait's, as `plait.install()` puts them there, also for the tests' foreign loops.
 - as `BaseEventLoop()` with a mocked selector: a few set-ups, replaced one by one after the import. `utils.TestLoop`,
   also a BaseEventLoop, stays: it is the foreign loop on which native tasks and futures have to work.
 
@@ -93,6 +94,10 @@ def before_import() -> None:
         swap.apply()
     for stock in (asyncio.streams.StreamReader, asyncio.streams.StreamWriter, asyncio.streams.StreamReaderProtocol):
         count_instances(stock)
+    for module in (asyncio, asyncio.tasks, asyncio.streams):
+        for function in (plait.asyncio.sleep, plait.asyncio.gather):
+            if hasattr(module, function.__name__):
+                setattr(module, function.__name__, function)
     asyncio.set_event_loop_policy(None)
 
 
@@ -198,7 +203,7 @@ def check_that_plait_ran(module, native_tests: int) -> list[str]:
         faults.append("no test class was built on the native Task or Future")
     if module.makes_streams and stock_streams_made:
         faults.append(f"{stock_streams_made} stock stream objects were made")
-    return faults + check_types()
+    return faults + check_types() + check_functions()
 
 
 def check_types() -> list[str]:
@@ -216,3 +221,26 @@ def check_types() -> list[str]:
         loop.close()
     expected = [plait.EventLoop, _native.Task, _native.Future]
     return [] if seen == expected else [f"a new loop, its task and its future were {seen}, not {expected}"]
+
+
+def check_functions() -> list[str]:
+    """After the suite, sleep and gather are still plait's, and what they wait for is native, on plait's loop and a stock one."""
+    seen = []
+
+    async def note(loop):
+        sleeper = loop.create_task(asyncio.sleep(3600))
+        future = asyncio.futures._PyFuture(loop=loop)
+        future.set_result(None)
+        outer = asyncio.gather(asyncio.tasks.sleep(0), future)
+        await outer
+        seen.append((type(sleeper._fut_waiter), type(outer)))
+        sleeper.cancel()
+        await asyncio.wait([sleeper])
+
+    for loop in (new_loop(), asyncio.unix_events._UnixSelectorEventLoop()):
+        try:
+            loop.run_until_complete(note(loop))
+        finally:
+            loop.close()
+    expected = [(_native.TimerFuture, _native._GatheringFuture), (asyncio.Future, _native._GatheringFuture)]
+    return [] if seen == expected else [f"a sleep waited for, and gather returned, {seen}, not {expected}"]

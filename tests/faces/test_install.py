@@ -20,6 +20,7 @@ def snapshot() -> tuple[object, ...]:
         events._event_loop_policy,
         getattr(asyncio, "EventLoop", None),
         multiprocessing.spawn.get_preparation_data,
+        [vars(module).get(name) for module in (asyncio, asyncio.tasks, asyncio.streams) for name in ("sleep", "gather")],
         asyncio.Task,
         asyncio.Future,
         asyncio.SelectorEventLoop,
@@ -77,7 +78,7 @@ def test_uninstall_restores_exactly() -> None:
     before = snapshot()
     plait.install()
     assert snapshot() != before
-    assert snapshot()[3:] == before[3:]
+    assert snapshot()[4:] == before[4:]
     plait.uninstall()
     assert snapshot() == before
     assert asyncio.run(loop_type()) is asyncio.SelectorEventLoop

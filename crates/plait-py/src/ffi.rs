@@ -4,7 +4,7 @@
 use pyo3::exceptions::{PyImportError, PyStopIteration};
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyString};
 use std::mem::ManuallyDrop;
 use std::ops::Deref;
 use std::sync::OnceLock;
@@ -79,6 +79,22 @@ pub fn set_traceback(exception: &Bound<'_, PyAny>, traceback: Option<&Bound<'_, 
     // SAFETY: attached; `exception` is an exception instance (callers keep nothing else); `traceback` is one or None.
     if unsafe { ffi::PyException_SetTraceback(exception.as_ptr(), traceback) } < 0 {
         drop(PyErr::take(exception.py())); // not a traceback after all: the exception keeps its own
+    }
+}
+
+/// Whether the object's own dictionary has `name`: what was put there hides the type's method.
+#[inline]
+pub fn has_own_attribute<T>(object: &Bound<'_, T>, name: &Bound<'_, PyString>) -> PyResult<bool> {
+    // SAFETY: attached; the object, whose type has a dictionary, and the name are live; the dictionary comes as a new
+    // reference, or null with an exception set.
+    let found = unsafe {
+        let dict = ffi::PyObject_GenericGetDict(object.as_ptr(), std::ptr::null_mut());
+        let dict = Bound::from_owned_ptr_or_err(object.py(), dict)?;
+        ffi::PyDict_Contains(dict.as_ptr(), name.as_ptr())
+    };
+    match found {
+        -1 => Err(PyErr::fetch(object.py())),
+        found => Ok(found == 1),
     }
 }
 

@@ -117,6 +117,8 @@ has_dict!(
     crate::event_loop::streams::reader::StreamReader: false,
     crate::event_loop::streams::writer::StreamWriter: false,
     crate::event_loop::task::Task: true,
+    crate::event_loop::gathering::GatheringFuture: true,
+    crate::event_loop::sleep::TimerFuture: true,
     crate::event_loop::tcp::TcpTransport: false,
     crate::event_loop::EventLoop: false
 );

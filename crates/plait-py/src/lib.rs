@@ -17,7 +17,9 @@ mod standard;
 
 use event_loop::future::Future;
 use event_loop::future_iter::FutureIter;
+use event_loop::gathering::{GatherCallback, GatheringFuture};
 use event_loop::handle::{Handle, TimerHandle};
+use event_loop::sleep::TimerFuture;
 use event_loop::sock::SockOp;
 use event_loop::streams::protocol::StreamReaderProtocol;
 use event_loop::streams::reader::StreamReader;
@@ -47,6 +49,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     // Finalizers first: subtypes and instances inherit the slots that they find.
     ffi::install_finalizer::<Future>(py);
     ffi::install_finalizer::<Task>(py);
+    ffi::install_finalizer::<GatheringFuture>(py);
     ffi::install_finalizer::<EventLoop>(py);
     ffi::install_finalizer::<TcpTransport>(py);
     ffi::install_finalizer::<StreamWriter>(py);
@@ -54,6 +57,8 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     {
         instance_dict::install::<Future>(py);
         instance_dict::install::<Task>(py);
+        instance_dict::install::<GatheringFuture>(py);
+        instance_dict::install::<TimerFuture>(py);
         instance_dict::install::<EventLoop>(py);
         instance_dict::install::<TcpTransport>(py);
         instance_dict::install::<StreamReader>(py);
@@ -70,6 +75,9 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Future>()?;
     module.add_class::<FutureIter>()?;
     module.add_class::<Task>()?;
+    module.add_class::<TimerFuture>()?;
+    module.add_class::<GatheringFuture>()?;
+    module.add_class::<GatherCallback>()?;
     module.add_class::<TaskStep>()?;
     module.add_class::<TaskWakeup>()?;
     module.add_class::<Handle>()?;
@@ -80,6 +88,8 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<StreamWriter>()?;
     module.add_class::<StreamReaderProtocol>()?;
     module.add_class::<bench::BenchIdle>()?;
+    module.add_function(wrap_pyfunction!(event_loop::sleep::start_timer, module)?)?;
+    module.add_function(wrap_pyfunction!(event_loop::gather::gather, module)?)?;
     module.add_function(wrap_pyfunction!(registered_tasks, module)?)?;
     module.add_function(wrap_pyfunction!(after_fork_in_child, module)?)?;
     module.add_function(wrap_pyfunction!(bench::bench_client, module)?)?;

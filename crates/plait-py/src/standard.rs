@@ -15,6 +15,7 @@ pub enum CurrentTasks {
 pub struct Standard {
     pub future: Py<PyType>,
     pub task: Py<PyType>,
+    pub gathering_future: Py<PyType>,
     pub handle: Py<PyType>,
     pub timer_handle: Py<PyType>,
     pub base_event_loop: Py<PyType>,
@@ -36,6 +37,10 @@ pub struct Standard {
     /// `asyncio.futures._set_result_unless_cancelled`: the callback that ends `asyncio.sleep`.
     pub set_result_unless_cancelled: Py<PyAny>,
     pub iscoroutine: Py<PyAny>,
+    /// `asyncio.ensure_future`, for what is neither a native future nor a coroutine.
+    pub ensure_future: Py<PyAny>,
+    /// `asyncio.gather` as it was before plait could replace it: it knows what to do without arguments.
+    pub gather: Py<PyAny>,
     pub logger: Py<PyAny>,
     /// Older Pythons answer `set_exception(StopIteration)` with a TypeError, newer ones keep a RuntimeError.
     pub stop_iteration_is_refused: bool,
@@ -65,6 +70,7 @@ pub fn initialise(py: Python<'_>) -> PyResult<()> {
 fn load(py: Python<'_>) -> PyResult<Standard> {
     let asyncio = py.import("asyncio")?;
     let events = py.import("asyncio.events")?;
+    let tasks = py.import("asyncio.tasks")?;
     let class = |module: &Bound<'_, PyAny>, name: &str| -> PyResult<Py<PyType>> {
         Ok(module.getattr(name)?.cast_into::<PyType>()?.unbind())
     };
@@ -72,6 +78,7 @@ fn load(py: Python<'_>) -> PyResult<Standard> {
     Ok(Standard {
         future: class(&asyncio, "Future")?,
         task: class(&asyncio, "Task")?,
+        gathering_future: class(&tasks, "_GatheringFuture")?,
         handle: class(&asyncio, "Handle")?,
         timer_handle: class(&asyncio, "TimerHandle")?,
         base_event_loop: class(&asyncio, "BaseEventLoop")?,
@@ -95,6 +102,11 @@ fn load(py: Python<'_>) -> PyResult<Standard> {
             .getattr("_set_result_unless_cancelled")?
             .unbind(),
         iscoroutine: asyncio.getattr("iscoroutine")?.unbind(),
+        ensure_future: match tasks.getattr_opt("_ensure_future")? {
+            Some(private) => private.unbind(), // 3.11: the one whose warnings name gather's caller
+            None => tasks.getattr("ensure_future")?.unbind(),
+        },
+        gather: tasks.getattr("gather")?.unbind(),
         logger: py.import("asyncio.log")?.getattr("logger")?.unbind(),
         stop_iteration_is_refused: glue.call_method0("stop_iteration_is_refused")?.extract()?,
         servers_know_transports: servers_know_transports(py)?,

@@ -65,11 +65,12 @@ struct Held {
     whole: bool,
 }
 
-/// The search that waits, and what has happened since its last look.
+/// The search that waits, and what has happened before and since its last look.
 struct Waiting {
     search: Search,
+    /// Nobody else has looked at these bytes for something else, as far as the stream remembers.
+    alone: bool,
     limit_changed: bool,
-    intruded: bool,
 }
 
 /// The stream and the reference, side by side.
@@ -77,6 +78,8 @@ struct Comparison {
     stream: Stream<Chunk>,
     asyncio: Asyncio,
     waiting: Option<Waiting>,
+    /// There was a search since bytes were last taken away.
+    searched: bool,
     found: Option<usize>,
     held: Option<Held>,
     /// How many chunks were made.
@@ -105,6 +108,7 @@ impl Comparison {
             stream: Stream::new(limit),
             asyncio: Asyncio { bytes: Vec::new(), limit, ended: false },
             waiting: None,
+            searched: false,
             found: None,
             held: None,
             made: 0,
@@ -179,12 +183,12 @@ impl Comparison {
     }
 
     /// A search that waits sees the new limit when it goes on. One thing is left out, since it differs and nobody can
-    /// want it (asyncio's `_limit` is private): the limit changes *and* somebody else searches during one wait. Then
-    /// the bytes looked at twice are held against the new limit before more have arrived.
+    /// want it (asyncio's `_limit` is private): the limit changes during a wait *and* there was another search. Then
+    /// bytes may be looked at twice, and be held against the new limit before more have arrived.
     fn set_limit(&mut self, limit: usize) {
         self.stream.set_limit(limit);
         self.asyncio.limit = limit;
-        self.waiting = self.waiting.take().filter(|waiting| !waiting.intruded);
+        self.waiting = self.waiting.take().filter(|waiting| waiting.alone);
         if let Some(waiting) = &mut self.waiting {
             waiting.limit_changed = true;
         }
@@ -196,17 +200,17 @@ impl Comparison {
         };
         self.seek(Search::new(separators.to_vec()), false);
         // asyncio refuses to let a second one wait.
-        self.waiting = Some(Waiting { intruded: true, ..waiting });
+        self.waiting = Some(Waiting { alone: false, ..waiting });
     }
 
     fn seek(&mut self, mut search: Search, resumed: bool) {
         let sought = self.stream.seek(&search.separators, resumed);
         let expected = self.asyncio.seek(&mut search);
         assert_eq!(sought, expected, "{search:?}, resumed: {resumed}");
+        let alone = resumed || !self.searched;
+        self.searched = true;
         match sought {
-            Sought::NotYet => {
-                self.waiting = Some(Waiting { search, limit_changed: false, intruded: false });
-            }
+            Sought::NotYet => self.waiting = Some(Waiting { search, alone, limit_changed: false }),
             Sought::Found(length) => self.found = Some(length),
             Sought::Ended | Sought::FoundTooFar(_) | Sought::NotFound(_) => {}
         }
@@ -235,6 +239,7 @@ impl Comparison {
         let count = count.min(self.asyncio.bytes.len());
         self.asyncio.bytes.drain(..count);
         self.waiting = None;
+        self.searched = false;
         self.found = None;
         if let Some(held) = &mut self.held {
             held.whole &= count == 0;

@@ -1,5 +1,6 @@
 //! The callbacks of a future: mostly none, or the one task that awaits it.
 
+use super::gathering::GatheringFuture;
 use super::task::Task;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
@@ -7,6 +8,8 @@ use pyo3::prelude::*;
 pub enum Callback {
     /// A native task that awaits the future: it is put into the ready queue, no Python object in between.
     Wake(Py<Task>),
+    /// What `gather` waits with: the child is counted, no Python object in between.
+    Gather(Py<GatheringFuture>),
     /// `callback(future)` in `context`, as `add_done_callback` took it.
     Call { callback: Py<PyAny>, context: Py<PyAny> },
 }
@@ -19,6 +22,7 @@ pub enum Callbacks {
     #[default]
     None,
     Wake(Py<Task>),
+    Gather(Py<GatheringFuture>),
     Some(Box<Vec<Callback>>),
 }
 
@@ -27,9 +31,13 @@ impl Callbacks {
     pub fn push(&mut self, callback: Callback) {
         *self = match (std::mem::take(self), callback) {
             (Callbacks::None, Callback::Wake(task)) => Callbacks::Wake(task),
+            (Callbacks::None, Callback::Gather(outer)) => Callbacks::Gather(outer),
             (Callbacks::None, callback) => Callbacks::Some(Box::new(vec![callback])),
             (Callbacks::Wake(task), callback) => {
                 Callbacks::Some(Box::new(vec![Callback::Wake(task), callback]))
+            }
+            (Callbacks::Gather(outer), callback) => {
+                Callbacks::Some(Box::new(vec![Callback::Gather(outer), callback]))
             }
             (Callbacks::Some(mut list), callback) => {
                 list.push(callback);
@@ -42,6 +50,7 @@ impl Callbacks {
         match self {
             Callbacks::None => Vec::new(),
             Callbacks::Wake(task) => vec![Callback::Wake(task)],
+            Callbacks::Gather(outer) => vec![Callback::Gather(outer)],
             Callbacks::Some(list) => *list,
         }
     }
@@ -58,6 +67,7 @@ impl Callbacks {
         match self {
             Callbacks::None => Vec::new(),
             Callbacks::Wake(task) => vec![Callback::Wake(task.clone_ref(py))],
+            Callbacks::Gather(outer) => vec![Callback::Gather(outer.clone_ref(py))],
             Callbacks::Some(list) => list.iter().map(|callback| callback.clone_ref(py)).collect(),
         }
     }
@@ -66,6 +76,7 @@ impl Callbacks {
         match self {
             Callbacks::None => Ok(()),
             Callbacks::Wake(task) => visit.call(task),
+            Callbacks::Gather(outer) => visit.call(outer),
             Callbacks::Some(list) => list.iter().try_for_each(|callback| callback.traverse(visit)),
         }
     }
@@ -75,6 +86,7 @@ impl Callback {
     fn clone_ref(&self, py: Python<'_>) -> Callback {
         match self {
             Callback::Wake(task) => Callback::Wake(task.clone_ref(py)),
+            Callback::Gather(outer) => Callback::Gather(outer.clone_ref(py)),
             Callback::Call { callback, context } => {
                 Callback::Call { callback: callback.clone_ref(py), context: context.clone_ref(py) }
             }
@@ -84,6 +96,7 @@ impl Callback {
     fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
         match self {
             Callback::Wake(task) => visit.call(task),
+            Callback::Gather(outer) => visit.call(outer),
             Callback::Call { callback, context } => {
                 visit.call(callback)?;
                 visit.call(context)

@@ -6,6 +6,7 @@
 
 use super::callbacks::{Callback, Callbacks};
 use super::future_iter::FutureIter;
+use super::gathering::GatheringFuture;
 use super::ready::Ready;
 use super::task::Task;
 use super::EventLoop;
@@ -65,6 +66,17 @@ impl FutureState {
     fn value_in(&self, py: Python<'_>, phase: Phase) -> Option<Py<PyAny>> {
         match self.phase == phase {
             true => self.value.as_ref().map(|value| value.clone_ref(py)),
+            false => None,
+        }
+    }
+}
+
+impl FutureState {
+    /// The loop where callbacks may go straight into its ready queue.
+    #[inline]
+    pub fn native_loop(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        match self.native {
+            true => self.loop_.as_ref().map(|l| l.clone_ref(py)),
             false => None,
         }
     }
@@ -215,6 +227,15 @@ impl Future {
         drop(replaced);
     }
 
+    /// The result or the exception, counted as retrieved; None when there is neither.
+    #[inline]
+    pub fn value_seen(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.state.with(py, |s| {
+            s.log_traceback = false;
+            s.value.as_ref().map(|value| value.clone_ref(py))
+        })
+    }
+
     pub fn stop_logging(&self, py: Python<'_>) {
         self.state.with(py, |s| s.log_traceback = false);
     }
@@ -243,6 +264,9 @@ impl Future {
                 let task = task.into_bound(py);
                 Task::schedule_wakeup(&task, slf).map(|()| true)
             }
+            Ok(Callbacks::Gather(outer)) => {
+                GatheringFuture::child_settled(outer.bind(py), slf).map(|()| true)
+            }
             Ok(Callbacks::Some(list)) => {
                 list.into_iter().try_for_each(|callback| Future::schedule_one(slf, callback))?;
                 Ok(true)
@@ -254,10 +278,11 @@ impl Future {
         }
     }
 
-    fn schedule_one(slf: &Bound<'_, Future>, callback: Callback) -> PyResult<()> {
+    pub fn schedule_one(slf: &Bound<'_, Future>, callback: Callback) -> PyResult<()> {
         let py = slf.py();
         match callback {
             Callback::Wake(task) => Task::schedule_wakeup(task.bind(py), slf),
+            Callback::Gather(outer) => GatheringFuture::child_settled(outer.bind(py), slf),
             Callback::Call { callback, context } => {
                 let (loop_, native) =
                     slf.get().state.with(py, |s| (s.loop_.as_ref().map(|l| l.clone_ref(py)), s.native));
@@ -425,7 +450,7 @@ impl Future {
     }
 
     /// The exception that was set, or None; raises CancelledError, or InvalidStateError while pending.
-    fn exception(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
+    pub fn exception(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
         let error = self.state.with(py, |s| {
             s.log_traceback = false;
             s.value_in(py, Phase::Failed)
@@ -437,7 +462,7 @@ impl Future {
     }
 
     /// Set the result and schedule the callbacks; InvalidStateError when done already.
-    fn set_result(slf: &Bound<'_, Self>, result: Py<PyAny>) -> PyResult<()> {
+    pub fn set_result(slf: &Bound<'_, Self>, result: Py<PyAny>) -> PyResult<()> {
         slf.get().loop_of(slf.py())?;
         match Future::settle(slf, Outcome::Result(result))? {
             true => Ok(()),
@@ -446,7 +471,7 @@ impl Future {
     }
 
     /// Set an exception (an instance or a class) and schedule the callbacks; InvalidStateError when done already.
-    fn set_exception(slf: &Bound<'_, Self>, exception: Bound<'_, PyAny>) -> PyResult<()> {
+    pub fn set_exception(slf: &Bound<'_, Self>, exception: Bound<'_, PyAny>) -> PyResult<()> {
         let py = slf.py();
         slf.get().loop_of(py)?;
         if slf.get().is_done(py) {
@@ -594,6 +619,9 @@ impl Future {
                 Callback::Wake(task) => {
                     let context = task.get().context(py);
                     list.append((Task::wakeup_callable(task.bind(py))?, context))?;
+                }
+                Callback::Gather(outer) => {
+                    list.append((GatheringFuture::callback(outer.bind(py))?, ffi::copy_context(py)?))?;
                 }
             }
         }

@@ -2,6 +2,7 @@
 //!
 //! * `run` the iteration, `ready` what it executes, `schedule` how callbacks get there, `handle` what stands for them;
 //! * `future`, `future_iter`, `callbacks`, `task`, `step`, `registry`, `current`: coroutines;
+//! * `sleep`, `gather`, `gathering`: the functions of asyncio that have something native to wait for;
 //! * `descriptors` who watches what, `watching` the same for callers, `sock` the `sock_*` operations;
 //! * `tcp`, `accept`: transports and servers; `streams` what most programs use of them.
 //!
@@ -15,11 +16,14 @@ pub mod current;
 pub mod descriptors;
 pub mod future;
 pub mod future_iter;
+pub mod gather;
+pub mod gathering;
 pub mod handle;
 pub mod ready;
 pub mod registry;
 pub mod run;
 pub mod schedule;
+pub mod sleep;
 pub mod sock;
 pub mod step;
 pub mod streams;
@@ -32,7 +36,7 @@ use crate::guarded::{Built, Guarded};
 use crate::standard::standard;
 use descriptors::{Descriptors, Direction};
 use future::Future;
-use handle::{Handle, TimerHandle};
+use handle::Handle;
 use plait_core::inbox::Inbox;
 use plait_core::reactor::Reactor;
 use plait_core::timers::{TimerKey, Timers};
@@ -43,6 +47,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple, PyType};
 use ready::Ready;
+use sleep::Timer;
 use std::collections::VecDeque;
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -51,7 +56,7 @@ use task::Task;
 
 pub struct LoopState {
     ready: VecDeque<Ready>,
-    timers: Timers<Py<TimerHandle>>,
+    timers: Timers<Timer>,
     descriptors: Descriptors,
     /// None once the loop is closed.
     reactor: Option<Arc<Reactor>>,
@@ -73,17 +78,50 @@ pub struct EventLoop {
     inbox: Inbox<Ready>,
     /// The running thread's token, else 0: `call_soon_threadsafe` on the loop's own thread needs no inbox.
     runner: AtomicUsize,
-    /// No subclass overrides `call_soon`: tasks may be stepped, and futures completed, without it.
-    native: bool,
+    natively: Natively,
     asyncgens: Py<PyAny>,
     signal_handlers: Py<PyDict>,
     built: Built,
 }
 
+/// What may be done without asking the loop's methods, because no subclass overrides them.
+#[derive(Clone, Copy)]
+struct Natively {
+    /// Tasks are stepped, and futures completed.
+    steps: bool,
+    /// Tasks are made.
+    tasks: bool,
+    /// Sleeps are timed.
+    timers: bool,
+}
+
+impl Natively {
+    fn of(class: &Bound<'_, PyType>) -> PyResult<Natively> {
+        let own = class.py().get_type::<EventLoop>();
+        let inherits = |names: &[&str]| -> PyResult<bool> {
+            for name in names {
+                if !class.is(&own) && !class.getattr(*name)?.is(&own.getattr(*name)?) {
+                    return Ok(false);
+                }
+            }
+            Ok(true)
+        };
+        let steps = inherits(&["call_soon"])?;
+        let timers = steps && inherits(&["call_later", "call_at", "create_future", "time"])?;
+        Ok(Natively { steps, tasks: steps && inherits(&["create_task"])?, timers })
+    }
+}
+
 impl EventLoop {
     #[inline]
     pub fn steps_natively(&self) -> bool {
-        self.native
+        self.natively.steps
+    }
+
+    /// Whether `create_task` is the native one: in its class, and on the loop itself.
+    pub fn makes_tasks_natively(slf: &Bound<'_, EventLoop>) -> PyResult<bool> {
+        let name = intern!(slf.py(), "create_task");
+        Ok(slf.get().natively.tasks && !crate::ffi::has_own_attribute(slf, name)?)
     }
 
     #[inline]
@@ -138,7 +176,7 @@ impl EventLoop {
         self.push_ready(py, ready)
     }
 
-    pub fn remove_timer(&self, py: Python<'_>, key: TimerKey) -> Option<Py<TimerHandle>> {
+    pub fn remove_timer(&self, py: Python<'_>, key: TimerKey) -> Option<Timer> {
         self.state.with(py, |s| s.timers.remove(key))
     }
 
@@ -175,8 +213,6 @@ impl EventLoop {
         _kwargs: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<EventLoop> {
         let py = cls.py();
-        let own = py.get_type::<EventLoop>();
-        let native = cls.is(&own) || cls.getattr("call_soon")?.is(&own.getattr("call_soon")?);
         let debug = py.import("asyncio.coroutines")?.call_method0("_is_debug_mode")?.is_truthy()?;
         let reactor = Reactor::new().map_err(|error| os_error(py, &error))?;
         Ok(EventLoop {
@@ -195,7 +231,7 @@ impl EventLoop {
             }),
             inbox: Inbox::new(),
             runner: AtomicUsize::new(0),
-            native,
+            natively: Natively::of(cls)?,
             asyncgens: py.import("weakref")?.call_method0("WeakSet")?.unbind(),
             signal_handlers: PyDict::new(py).unbind(),
             built: Built::new(),
@@ -273,7 +309,9 @@ impl EventLoop {
         let mut posted = VecDeque::new();
         this.inbox.drain_into(&mut posted);
         for timer in &dropped.2 {
-            timer.get().set_key(py, None);
+            if let Timer::Handle(timer) = timer {
+                timer.get().set_key(py, None);
+            }
         }
         drop((dropped, posted));
         standard(py).glue.bind(py).call_method1(intern!(py, "after_close"), (slf,))?;
@@ -294,7 +332,7 @@ impl EventLoop {
 
     /// Schedule a coroutine. Returns a native Task, or what the task factory makes.
     #[pyo3(signature = (coro, *, name = None, context = None, eager_start = None))]
-    fn create_task<'py>(
+    pub fn create_task<'py>(
         slf: &Bound<'py, Self>,
         coro: &Bound<'py, PyAny>,
         name: Option<Bound<'py, PyAny>>,
@@ -598,6 +636,8 @@ impl EventLoop {
                 Ready::Step(task) | Ready::Throw(task, _) | Ready::Wake(task, _) => {
                     task.clone_ref(py).into_any()
                 }
+                Ready::Elapsed(timer) => timer.clone_ref(py).into_any(),
+                Ready::Gathered(outer, _) => outer.clone_ref(py).into_any(),
                 Ready::Call { callback, .. } => callback.clone_ref(py),
                 Ready::Transport(transport, _) => transport.clone_ref(py).into_any(),
             });
@@ -608,10 +648,15 @@ impl EventLoop {
 
     /// A snapshot of the timers (asyncio: the heap itself).
     #[getter]
-    fn _scheduled<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
-        let timers =
-            self.state.with(py, |s| s.timers.iter().map(|(_, t)| t.clone_ref(py)).collect::<Vec<_>>());
-        PyList::new(py, timers)
+    fn _scheduled<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyList>> {
+        let py = slf.py();
+        let timers: Vec<(f64, Timer)> = slf
+            .get()
+            .state
+            .with(py, |s| s.timers.iter().map(|(when, timer)| (when, timer.clone_ref(py))).collect());
+        let shown: PyResult<Vec<_>> =
+            timers.into_iter().map(|(when, timer)| timer.shown(slf, when)).collect();
+        PyList::new(py, shown?)
     }
 
     /// `(fd, reads, writes)` for each watched descriptor: what `loop._selector` shows.
@@ -672,7 +717,7 @@ impl EventLoop {
         }
         self.inbox.try_for_each(|posted| posted.traverse(&visit))?;
         for (_, timer) in state.timers.iter() {
-            visit.call(timer)?;
+            timer.traverse(&visit)?;
         }
         state.descriptors.traverse(&visit)?;
         visit.call(&state.current_handle)?;

@@ -2,7 +2,9 @@
 //! caller was given one.
 
 use super::future::Future;
+use super::gathering::GatheringFuture;
 use super::handle::Handle;
+use super::sleep::TimerFuture;
 use super::task::Task;
 use super::tcp::TcpTransport;
 use pyo3::gc::{PyTraverseError, PyVisit};
@@ -19,6 +21,10 @@ pub enum Ready {
     Throw(Py<Task>, Py<PyAny>),
     /// The future that this task awaits is done.
     Wake(Py<Task>, Py<Future>),
+    /// A sleep is over.
+    Elapsed(Py<TimerFuture>),
+    /// A child of a `gather` is done.
+    Gathered(Py<GatheringFuture>, Py<Future>),
     /// A done-callback: `callback(argument)` in `context`.
     Call { callback: Py<PyAny>, argument: Py<PyAny>, context: Py<PyAny> },
     /// A transport has something to do.
@@ -47,6 +53,11 @@ impl Ready {
             Ready::Wake(task, future) => {
                 visit.call(task)?;
                 visit.call(future)
+            }
+            Ready::Elapsed(timer) => visit.call(timer),
+            Ready::Gathered(outer, child) => {
+                visit.call(outer)?;
+                visit.call(child)
             }
             Ready::Call { callback, argument, context } => {
                 visit.call(callback)?;

@@ -3,8 +3,10 @@
 use super::current;
 use super::descriptors::Wakeup;
 use super::future::{Future, Outcome};
+use super::gathering::GatheringFuture;
 use super::handle::{Call, Handle, TimerHandle};
 use super::ready::Ready;
+use super::sleep::{Timer, TimerFuture};
 use super::step;
 use super::tcp::TcpTransport;
 use super::{thread_token, EventLoop};
@@ -227,9 +229,14 @@ impl Iteration<'_, '_> {
         // asyncio's `end_time`: what falls within the clock's resolution is due too.
         let end = now() + 1e-9;
         while let Some(timer) = this.state.with(py, |s| s.timers.pop_due(end)) {
-            timer.get().set_key(py, None);
-            let handle = TimerHandle::into_handle(timer, py);
-            this.state.with(py, |s| s.ready.push_back(Ready::Handle(handle)));
+            let ready = match timer {
+                Timer::Handle(timer) => {
+                    timer.get().set_key(py, None);
+                    Ready::Handle(TimerHandle::into_handle(timer, py))
+                }
+                Timer::Sleep(timer) => Ready::Elapsed(timer),
+            };
+            this.state.with(py, |s| s.ready.push_back(ready));
         }
     }
 }
@@ -250,6 +257,11 @@ fn execute(loop_: &Bound<'_, EventLoop>, ready: Ready) -> PyResult<()> {
         Ready::Wake(task, future) => {
             let (task, future) = (task.into_bound(py), future.into_bound(py));
             reported(loop_, step::wake_on(loop_, &task, &future), STEP)
+        }
+        Ready::Elapsed(timer) => reported(loop_, TimerFuture::elapse(&timer.into_bound(py)), "sleep"),
+        Ready::Gathered(outer, child) => {
+            let (outer, child) = (outer.into_bound(py), child.into_bound(py));
+            reported(loop_, GatheringFuture::child_done(&outer, child.as_any()), "gather")
         }
         Ready::Call { callback, argument, context } => {
             current::leave(loop_);
@@ -345,6 +357,8 @@ fn execute_in_debug_mode(loop_: &Bound<'_, EventLoop>, ready: Ready) -> PyResult
         Ready::Step(task) | Ready::Throw(task, _) | Ready::Wake(task, _) => {
             Some(task.clone_ref(py).into_any())
         }
+        Ready::Elapsed(timer) => Some(timer.clone_ref(py).into_any()),
+        Ready::Gathered(outer, _) => Some(outer.clone_ref(py).into_any()),
         Ready::Call { callback, .. } => Some(callback.clone_ref(py)),
         Ready::Transport(transport, _) => Some(transport.clone_ref(py).into_any()),
     };

@@ -3,6 +3,7 @@
 use super::handle::{Call, Handle, TimerHandle};
 use super::ready::Ready;
 use super::run::now;
+use super::sleep::Timer;
 use super::EventLoop;
 use crate::errors::closed;
 use crate::fastcall::{fast_method, install, Arguments};
@@ -115,14 +116,14 @@ fn call_when<'py>(
     let call = Call::new(callback, rest, context.is_some())?;
     let handle = Handle::build(slf, call, context, debug)?;
     let timer = Bound::new(py, TimerHandle::build(handle, when))?;
-    let kept = timer.clone().unbind();
+    let kept = Timer::Handle(timer.clone().unbind());
     let key = slf.get().state.with(py, |s| s.timers.insert(when, kept));
     timer.get().set_key(py, Some(key));
     Ok(timer.into_any().unbind())
 }
 
 /// `loop.time() + delay` as Python adds.
-fn due(delay: &Bound<'_, PyAny>) -> PyResult<f64> {
+pub fn due(delay: &Bound<'_, PyAny>) -> PyResult<f64> {
     if let Ok(delay) = delay.cast_exact::<PyFloat>() {
         return Ok(now() + delay.value());
     }

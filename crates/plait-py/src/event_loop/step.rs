@@ -5,6 +5,8 @@
 use super::callbacks::Callback;
 use super::current;
 use super::future::{Future, Outcome, Phase};
+use super::gathering::GatheringFuture;
+use super::sleep::TimerFuture;
 use super::task::Task;
 use super::EventLoop;
 use crate::errors::{invalid_state, leaves_the_loop};
@@ -90,8 +92,12 @@ fn error_of(future: &Bound<'_, Future>) -> Option<Py<PyAny>> {
 
 /// The native future behind `object`, when it is exactly ours: a subclass may override anything.
 #[inline]
-fn exact_future<'a, 'py>(object: &'a Bound<'py, PyAny>) -> Option<&'a Bound<'py, Future>> {
-    if object.is_exact_instance_of::<Future>() || object.is_exact_instance_of::<Task>() {
+pub fn exact_future<'a, 'py>(object: &'a Bound<'py, PyAny>) -> Option<&'a Bound<'py, Future>> {
+    if object.is_exact_instance_of::<Task>()
+        || object.is_exact_instance_of::<Future>()
+        || object.is_exact_instance_of::<TimerFuture>()
+        || object.is_exact_instance_of::<GatheringFuture>()
+    {
         object.cast::<Future>().ok()
     } else {
         None
@@ -105,6 +111,12 @@ pub fn cancel_awaited(awaited: &Bound<'_, PyAny>, message: Option<Py<PyAny>>) ->
     }
     if let Ok(task) = awaited.cast_exact::<Task>() {
         return Task::cancel(task, message);
+    }
+    if let Ok(timer) = awaited.cast_exact::<TimerFuture>() {
+        return Future::cancel_base(timer.as_super(), message);
+    }
+    if let Ok(outer) = awaited.cast_exact::<GatheringFuture>() {
+        return GatheringFuture::cancel(outer, message);
     }
     let py = awaited.py();
     let kwargs = PyDict::new(py);

@@ -223,6 +223,11 @@ impl Task {
         super::future::call_soon(&loop_, &callable, future.as_any(), context.bind(py))
     }
 
+    /// `_log_destroy_pending = False`
+    pub fn stay_quiet(&self, py: Python<'_>) {
+        self.state.with(py, |t| t.marks.set_logs_destroy_pending(false));
+    }
+
     /// What stands for "wake this task" where a Python callable is wanted.
     pub fn wakeup_callable<'py>(slf: &Bound<'py, Task>) -> PyResult<Bound<'py, PyAny>> {
         let wakeup = TaskWakeup { task: slf.clone().unbind() };
