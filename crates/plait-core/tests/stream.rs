@@ -73,6 +73,22 @@ fn a_search_that_waits_is_not_misled_by_another() {
     );
 }
 
+/// What it had seen is gone.
+#[test]
+fn a_search_that_waits_begins_anew_when_bytes_are_taken() {
+    play(
+        100,
+        &[
+            Step::Bytes(b"aaaa".to_vec()),
+            Step::Seek(vec![b"\n".to_vec()]),
+            Step::Consume(3),
+            Step::Bytes(b"\n".to_vec()),
+            Step::Resume,
+            Step::ConsumeFound,
+        ],
+    );
+}
+
 /// A full buffer of which little is read and to which little is added, many times over.
 #[test]
 fn a_full_buffer_is_not_moved_for_every_byte() {

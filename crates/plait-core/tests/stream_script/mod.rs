@@ -234,11 +234,15 @@ impl Comparison {
         self.took(if goes { length } else { 0 });
     }
 
-    /// Bytes are gone, so what searches have learned is void.
+    /// Bytes are gone, so what searches have learned is void, and one that waits begins anew. There asyncio is no
+    /// reference: its search goes on at an offset that now means other bytes, and misses what is before.
     fn took(&mut self, count: usize) {
         let count = count.min(self.asyncio.bytes.len());
         self.asyncio.bytes.drain(..count);
-        self.waiting = None;
+        if let Some(Waiting { search, .. }) = self.waiting.take() {
+            let search = Search::new(search.separators);
+            self.waiting = Some(Waiting { search, alone: true, limit_changed: false });
+        }
         self.searched = false;
         self.found = None;
         if let Some(held) = &mut self.held {
