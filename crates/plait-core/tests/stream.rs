@@ -81,8 +81,26 @@ fn a_search_that_waits_begins_anew_when_bytes_are_taken() {
         &[
             Step::Bytes(b"aaaa".to_vec()),
             Step::Seek(vec![b"\n".to_vec()]),
+            Step::Resume,
             Step::Consume(3),
             Step::Bytes(b"\n".to_vec()),
+            Step::Resume,
+            Step::ConsumeFound,
+        ],
+    );
+}
+
+/// Both at once: it has nothing to go on from, and the other must not give it something.
+#[test]
+fn a_search_that_begins_anew_is_not_misled_by_another() {
+    play(
+        100,
+        &[
+            Step::Bytes(b"ab".to_vec()),
+            Step::Seek(vec![b"bb".to_vec()]),
+            Step::Consume(1),
+            Step::Bytes(b"b".to_vec()),
+            Step::Intrude(vec![b"\n".to_vec()]),
             Step::Resume,
             Step::ConsumeFound,
         ],

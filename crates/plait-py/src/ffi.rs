@@ -4,8 +4,9 @@
 use pyo3::exceptions::{PyImportError, PyStopIteration};
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyString};
-use std::mem::ManuallyDrop;
+use pyo3::types::{PyBytes, PyDict, PyString};
+use std::io;
+use std::mem::{ManuallyDrop, MaybeUninit};
 use std::ops::Deref;
 use std::sync::OnceLock;
 
@@ -135,6 +136,36 @@ pub fn with_bytes_mut<R>(buffer: &pyo3::buffer::PyBuffer<u8>, body: impl FnOnce(
     body(bytes)
 }
 
+/// A `bytes` object that a system call fills in place. None when it wrote nothing.
+///
+/// `fill` says how much it has written, from the beginning.
+pub fn bytes_filled_by<'py>(
+    py: Python<'py>,
+    capacity: usize,
+    fill: impl FnOnce(&mut [MaybeUninit<u8>]) -> io::Result<usize>,
+) -> io::Result<Option<Bound<'py, PyBytes>>> {
+    // SAFETY: attached; without a source the call makes an object whose contents are not written yet and which nobody
+    // else knows. It is filled, cut to what was filled (which takes the reference over, and hands one back or null with
+    // an exception set), and only then shown.
+    unsafe {
+        let mut object = ffi::PyBytes_FromStringAndSize(std::ptr::null(), capacity as ffi::Py_ssize_t);
+        if object.is_null() {
+            drop(PyErr::fetch(py));
+            return Err(io::ErrorKind::OutOfMemory.into());
+        }
+        let contents = ffi::PyBytes_AsString(object).cast::<MaybeUninit<u8>>();
+        let filled = fill(std::slice::from_raw_parts_mut(contents, capacity));
+        let written = *filled.as_ref().unwrap_or(&0);
+        assert!(written <= capacity, "more was written than there was room for");
+        if written < capacity && _PyBytes_Resize(&mut object, written as ffi::Py_ssize_t) < 0 {
+            drop(PyErr::fetch(py));
+            return Err(io::ErrorKind::OutOfMemory.into());
+        }
+        let bytes = Bound::from_owned_ptr(py, object).cast_into_unchecked::<PyBytes>();
+        filled.map(|written| (written > 0).then_some(bytes))
+    }
+}
+
 /// A reference that is only ever dropped attached: by the deallocator of the object it lies in, or by the loop.
 ///
 /// `Py` does not know that, and asks a thread-local variable at each drop; for what is made and dropped with every callback
@@ -182,7 +213,9 @@ pub fn is_generator(object: &Bound<'_, PyAny>) -> bool {
 }
 
 extern "C" {
-    /// PyO3 leaves it out: where an object keeps the reference to its dictionary, or null.
+    /// Documented, but not in PyO3: changes the length of a `bytes` that nobody else knows.
+    fn _PyBytes_Resize(bytes: *mut *mut ffi::PyObject, length: ffi::Py_ssize_t) -> std::ffi::c_int;
+    /// Not in PyO3 either: where an object keeps the reference to its dictionary, or null.
     pub fn _PyObject_GetDictPtr(object: *mut ffi::PyObject) -> *mut *mut ffi::PyObject;
 }
 

@@ -14,6 +14,7 @@ use rustix::fs::{fcntl_getfl, OFlags};
 use rustix::io::{retry_on_intr, Errno};
 use rustix::net::{self, RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, SocketFlags};
 use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::os::fd::{OwnedFd, RawFd};
 
@@ -28,6 +29,14 @@ const SEND: SendFlags = SendFlags::DONTWAIT.union(SendFlags::NOSIGNAL);
 pub fn recv(fd: RawFd, buffer: &mut [u8]) -> io::Result<usize> {
     let fd = fd::borrow(fd)?;
     let (count, _) = retry_on_intr(|| net::recv(fd, &mut *buffer, RecvFlags::DONTWAIT))?;
+    Ok(count)
+}
+
+/// The same into memory that nobody has written yet. As many bytes as it says are written after.
+#[inline]
+pub fn recv_uninit(fd: RawFd, buffer: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
+    let fd = fd::borrow(fd)?;
+    let count = retry_on_intr(|| net::recv(fd, &mut *buffer, RecvFlags::DONTWAIT).map(|(_, count)| count))?;
     Ok(count)
 }
 

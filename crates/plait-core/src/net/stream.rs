@@ -12,10 +12,10 @@ pub struct Stream<C> {
     buffer: ReadBuffer<C>,
     limit: usize,
     ended: bool,
-    /// No separator begins before this offset, as the search that waits has found; None before its first look, and when
-    /// bytes were taken away since. Another search may look while one waits (asyncio refuses it only when it, too, has
-    /// to wait), for other separators: it may move this back, but not forward.
-    scanned: Option<usize>,
+    /// No separator begins before this offset, as the search that waits has found. Only one that goes on writes it down,
+    /// since a new one cannot know whether another waits, for other separators (asyncio refuses it only when it, too,
+    /// has to wait). So the first bytes that a search waited for are looked at twice, and none after them.
+    scanned: usize,
 }
 
 /// What a search for a separator came to.
@@ -47,7 +47,7 @@ pub enum Counted {
 impl<C: AsRef<[u8]>> Stream<C> {
     /// An empty stream.
     pub fn new(limit: usize) -> Self {
-        Self { buffer: ReadBuffer::new(), limit, ended: false, scanned: None }
+        Self { buffer: ReadBuffer::new(), limit, ended: false, scanned: 0 }
     }
 
     /// The longest message, without its separator.
@@ -91,14 +91,14 @@ impl<C: AsRef<[u8]>> Stream<C> {
     /// Takes the first bytes away. Returns a chunk to drop.
     #[inline]
     pub fn consume(&mut self, count: usize) -> Option<C> {
-        self.scanned = None;
+        self.scanned = 0;
         self.buffer.consume(count)
     }
 
     /// Takes out all that waits, without a copy, if that can be done and is not more than `most` bytes.
     #[inline]
     pub fn take_chunk(&mut self, most: usize) -> Option<C> {
-        self.scanned = None;
+        self.scanned = 0;
         self.buffer.take_chunk(most)
     }
 
@@ -132,7 +132,7 @@ impl<C: AsRef<[u8]>> Stream<C> {
             return Sought::NotYet;
         };
         let bytes = self.buffer.as_slice();
-        let mut offset = if resumed { self.scanned.unwrap_or(0) } else { 0 };
+        let mut offset = if resumed { self.scanned } else { 0 };
         let unseen = bytes.get(offset..).unwrap_or_default();
         if unseen.len() >= shortest.as_ref().len() {
             if let Some((start, end)) = first_to_end(unseen, separators) {
@@ -145,10 +145,7 @@ impl<C: AsRef<[u8]>> Stream<C> {
                 return Sought::NotFound(offset);
             }
         }
-        self.scanned = match self.scanned {
-            Some(scanned) if !resumed => Some(scanned.min(offset)),
-            _ => Some(offset),
-        };
+        self.scanned = if resumed { offset } else { 0 };
         // Only now: the last bytes that arrived may have completed a message.
         if self.ended {
             Sought::Ended
@@ -195,9 +192,11 @@ mod tests {
     fn a_search_goes_on_where_it_stopped() {
         let mut stream = stream(b"aaSEPARATO", 100);
         assert_eq!(stream.seek(&[b"SEPARATOR"], false), Sought::NotYet);
-        assert_eq!(stream.scanned, Some(2));
-        stream.extend(b"Rb");
-        assert_eq!(stream.seek(&[b"SEPARATOR"], true), Sought::Found(11));
+        stream.extend(b"X");
+        assert_eq!(stream.seek(&[b"SEPARATOR"], true), Sought::NotYet);
+        assert_eq!(stream.scanned, 3);
+        stream.extend(b"aSEPARATORb");
+        assert_eq!(stream.seek(&[b"SEPARATOR"], true), Sought::Found(21));
     }
 
     #[test]

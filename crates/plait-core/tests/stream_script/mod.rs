@@ -68,8 +68,8 @@ struct Held {
 /// The search that waits, and what has happened before and since its last look.
 struct Waiting {
     search: Search,
-    /// Nobody else has looked at these bytes for something else, as far as the stream remembers.
-    alone: bool,
+    /// The stream knows how far it came: the look was not its first, and nothing happened since that lets it begin anew.
+    remembered: bool,
     limit_changed: bool,
 }
 
@@ -78,8 +78,6 @@ struct Comparison {
     stream: Stream<Chunk>,
     asyncio: Asyncio,
     waiting: Option<Waiting>,
-    /// There was a search since bytes were last taken away.
-    searched: bool,
     found: Option<usize>,
     held: Option<Held>,
     /// How many chunks were made.
@@ -108,7 +106,6 @@ impl Comparison {
             stream: Stream::new(limit),
             asyncio: Asyncio { bytes: Vec::new(), limit, ended: false },
             waiting: None,
-            searched: false,
             found: None,
             held: None,
             made: 0,
@@ -183,12 +180,12 @@ impl Comparison {
     }
 
     /// A search that waits sees the new limit when it goes on. One thing is left out, since it differs and nobody can
-    /// want it (asyncio's `_limit` is private): the limit changes during a wait *and* there was another search. Then
-    /// bytes may be looked at twice, and be held against the new limit before more have arrived.
+    /// want it (asyncio's `_limit` is private): where the stream looks at bytes twice, it holds them against the new
+    /// limit before more have arrived.
     fn set_limit(&mut self, limit: usize) {
         self.stream.set_limit(limit);
         self.asyncio.limit = limit;
-        self.waiting = self.waiting.take().filter(|waiting| waiting.alone);
+        self.waiting = self.waiting.take().filter(|waiting| waiting.remembered);
         if let Some(waiting) = &mut self.waiting {
             waiting.limit_changed = true;
         }
@@ -200,17 +197,17 @@ impl Comparison {
         };
         self.seek(Search::new(separators.to_vec()), false);
         // asyncio refuses to let a second one wait.
-        self.waiting = Some(Waiting { alone: false, ..waiting });
+        self.waiting = Some(Waiting { remembered: false, ..waiting });
     }
 
     fn seek(&mut self, mut search: Search, resumed: bool) {
         let sought = self.stream.seek(&search.separators, resumed);
         let expected = self.asyncio.seek(&mut search);
         assert_eq!(sought, expected, "{search:?}, resumed: {resumed}");
-        let alone = resumed || !self.searched;
-        self.searched = true;
         match sought {
-            Sought::NotYet => self.waiting = Some(Waiting { search, alone, limit_changed: false }),
+            Sought::NotYet => {
+                self.waiting = Some(Waiting { search, remembered: resumed, limit_changed: false });
+            }
             Sought::Found(length) => self.found = Some(length),
             Sought::Ended | Sought::FoundTooFar(_) | Sought::NotFound(_) => {}
         }
@@ -241,9 +238,8 @@ impl Comparison {
         self.asyncio.bytes.drain(..count);
         if let Some(Waiting { search, .. }) = self.waiting.take() {
             let search = Search::new(search.separators);
-            self.waiting = Some(Waiting { search, alone: true, limit_changed: false });
+            self.waiting = Some(Waiting { search, remembered: false, limit_changed: false });
         }
-        self.searched = false;
         self.found = None;
         if let Some(held) = &mut self.held {
             held.whole &= count == 0;

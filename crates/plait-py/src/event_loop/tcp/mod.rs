@@ -20,7 +20,7 @@ use crate::errors::leaves_the_loop;
 use crate::ffi;
 use crate::guarded::{Built, Guarded};
 use crate::standard::standard;
-use plait_core::net::{socket, CompactAddress, FlowControl, WriteBuffer};
+use plait_core::net::{socket, CompactAddress, FlowControl, ReadSize, WriteBuffer};
 use pyo3::exceptions::PyOSError;
 use pyo3::ffi::destructor;
 use pyo3::intern;
@@ -88,6 +88,7 @@ pub(super) struct TcpState {
     local: Option<CompactAddress>,
     buffer: WriteBuffer<Chunk>,
     flow: FlowControl,
+    read_size: ReadSize,
     empty_waiter: Option<Py<Future>>,
     /// Counts the call of `connection_lost` that was scheduled, then the writes that came after it.
     lost: u32,
@@ -186,6 +187,7 @@ impl TcpTransport {
             local: None,
             buffer: WriteBuffer::new(),
             flow: FlowControl::new(),
+            read_size: ReadSize::default(),
             empty_waiter: None,
             lost: 0,
             closing: false,

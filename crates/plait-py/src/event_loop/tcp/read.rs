@@ -7,7 +7,7 @@ use super::super::streams::reader::StreamReader;
 use super::{Takes, TcpTransport};
 use crate::errors::os_error;
 use crate::ffi;
-use plait_core::net::socket;
+use plait_core::net::{socket, ReadSize, LARGEST_READ};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -16,11 +16,9 @@ use std::cell::RefCell;
 use std::io;
 
 const EAGAIN: i32 = 11;
-/// asyncio's `max_size`: the most that one event reads.
-const READ_SIZE: usize = 256 * 1024;
 
 thread_local! {
-    static READ_BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_SIZE].into_boxed_slice());
+    static READ_BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; LARGEST_READ].into_boxed_slice());
 }
 
 impl TcpTransport {
@@ -48,10 +46,15 @@ impl TcpTransport {
 
     fn read_into_reader(slf: &Bound<'_, Self>, reader: &Bound<'_, StreamReader>) -> PyResult<()> {
         let py = slf.py();
-        let received = READ_BUFFER.with_borrow_mut(|buffer| {
-            let count = socket::recv(slf.get().fd, buffer)?;
-            Ok((count > 0).then(|| reader.get().store(py, &buffer[..count])))
-        });
+        let received = match slf.get().read_size(py).fresh() {
+            Some(size) => {
+                slf.get().receive_large(py, size).map(|bytes| bytes.map(|bytes| reader.get().keep(bytes)))
+            }
+            None => READ_BUFFER.with_borrow_mut(|buffer| {
+                let count = slf.get().receive(py, buffer)?;
+                Ok((count > 0).then(|| reader.get().store(py, &buffer[..count])))
+            }),
+        };
         match received {
             Ok(Some(())) => {
                 let told = reader.get().arrived(py);
@@ -67,9 +70,12 @@ impl TcpTransport {
     pub(super) fn read_data(slf: &Bound<'_, Self>) -> PyResult<()> {
         let py = slf.py();
         let this = slf.get();
-        let received = READ_BUFFER.with_borrow_mut(|buffer| {
-            socket::recv(this.fd, buffer).map(|n| (n > 0).then(|| PyBytes::new(py, &buffer[..n])))
-        });
+        let received = match this.read_size(py).fresh() {
+            Some(size) => this.receive_large(py, size),
+            None => READ_BUFFER.with_borrow_mut(|buffer| {
+                this.receive(py, buffer).map(|n| (n > 0).then(|| PyBytes::new(py, &buffer[..n])))
+            }),
+        };
         match received {
             Ok(Some(data)) => {
                 let told = this.tell(py, intern!(py, "data_received"), Some(data.into_any()));
@@ -79,6 +85,27 @@ impl TcpTransport {
             Ok(None) => TcpTransport::end_of_stream(slf),
             Err(error) => TcpTransport::read_failed(slf, &error),
         }
+    }
+
+    #[inline]
+    fn read_size(&self, py: Python<'_>) -> ReadSize {
+        self.state.with(py, |s| s.read_size)
+    }
+
+    #[inline]
+    fn receive(&self, py: Python<'_>, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = socket::recv(self.fd, buffer)?;
+        self.state.with(py, |s| s.read_size.note(count));
+        Ok(count)
+    }
+
+    /// Receives into a new object, which is handed on without a copy.
+    fn receive_large<'py>(&self, py: Python<'py>, size: usize) -> io::Result<Option<Bound<'py, PyBytes>>> {
+        ffi::bytes_filled_by(py, size, |memory| {
+            let count = socket::recv_uninit(self.fd, memory)?;
+            self.state.with(py, |s| s.read_size.note(count));
+            Ok(count)
+        })
     }
 
     pub(super) fn read_into_protocol(slf: &Bound<'_, Self>) -> PyResult<()> {

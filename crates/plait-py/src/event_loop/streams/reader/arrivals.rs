@@ -25,6 +25,17 @@ impl StreamReader {
         drop(displaced);
     }
 
+    /// The same for what came as an object, which is kept as it is if nothing else waits.
+    pub fn keep(&self, bytes: Bound<'_, PyBytes>) {
+        let py = bytes.py();
+        let chunk = PyBackedBytes::from(bytes);
+        let displaced = self.state.with(py, |s| match s.stream.fill(chunk) {
+            Ok(()) => [None, None],
+            Err(chunk) => [s.stream.extend(&chunk), Some(chunk)],
+        });
+        drop(displaced);
+    }
+
     /// Bytes were added: wakes who waits, and pauses the transport when there are too many.
     #[inline]
     pub fn arrived(&self, py: Python<'_>) -> PyResult<()> {
