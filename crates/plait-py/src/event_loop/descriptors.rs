@@ -12,7 +12,7 @@ use super::future::Future;
 use super::handle::Handle;
 use super::ready::{Ready, TransportStep};
 use super::tcp::TcpTransport;
-use plait_core::net::socket;
+use plait_core::net::{socket, ReadSize};
 use plait_core::reactor::{Event, Interest, Reactor};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
@@ -47,6 +47,7 @@ struct Slot {
     registered: Interest,
     /// The last receive took all that there was, and no event has come since.
     drained: bool,
+    read_size: ReadSize,
     reader: Option<Watcher>,
     writer: Option<Watcher>,
     /// The socket object whose operation was the last to be registered.
@@ -178,10 +179,17 @@ impl Descriptors {
         }
     }
 
-    /// A receive took all that there was.
-    pub fn set_drained(&mut self, fd: RawFd) {
+    /// What an operation is likely to receive.
+    pub fn read_size(&self, fd: RawFd) -> ReadSize {
+        let slot = usize::try_from(fd).ok().and_then(|index| self.slots.get(index));
+        slot.map(|slot| slot.read_size).unwrap_or_default()
+    }
+
+    /// An operation has received so many bytes of those that it asked for. If there were fewer, it took all that there was.
+    pub fn note_received(&mut self, fd: RawFd, received: usize, asked: usize) {
         if let Some(slot) = usize::try_from(fd).ok().and_then(|index| self.slots.get_mut(index)) {
-            slot.drained = true;
+            slot.drained = 0 < received && received < asked;
+            slot.read_size.note(received);
         }
     }
 

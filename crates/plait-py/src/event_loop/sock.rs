@@ -285,22 +285,25 @@ fn outcome<T>(
 fn recv(loop_: &EventLoop, sock: &Bound<'_, PyAny>, size: usize) -> PyResult<Attempt> {
     let py = sock.py();
     let fd = open_fd(sock)?;
-    // Most receives are far smaller than what is asked for: read into a scratch buffer, then make the bytes.
-    let received = SCRATCH_BUFFER.with_borrow_mut(|buffer| {
-        let buffer = &mut buffer[..size];
-        socket::recv(fd, buffer).map(|n| {
-            note_drained(py, loop_, fd, n, size);
-            PyBytes::new(py, &buffer[..n])
+    let received = match loop_.state.with(py, |s| s.descriptors.read_size(fd)).fresh() {
+        Some(likely) => ffi::bytes_filled_by(py, likely.min(size), |memory| {
+            let count = socket::recv_uninit(fd, memory)?;
+            note_received(py, loop_, fd, count, memory.len());
+            Ok(count)
         })
-    });
+        .map(|bytes| bytes.unwrap_or_else(|| PyBytes::new(py, &[]))),
+        // Most receives are far smaller than what is asked for: read into a scratch buffer, then make the bytes.
+        None => SCRATCH_BUFFER.with_borrow_mut(|buffer| {
+            let count = socket::recv(fd, &mut buffer[..size])?;
+            note_received(py, loop_, fd, count, size);
+            Ok(PyBytes::new(py, &buffer[..count]))
+        }),
+    };
     outcome(py, received, |bytes| Ok(bytes.into_any().unbind()))
 }
 
-/// A receive that got less than it asked for took all that there was.
-fn note_drained(py: Python<'_>, loop_: &EventLoop, fd: RawFd, received: usize, asked: usize) {
-    if 0 < received && received < asked {
-        loop_.state.with(py, |s| s.descriptors.set_drained(fd));
-    }
+fn note_received(py: Python<'_>, loop_: &EventLoop, fd: RawFd, received: usize, asked: usize) {
+    loop_.state.with(py, |s| s.descriptors.note_received(fd, received, asked));
 }
 
 fn recv_into(loop_: &EventLoop, sock: &Bound<'_, PyAny>, buffer: &Bound<'_, PyAny>) -> PyResult<Attempt> {
@@ -310,7 +313,7 @@ fn recv_into(loop_: &EventLoop, sock: &Bound<'_, PyAny>, buffer: &Bound<'_, PyAn
         return unblocked(sock, |sock| sock.call_method1(intern!(py, "recv_into"), (buffer,)));
     };
     outcome(py, ffi::with_bytes_mut(&view, |bytes| socket::recv(fd, bytes)), |n| {
-        note_drained(py, loop_, fd, n, view.len_bytes());
+        note_received(py, loop_, fd, n, view.len_bytes());
         Ok(n.into_pyobject(py)?.into_any().unbind())
     })
 }
