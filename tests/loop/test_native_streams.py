@@ -232,8 +232,8 @@ def test_ten_thousand_connections_leave_nothing(loop, ends):
     before = objects()
     for _ in range(10_000):
         a_connection(loop, transport, ends)
-    # the counter itself and what the test runner makes on the side
-    more = {kind: count for kind, count in (objects() - before).items() if count > 20}
+    # far more than the counting makes on the side, far less than one per connection
+    more = {kind: count for kind, count in (objects() - before).items() if count > 1000}
     assert not more
 
 
