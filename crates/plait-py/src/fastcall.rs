@@ -2,7 +2,7 @@
 //!
 //! PyO3 makes a tuple of `*args` and looks every argument up in a table. Here the interpreter's own array of arguments is
 //! passed on as a slice, and the one keyword that occurs, `context`, is compared by address first. Worth about a
-//! tenth of a `call_soon`, so only its family does this, and the private methods of one argument that a coroutine calls at
+//! tenth of a `call_soon`, so only its family does this, `write`, and the private methods of one argument that a coroutine calls at
 //! each read of a stream ([`one_argument_method`]); everything else goes through `#[pymethods]`.
 
 use pyo3::exceptions::PyTypeError;
@@ -38,6 +38,26 @@ impl<'a, 'py> Arguments<'a, 'py> {
             return Ok(Parsed { named: named.clone(), rest, context: None });
         }
         self.parse_with_keywords(py, names)
+    }
+
+    /// `N` named parameters and nothing else.
+    #[inline(always)]
+    pub fn exactly<const N: usize>(
+        self,
+        py: Python<'py>,
+        names: [&str; N],
+    ) -> PyResult<[Bound<'py, PyAny>; N]> {
+        let (method, given) = (self.method, self.positional.len());
+        let parsed = self.parse(py, names)?;
+        match parsed.rest.is_empty() && parsed.context.is_none() {
+            true => Ok(parsed.named),
+            // Counted as Python counts, with self.
+            false => Err(PyTypeError::new_err(format!(
+                "{method}() takes {} positional arguments but {} were given",
+                N + 1,
+                given + 1
+            ))),
+        }
     }
 
     #[inline(never)]
@@ -76,7 +96,7 @@ impl<'a, 'py> Arguments<'a, 'py> {
         match missing {
             None => Ok(Parsed { named, rest: self.positional.get(N..).unwrap_or(&[]), context }),
             Some(name) => Err(PyTypeError::new_err(format!(
-                "BaseEventLoop.{}() missing 1 required positional argument: '{name}'",
+                "{}() missing 1 required positional argument: '{name}'",
                 self.method
             ))),
         }
@@ -84,18 +104,12 @@ impl<'a, 'py> Arguments<'a, 'py> {
 
     #[cold]
     fn given_twice(&self, name: &str) -> PyErr {
-        PyTypeError::new_err(format!(
-            "BaseEventLoop.{}() got multiple values for argument '{name}'",
-            self.method
-        ))
+        PyTypeError::new_err(format!("{}() got multiple values for argument '{name}'", self.method))
     }
 
     #[cold]
     fn unexpected(&self, keyword: &Bound<'py, PyString>) -> PyErr {
-        PyTypeError::new_err(format!(
-            "BaseEventLoop.{}() got an unexpected keyword argument '{keyword}'",
-            self.method
-        ))
+        PyTypeError::new_err(format!("{}() got an unexpected keyword argument '{keyword}'", self.method))
     }
 }
 
@@ -224,7 +238,7 @@ fn install_as<T: PyTypeInfo>(
     class.setattr(name, descriptor)
 }
 
-/// The C entry of a method: `fast_method!(entry_name, Class, "python_name", body)`.
+/// The C entry of a method: `fast_method!(entry_name, Class, "Class.python_name", body)`.
 macro_rules! fast_method {
     ($entry:ident, $class:ty, $name:literal, $body:path) => {
         unsafe extern "C" fn $entry(
@@ -240,7 +254,7 @@ macro_rules! fast_method {
 }
 pub(crate) use fast_method;
 
-/// The same for a method of one argument: `one_argument_method!(entry_name, Class, "python_name", body)`.
+/// The same for a method of one argument: `one_argument_method!(entry_name, Class, "Class.python_name", body)`.
 macro_rules! one_argument_method {
     ($entry:ident, $class:ty, $name:literal, $body:path) => {
         unsafe extern "C" fn $entry(

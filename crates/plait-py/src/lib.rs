@@ -70,6 +70,8 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     freelist::install::<FutureIter>(py);
     event_loop::schedule::install_methods(py)?;
     event_loop::streams::reader::install_methods(py)?;
+    event_loop::streams::writer::install_methods(py)?;
+    event_loop::tcp::install_methods(py)?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_class::<EventLoop>()?;
     module.add_class::<Future>()?;

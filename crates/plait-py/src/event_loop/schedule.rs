@@ -12,10 +12,15 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyFloat;
 
-fast_method!(call_soon_entry, EventLoop, "call_soon", call_soon);
-fast_method!(call_soon_threadsafe_entry, EventLoop, "call_soon_threadsafe", call_soon_threadsafe);
-fast_method!(call_later_entry, EventLoop, "call_later", call_later);
-fast_method!(call_at_entry, EventLoop, "call_at", call_at);
+fast_method!(call_soon_entry, EventLoop, "BaseEventLoop.call_soon", call_soon);
+fast_method!(
+    call_soon_threadsafe_entry,
+    EventLoop,
+    "BaseEventLoop.call_soon_threadsafe",
+    call_soon_threadsafe
+);
+fast_method!(call_later_entry, EventLoop, "BaseEventLoop.call_later", call_later);
+fast_method!(call_at_entry, EventLoop, "BaseEventLoop.call_at", call_at);
 
 /// Adds the methods to the loop's type.
 pub fn install_methods(py: Python<'_>) -> PyResult<()> {

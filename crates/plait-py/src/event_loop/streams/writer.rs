@@ -4,6 +4,7 @@ use super::protocol::StreamReaderProtocol;
 use super::reader::StreamReader;
 use super::{new_future, plain, wake};
 use crate::event_loop::tcp::TcpTransport;
+use crate::fastcall::{fast_method, install, Arguments};
 use crate::ffi::{self, Finalize};
 use crate::guarded::Guarded;
 use crate::standard::standard;
@@ -36,6 +37,30 @@ impl StreamWriter {
         let transport = self.state.with(py, |s| s.transport.as_ref().map(|t| t.clone_ref(py)));
         transport.unwrap_or_else(|| py.None()).into_bound(py)
     }
+}
+
+fast_method!(write_entry, StreamWriter, "StreamWriter.write", write);
+
+/// Adds `write` to the type.
+pub fn install_methods(py: Python<'_>) -> PyResult<()> {
+    install::<StreamWriter>(
+        py,
+        c"write",
+        c"write($self, data)\n--\n\n\
+Write data (bytes, bytearray or memoryview) to the transport, which keeps what cannot be sent at once.",
+        write_entry,
+    )
+}
+
+fn write<'py>(slf: &Bound<'py, StreamWriter>, arguments: Arguments<'_, 'py>) -> PyResult<Py<PyAny>> {
+    let py = slf.py();
+    let [data] = arguments.exactly(py, ["data"])?;
+    let transport = slf.get().transport_of(py);
+    match plain::<TcpTransport>(&transport) {
+        Some(native) => TcpTransport::write_data(native, &data)?,
+        None => drop(transport.call_method1(intern!(py, "write"), (data,))?),
+    }
+    Ok(py.None())
 }
 
 #[pymethods]
@@ -86,15 +111,6 @@ impl StreamWriter {
     #[getter]
     fn transport<'py>(&self, py: Python<'py>) -> Bound<'py, PyAny> {
         self.transport_of(py)
-    }
-
-    /// Write `data` (bytes, bytearray or memoryview) to the transport, which keeps what cannot be sent at once.
-    fn write(&self, data: &Bound<'_, PyAny>) -> PyResult<()> {
-        let transport = self.transport_of(data.py());
-        match plain::<TcpTransport>(&transport) {
-            Some(native) => TcpTransport::write_data(native, data),
-            None => transport.call_method1(intern!(data.py(), "write"), (data,)).map(drop),
-        }
     }
 
     /// Write every item of an iterable of bytes-like objects.

@@ -17,11 +17,6 @@ impl TcpTransport {
         standard(slf.py()).transport.bind(slf.py()).clone().into_any()
     }
 
-    /// Write `data` (bytes, bytearray or memoryview): sent at once as far as the socket takes it, the rest later.
-    fn write(slf: &Bound<'_, Self>, data: &Bound<'_, PyAny>) -> PyResult<()> {
-        TcpTransport::write_data(slf, data)
-    }
-
     /// Write every item of an iterable, gathered into as few system calls as can be.
     fn writelines(slf: &Bound<'_, Self>, list_of_data: &Bound<'_, PyAny>) -> PyResult<()> {
         TcpTransport::write_lines(slf, list_of_data)

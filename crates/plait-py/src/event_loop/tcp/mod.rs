@@ -10,6 +10,8 @@ mod methods;
 mod read;
 mod write;
 
+pub use write::install_methods;
+
 use super::accept::{attach, detach};
 use super::descriptors::{Direction, Watcher};
 use super::future::{Future, Outcome};

@@ -5,6 +5,7 @@ use super::super::future::{Future, Outcome};
 use super::super::sock::contiguous;
 use super::{Chunk, TcpTransport};
 use crate::errors::{leaves_the_loop, os_error};
+use crate::fastcall::{fast_method, install, Arguments};
 use crate::ffi;
 use crate::standard::standard;
 use plait_core::net::socket;
@@ -17,6 +18,26 @@ use std::io;
 const EAGAIN: i32 = 11;
 /// asyncio's LOG_THRESHOLD_FOR_CONNLOST_WRITES.
 const QUIET_LOST_WRITES: u32 = 5;
+
+fast_method!(write_entry, TcpTransport, "TcpTransport.write", write);
+
+/// Adds `write` to the transport's type.
+pub fn install_methods(py: Python<'_>) -> PyResult<()> {
+    install::<TcpTransport>(
+        py,
+        c"write",
+        c"write($self, data)\n--\n\n\
+Write data (bytes, bytearray or memoryview): sent at once as far as the socket takes it, the rest later.",
+        write_entry,
+    )
+}
+
+fn write<'py>(slf: &Bound<'py, TcpTransport>, arguments: Arguments<'_, 'py>) -> PyResult<Py<PyAny>> {
+    let py = slf.py();
+    let [data] = arguments.exactly(py, ["data"])?;
+    TcpTransport::write_data(slf, &data)?;
+    Ok(py.None())
+}
 
 impl TcpTransport {
     pub fn write_data(slf: &Bound<'_, Self>, data: &Bound<'_, PyAny>) -> PyResult<()> {

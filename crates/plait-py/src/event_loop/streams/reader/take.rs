@@ -12,10 +12,25 @@ use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBytes, PyTuple};
 
-one_argument_method!(take_entry, StreamReader, "_take", StreamReader::take_some);
-one_argument_method!(take_available_entry, StreamReader, "_take_available", StreamReader::take_available);
-one_argument_method!(take_until_entry, StreamReader, "_take_until", StreamReader::take_until_first);
-one_argument_method!(take_exactly_entry, StreamReader, "_take_exactly", StreamReader::take_exactly_first);
+one_argument_method!(take_entry, StreamReader, "StreamReader._take", StreamReader::take_some);
+one_argument_method!(
+    take_available_entry,
+    StreamReader,
+    "StreamReader._take_available",
+    StreamReader::take_available
+);
+one_argument_method!(
+    take_until_entry,
+    StreamReader,
+    "StreamReader._take_until",
+    StreamReader::take_until_first
+);
+one_argument_method!(
+    take_exactly_entry,
+    StreamReader,
+    "StreamReader._take_exactly",
+    StreamReader::take_exactly_first
+);
 
 /// Adds what the coroutines of `plait._streams` ask for at each read.
 pub fn install_methods(py: Python<'_>) -> PyResult<()> {
