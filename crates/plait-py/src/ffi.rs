@@ -5,10 +5,30 @@ use pyo3::exceptions::{PyImportError, PyStopIteration};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyString};
+use std::ffi::CStr;
 use std::io;
 use std::mem::{ManuallyDrop, MaybeUninit};
 use std::ops::Deref;
 use std::sync::OnceLock;
+
+/// Runs `body` as a level of recursion of which the interpreter knows: RecursionError when there are too many, instead of
+/// the end of the stack. `doing` stands in the error, behind "maximum recursion depth exceeded".
+#[inline]
+pub fn one_level_deeper<R>(
+    py: Python<'_>,
+    doing: &'static CStr,
+    body: impl FnOnce() -> PyResult<R>,
+) -> PyResult<R> {
+    // SAFETY: attached; each entry that succeeds is left again, by the same thread.
+    unsafe {
+        if ffi::Py_EnterRecursiveCall(doing.as_ptr()) != 0 {
+            return Err(PyErr::fetch(py));
+        }
+        let result = body();
+        ffi::Py_LeaveRecursiveCall();
+        result
+    }
+}
 
 /// A copy of the calling thread's current context, as `contextvars.copy_context()` makes it, without the call.
 #[inline]
@@ -222,10 +242,13 @@ extern "C" {
 /// Whether somebody has set attributes on an object of a type with `dict`: then a method may be among them.
 #[inline]
 pub fn has_instance_dict(object: &Bound<'_, PyAny>) -> bool {
-    // SAFETY: attached; the object is live. The slot is only looked at, not followed.
+    // SAFETY: attached; the object is live. With the GIL held the dictionary stays in its slot while its size is read;
+    // without it the slot is only looked at, not followed.
     unsafe {
         let slot = _PyObject_GetDictPtr(object.as_ptr());
-        !slot.is_null() && !(*slot).is_null()
+        let there = !slot.is_null() && !(*slot).is_null();
+        // 3.11 gives each object an empty one.
+        there && (cfg!(Py_GIL_DISABLED) || ffi::PyDict_Size(*slot) > 0)
     }
 }
 

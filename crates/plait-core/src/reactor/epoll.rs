@@ -15,10 +15,11 @@ use crate::fork;
 use crate::sync::process_wide::{AtomicBool, Ordering};
 use crate::sync::{lock, Mutex};
 use rustix::event::{epoll, eventfd, EventfdFlags, Timespec};
-use rustix::io::Errno;
+use rustix::io::{DupFlags, Errno};
 use rustix::pipe::{pipe_with, PipeFlags};
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::mem::ManuallyDrop;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
 /// Callers' tokens are smaller than this.
@@ -98,6 +99,27 @@ impl Reactor {
         }
         epoll::delete(&self.epoll, fd::borrow(fd)?)?;
         Ok(())
+    }
+
+    /// Forgets every registration but the reactor's own.
+    ///
+    /// The only way to be rid of one whose number was closed while a copy of the file is open elsewhere (a duplicate, a child
+    /// process): the kernel keeps it, goes on reporting it, and takes no number for its removal any more. The instance
+    /// keeps its own number.
+    pub fn forget_all(&self) -> io::Result<()> {
+        self.check_usable()?;
+        let fresh = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        let waker = epoll::EventData::new_u64(WAKE_TOKEN);
+        epoll::add(&fresh, &self.waker, waker, epoll::EventFlags::IN | epoll::EventFlags::ET)?;
+        if let Some(pipe) = &*lock(&self.signals) {
+            let data = epoll::EventData::new_u64(SIGNAL_TOKEN);
+            epoll::add(&fresh, &pipe.receiver, data, epoll::EventFlags::IN)?;
+        }
+        // SAFETY: the number is that of an open descriptor of ours, which stays open: what is behind it is replaced, and
+        // the second owner of the number is never dropped.
+        #[allow(unsafe_code)]
+        let mut ours = ManuallyDrop::new(unsafe { OwnedFd::from_raw_fd(self.epoll.as_raw_fd()) });
+        Ok(rustix::io::dup3(&fresh, &mut ours, DupFlags::CLOEXEC)?)
     }
 
     /// Waits until something is ready, somebody wakes it, or the time-out has passed; None waits

@@ -278,10 +278,26 @@ impl Descriptors {
 
     /// A level-triggered event that nobody waits for would come back at once and for ever: where the one-shot watcher
     /// has gone, the interest goes too.
-    pub fn quiet_unwatched(&mut self, reactor: &Reactor, event: Event) {
-        let index = (event.token & u64::from(u32::MAX)) as usize;
-        let stale = self.slots.get(index).is_some_and(|slot| slot.wanted() != slot.registered);
-        if stale {
+    ///
+    /// False when it cannot go: the number was closed or given away while a copy of the file is still open somewhere. Then
+    /// only forgetting all helps ([`Descriptors::register_again`]).
+    pub fn quiet_unwatched(&mut self, reactor: &Reactor, event: Event) -> bool {
+        let (index, generation) = ((event.token & u64::from(u32::MAX)) as usize, event.token >> 32);
+        match self.slots.get(index) {
+            Some(slot) if u64::from(slot.generation) != generation => false,
+            Some(slot) if slot.wanted() != slot.registered => match self.tell(reactor, index, false) {
+                Err(error) => !matches!(error.raw_os_error(), Some(EBADF | ENOENT)),
+                Ok(()) => true,
+            },
+            _ => true,
+        }
+    }
+
+    /// After the reactor has forgotten all: what is wanted is registered anew, what only lingered is not.
+    pub fn register_again(&mut self, reactor: &Reactor) {
+        self.watched = 0;
+        for index in 0..self.slots.len() {
+            self.slots[index].registered = Interest::NONE;
             drop_quietly(self.tell(reactor, index, false));
         }
     }

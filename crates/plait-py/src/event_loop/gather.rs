@@ -143,20 +143,25 @@ impl<'py> Gathering<'py> {
         let Some(native) = exact_future(child) else {
             return self.watch_by_protocol(child);
         };
-        let (pending, schedules_natively) =
-            native.get().state.with(py, |s| (s.phase == Phase::Pending, s.native));
-        if !schedules_natively {
+        if !native.get().state.with(py, |s| s.native) {
             return self.watch_by_protocol(child);
         }
-        let callback = Callback::Gather(self.outer.clone().unbind());
-        if pending {
-            native.get().state.with(py, |s| s.callbacks.push(callback));
-        } else if cfg!(Py_3_12) {
-            self.done.push(child.clone());
-        } else {
-            Future::schedule_one(native, callback)?;
+        let mut callback = Some(Callback::Gather(self.outer.clone().unbind()));
+        native.get().state.with(py, |s| {
+            if s.phase == Phase::Pending {
+                if let Some(callback) = callback.take() {
+                    s.callbacks.push(callback);
+                }
+            }
+        });
+        match callback {
+            None => Ok(()),
+            Some(_) if cfg!(Py_3_12) => {
+                self.done.push(child.clone());
+                Ok(())
+            }
+            Some(already_done) => Future::schedule_one(native, already_done),
         }
-        Ok(())
     }
 
     /// The same with the methods that a future of any make has.

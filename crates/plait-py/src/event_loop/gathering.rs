@@ -18,12 +18,13 @@ use pyo3::ffi::destructor;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::PyList;
+use pyo3::types::{PyList, PyTuple};
 use std::sync::OnceLock;
 
 pub struct Gathered {
-    /// Empty until all arguments of `gather` have become children.
-    children: Vec<Held<PyAny>>,
+    /// None until all arguments of `gather` have become children. A tuple, because gathers may be nested without end, and
+    /// tuples are taken apart without recursion.
+    children: Option<Py<PyTuple>>,
     /// How many different children are not done; below zero while they are being collected.
     remaining: isize,
     return_exceptions: bool,
@@ -45,7 +46,7 @@ impl GatheringFuture {
     /// Without a loop and without children, so that children can hold it already.
     pub fn unfinished(py: Python<'_>, return_exceptions: bool) -> PyResult<Bound<'_, GatheringFuture>> {
         let gathered = Gathered {
-            children: Vec::new(),
+            children: None,
             remaining: 0,
             return_exceptions,
             cancel_requested: false,
@@ -62,6 +63,11 @@ impl GatheringFuture {
         self.gathered.with(py, |gathered| gathered.as_mut().map(body).unwrap_or_default())
     }
 
+    fn children<'py>(&self, py: Python<'py>) -> Bound<'py, PyTuple> {
+        let children = self.with(py, |g| g.children.as_ref().map(|children| children.clone_ref(py)));
+        children.map_or_else(|| PyTuple::empty(py), |children| children.into_bound(py))
+    }
+
     /// A child reports through a queue of its own.
     pub fn expect_queued(&self, py: Python<'_>) {
         self.with(py, |g| g.queued = true);
@@ -76,8 +82,9 @@ impl GatheringFuture {
     ) -> PyResult<()> {
         let py = slf.py();
         slf.as_super().get().attach_to(py, loop_)?;
+        let children = PyTuple::new(py, children.iter().map(|child| child.bind(py)))?.unbind();
         slf.get().with(py, |g| {
-            g.children = children;
+            g.children = Some(children);
             g.remaining += different as isize;
             g.counts_at_once = !g.queued;
         });
@@ -89,13 +96,15 @@ impl GatheringFuture {
     pub fn child_settled(slf: &Bound<'_, GatheringFuture>, child: &Bound<'_, Future>) -> PyResult<()> {
         let py = slf.py();
         let (native_loop, phase) = child.get().state.with(py, |s| (s.native_loop(py), s.phase));
+        let outer_pending = !slf.as_super().get().is_done(py);
         let only_counted = slf.get().with(py, |g| {
             if !g.counts_at_once {
                 g.queued = true;
                 return false;
             }
             g.remaining -= 1;
-            g.remaining > 0 && (g.return_exceptions || phase == Phase::Returned)
+            // A failure of which nobody will hear any more has to be marked as retrieved.
+            g.remaining > 0 && (phase == Phase::Returned || (g.return_exceptions && outer_pending))
         });
         if only_counted {
             return Ok(());
@@ -135,15 +144,13 @@ impl GatheringFuture {
 
     fn finish(slf: &Bound<'_, GatheringFuture>) -> PyResult<()> {
         let py = slf.py();
-        let (children, cancelled) = slf.get().with(py, |g| {
-            let children: Vec<_> = g.children.iter().map(|child| child.bind(py).clone()).collect();
-            (children, g.cancel_requested)
-        });
-        let results: PyResult<Vec<_>> = children.iter().map(result_of).collect();
+        let children = slf.get().children(py);
+        let cancelled = slf.get()._cancel_requested(py);
+        let results: PyResult<Vec<_>> = children.iter_borrowed().map(|child| result_of(&child)).collect();
         let results = results?;
-        match (cancelled, children.last()) {
+        match (cancelled, children.iter().last()) {
             // The last child's, as in asyncio, whichever was cancelled.
-            (true, Some(last)) => Future::set_exception(slf.as_super(), cancelled_error_of(last)?),
+            (true, Some(last)) => Future::set_exception(slf.as_super(), cancelled_error_of(&last)?),
             _ => Future::set_result(slf.as_super(), PyList::new(py, results)?.into_any().unbind()),
         }
     }
@@ -241,8 +248,8 @@ impl GatheringFuture {
             return Ok(false);
         }
         let mut any = false;
-        for child in slf.get()._children(py) {
-            any |= cancel_awaited(child.bind(py), msg.as_ref().map(|msg| msg.clone_ref(py)))?;
+        for child in slf.get().children(py) {
+            any |= cancel_awaited(&child, msg.as_ref().map(|msg| msg.clone_ref(py)))?;
         }
         if any {
             slf.get().with(py, |g| g.cancel_requested = true);
@@ -251,8 +258,8 @@ impl GatheringFuture {
     }
 
     #[getter]
-    fn _children(&self, py: Python<'_>) -> Vec<Py<PyAny>> {
-        self.with(py, |g| g.children.iter().map(|child| child.clone_ref(py)).collect())
+    fn _children<'py>(&self, py: Python<'py>) -> Bound<'py, PyList> {
+        self.children(py).to_list()
     }
 
     #[getter]
@@ -269,7 +276,7 @@ impl GatheringFuture {
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         match self.gathered.traverse() {
-            Some(gathered) => gathered.children.iter().try_for_each(|child| visit.call(&**child)),
+            Some(gathered) => visit.call(&gathered.children),
             None => Ok(()),
         }
     }

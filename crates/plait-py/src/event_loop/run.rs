@@ -204,12 +204,16 @@ impl Iteration<'_, '_> {
         let this = self.loop_.get();
         let (events, wakeups) = (&self.events, &mut self.wakeups);
         this.state.with(py, |s| {
+            let mut haunted = false;
             for event in events.iter() {
                 let before = wakeups.len();
                 s.descriptors.wakeups(py, event, wakeups);
                 if wakeups.len() == before {
-                    s.descriptors.quiet_unwatched(self.reactor, event);
+                    haunted |= !s.descriptors.quiet_unwatched(self.reactor, event);
                 }
+            }
+            if haunted && self.reactor.forget_all().is_ok() {
+                s.descriptors.register_again(self.reactor);
             }
         });
         for wakeup in self.wakeups.drain(..) {

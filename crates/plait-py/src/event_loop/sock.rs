@@ -165,6 +165,9 @@ impl SockOp {
 
     /// One turn of the coroutine: Ok(Some) yields that future, Ok(None) returns None, StopIteration another value.
     fn advance(&self, py: Python<'_>) -> PyResult<Option<Py<Future>>> {
+        if self.is_awaited(py) {
+            return Err(PyRuntimeError::new_err("coroutine is being awaited already"));
+        }
         let Some(mut work) = self.state.with(py, |s| s.work.take()) else {
             return Err(PyRuntimeError::new_err("cannot reuse already awaited coroutine"));
         };
@@ -190,6 +193,12 @@ impl SockOp {
                 Err(error)
             }
         }
+    }
+
+    /// It waits already: somebody else awaits it.
+    fn is_awaited(&self, py: Python<'_>) -> bool {
+        let waiting = self.state.with(py, |s| s.waiting.as_ref().map(|(waiter, ..)| waiter.clone_ref(py)));
+        waiting.is_some_and(|waiter| !waiter.get().is_done(py))
     }
 
     /// Waits for the descriptor: yields a future that the loop settles.
@@ -229,7 +238,12 @@ impl SockOp {
 
     /// Whether the last receive on this socket emptied it, and nothing was reported since: then the attempt is spared.
     fn would_block(&self, py: Python<'_>, work: &Work) -> bool {
-        if !matches!(work, Work::Recv { .. } | Work::RecvInto { .. }) {
+        let receives = match work {
+            Work::Recv { size } => *size > 0,
+            Work::RecvInto { buffer } => buffer.bind(py).len().is_ok_and(|length| length > 0),
+            _ => false,
+        };
+        if !receives {
             return false;
         }
         let sock = self.sock.bind(py);
@@ -285,6 +299,10 @@ fn outcome<T>(
 fn recv(loop_: &EventLoop, sock: &Bound<'_, PyAny>, size: usize) -> PyResult<Attempt> {
     let py = sock.py();
     let fd = open_fd(sock)?;
+    if size == 0 {
+        // As the socket object does it: the kernel would have it wait for nothing.
+        return Ok(Attempt::Done(PyBytes::new(py, &[]).into_any().unbind()));
+    }
     let received = match loop_.state.with(py, |s| s.descriptors.read_size(fd)).fresh() {
         Some(likely) => ffi::bytes_filled_by(py, likely.min(size), |memory| {
             let count = socket::recv_uninit(fd, memory)?;
@@ -312,6 +330,9 @@ fn recv_into(loop_: &EventLoop, sock: &Bound<'_, PyAny>, buffer: &Bound<'_, PyAn
     let Ok(view) = writable(buffer) else {
         return unblocked(sock, |sock| sock.call_method1(intern!(py, "recv_into"), (buffer,)));
     };
+    if view.len_bytes() == 0 {
+        return Ok(Attempt::Done(0usize.into_pyobject(py)?.into_any().unbind()));
+    }
     outcome(py, ffi::with_bytes_mut(&view, |bytes| socket::recv(fd, bytes)), |n| {
         note_received(py, loop_, fd, n, view.len_bytes());
         Ok(n.into_pyobject(py)?.into_any().unbind())

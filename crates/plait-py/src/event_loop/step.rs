@@ -110,13 +110,15 @@ pub fn cancel_awaited(awaited: &Bound<'_, PyAny>, message: Option<Py<PyAny>>) ->
         return Future::cancel_base(future, message);
     }
     if let Ok(task) = awaited.cast_exact::<Task>() {
-        return Task::cancel(task, message);
+        return ffi::one_level_deeper(task.py(), c" while cancelling a task", || Task::cancel(task, message));
     }
     if let Ok(timer) = awaited.cast_exact::<TimerFuture>() {
         return Future::cancel_base(timer.as_super(), message);
     }
     if let Ok(outer) = awaited.cast_exact::<GatheringFuture>() {
-        return GatheringFuture::cancel(outer, message);
+        return ffi::one_level_deeper(outer.py(), c" while cancelling a gather", || {
+            GatheringFuture::cancel(outer, message)
+        });
     }
     let py = awaited.py();
     let kwargs = PyDict::new(py);

@@ -178,14 +178,16 @@ impl StreamReaderProtocol {
             true => Closed::Cleanly,
             false => Closed::With(exc.clone().unbind()),
         };
-        let (closed_waiter, paused, drain_waiters) = self.state.with(py, |s| {
-            if s.closed.is_none() {
-                s.closed = Some(closed);
-            }
+        let (closed_waiter, paused, drain_waiters, unused) = self.state.with(py, |s| {
+            let unused = match s.closed {
+                None => std::mem::replace(&mut s.closed, Some(closed)),
+                Some(_) => Some(closed),
+            };
             s.lost = true;
             let drain_waiters = s.drain_waiters.iter().map(|w| w.clone_ref(py)).collect::<Vec<_>>();
-            (s.closed_waiter.as_ref().map(|w| w.clone_ref(py)), s.paused, drain_waiters)
+            (s.closed_waiter.as_ref().map(|w| w.clone_ref(py)), s.paused, drain_waiters, unused)
         });
+        drop(unused);
         if let Some(waiter) = closed_waiter {
             self.tell_closed(waiter.bind(py))?;
         }

@@ -2,7 +2,7 @@
 
 use super::arguments::{bytes_like, limit_as_length, Given};
 use super::{ReaderState, StreamReader, DEFAULT_LIMIT};
-use crate::event_loop::streams::{fail, loop_or_current, new_future};
+use crate::event_loop::streams::{fail, loop_or_current, new_future, plain};
 use crate::ffi;
 use crate::guarded::{Built, Guarded};
 use crate::standard::standard;
@@ -159,12 +159,12 @@ impl StreamReader {
 
     // ---- what the coroutines of `plait._streams` ask for
 
-    /// For `readline`: a line that is there, or None: then `readuntil` is to be asked, as also for a subclass, which may
-    /// have one of its own.
+    /// For `readline`: a line that is there, or None: then `readuntil` is to be asked, as also where a
+    /// subclass or the object itself may have one of its own.
     fn _take_line(slf: &Bound<'_, Self>) -> PyResult<Option<Py<PyAny>>> {
         let py = slf.py();
         let this = slf.get();
-        if !slf.is_exact_instance_of::<StreamReader>() {
+        if plain::<StreamReader>(slf.as_any()).is_none() {
             return Ok(None);
         }
         this.check(py)?;
