@@ -106,12 +106,13 @@ fuzz: $(CARGO_FUZZ) ## the engine under made-up scripts, each target FUZZ_SECOND
 	        -- -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 || exit 1; \
 	done
 
-# Measures the wheel that users get (the profile dist), installed away from the tree.
-bench: ## plait's loop against asyncio, uvloop and rloop (BENCH_ARGS=...)
+# Measures the wheel that users get (the profile dist), installed away from the tree. BENCH_ARGS=--quick for a first look.
+bench: ## plait against asyncio, uvloop and rloop: a table, build/bench/results.json and index.html (BENCH_ARGS=...)
 	@$(MAKE) --no-print-directory VENV=.venv-bench PYTHON="$(PYTHON)" .venv-bench/.has-bench
 	.venv-bench/bin/maturin build --profile dist -i .venv-bench/bin/python -o build/wheels
 	.venv-bench/bin/python -m pip install -q --disable-pip-version-check --force-reinstall --no-deps --no-index -f build/wheels plait
-	.venv-bench/bin/plait bench $(BENCH_ARGS)
+	@mkdir -p build/bench
+	.venv-bench/bin/plait bench --json build/bench/results.json --html build/bench/index.html $(BENCH_ARGS)
 
 check-types: $(VENV)/.built $(VENV)/.has-test $(VENV)/.has-bench ## mypy on the package, and the native module against its stubs
 	$(BIN)/python -m mypy --strict python/plait

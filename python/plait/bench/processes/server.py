@@ -1,0 +1,97 @@
+"""A server under measurement: says where it listens and what it runs on, then serves until the parent is gone.
+
+The parent speaks to it over standard input, a word a line, and is answered in JSON, a line each: `seen` (which classes
+served), `memory` (the resident set, after a garbage collection). The loop itself watches that pipe: a descriptor that is
+quiet costs nothing, where a second thread would make every step of the first one take the GIL in turns with it. A
+reference server has no loop, so it has the thread; it only waits for the pipe to close.
+"""
+
+import argparse
+import functools
+import gc
+import json
+import os
+import resource
+import socket
+import threading
+from typing import Any, Literal
+
+from . import columns
+
+HOST = "127.0.0.1"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="plait bench: server")
+    parser.add_argument("--column", required=True)
+    parser.add_argument("--server", required=True)
+    parser.add_argument("--core", type=int)
+    options = parser.parse_args()
+    if options.core is not None:
+        os.sched_setaffinity(0, {options.core})
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+    # Not socket.create_server: it listens at once, and with another backlog than the loops are given.
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind((HOST, 0))
+    listener.setblocking(False)
+    if options.column in columns.REFERENCES:
+        _serve_bare(options.column, listener, options.core)
+    else:
+        _serve(options.column, options.server, listener)
+
+
+def _serve(column: str, server: str, listener: socket.socket) -> None:
+    loop = columns.new_loop(column)
+    # Only now: with plait installed, what the workloads import from asyncio is plait's.
+    from .workloads.network import SERVERS, USES
+
+    identity = columns.identity(column, loop, USES[server])
+    seen: dict[str, str] = {}
+    # Asked before: some loops take the socket over, and leave an object that knows nothing any more.
+    port = listener.getsockname()[1]
+    # Held, because some loops close a server that nobody refers to.
+    serving = loop.run_until_complete(SERVERS[server](loop, listener, seen))
+    loop.add_reader(0, functools.partial(_answer, seen))
+    _say(identity | {"port": port})
+    loop.run_forever()
+    raise RuntimeError(f"the loop stopped under {serving!r}")
+
+
+def _serve_bare(column: Literal["epoll", "io_uring"], listener: socket.socket, core: int | None) -> None:
+    from .workloads.network import BACKLOG
+
+    columns.import_plait()
+    from plait import _native
+
+    listener.listen(BACKLOG)
+    threading.Thread(target=_end_with_the_pipe, daemon=True).start()
+    _say({"port": listener.getsockname()[1]})
+    _native.bench_server(column, listener.fileno(), core=core)
+
+
+def _answer(seen: dict[str, str]) -> None:
+    # The parent waits for the answer to one word before it sends the next: what is read is one word, or the end.
+    word = os.read(0, 100).decode().strip()
+    if word == "seen":
+        _say(seen)
+    elif word == "memory":
+        from .workloads.measuring import resident_bytes
+
+        gc.collect()
+        _say({"resident_bytes": resident_bytes()})
+    else:
+        # Not a normal exit: ten thousand connections would be closed one by one.
+        os._exit(0)
+
+
+def _end_with_the_pipe() -> None:
+    while os.read(0, 100):
+        pass
+    os._exit(0)
+
+
+def _say(answer: dict[str, Any]) -> None:
+    print(json.dumps(answer), flush=True)

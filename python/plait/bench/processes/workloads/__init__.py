@@ -1,0 +1,29 @@
+"""What is measured. This is the contents page: one room per group of the table.
+
+A workload knows nothing of which loop it runs on. The loop is made elsewhere, in a process of its own, so
+the same lines of Python run on every peer and nothing here can favour one of them. `asyncio.sleep`, `asyncio.gather`
+and `asyncio.StreamReader` are looked up when they are called, as most programs do.
+
+The bodies do as little as they can beside the call that is measured, because what they do themselves costs
+every loop the same and brings the ratios nearer to one.
+"""
+
+from . import memory, network, scheduling, streams, tasks
+from .measuring import InProcess, Measurement, Workload
+from .network import Echo, Idle, Network
+
+__all__ = ["GROUPS", "IN_PROCESS", "NETWORK", "WORKLOADS", "Echo", "Idle", "InProcess", "Measurement", "Workload"]
+
+GROUPS = ("scheduling", "tasks", "streams", "network", "memory")
+
+WORKLOADS: dict[str, Workload] = {
+    workload.name: workload
+    for room in (scheduling, tasks, streams, network, memory)
+    for workload in room.WORKLOADS
+}
+# In the order of the table, wherever they are written.
+WORKLOADS = {
+    name: workload for group in GROUPS for name, workload in WORKLOADS.items() if workload.group == group
+}
+IN_PROCESS = {name: workload for name, workload in WORKLOADS.items() if isinstance(workload, InProcess)}
+NETWORK = {name: workload for name, workload in WORKLOADS.items() if isinstance(workload, Network)}

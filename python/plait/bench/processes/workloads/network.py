@@ -1,0 +1,152 @@
+"""Echo servers: what a loop's sockets cost, by each of the three ways in which programs use them.
+
+The server sends back what it received. It runs on the loop under test, in a process and on a core of its own; the
+client is the same for all of them, not Python, and elsewhere (`client`). Judged is the CPU time that the server took
+per request: requests per second also say how quick the client is, and on two cores it is the client that waits
+for the server or the other way round.
+
+As programs would write them, with no option that one loop might like better than another. `seen` collects which classes
+served, for the parent to check.
+
+Idle connections are the same servers, left alone after one echo on each connection, and judged by how much
+the server grew.
+"""
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import cast
+
+from .measuring import Workload
+
+PIECE = 64 * 1024
+BACKLOG = 1024
+SIZES = {64: "64b", 1024: "1k", 65536: "64k"}
+CONNECTIONS = (8, 64)
+REQUESTS = {64: 40_000, 1024: 40_000, 65536: 10_000}
+IDLE_CONNECTIONS = 10_000
+IDLE_SIZE = 64
+
+Seen = dict[str, str]
+Start = Callable[[asyncio.AbstractEventLoop, socket.socket, Seen], Awaitable[object]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Network(Workload):
+    """A workload on a server: `server` is how it is written, one of `SERVERS`; `size` is a message's, in bytes."""
+
+    server: str
+    size: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Echo(Network):
+    """`n` requests over so many connections, with one request under way on each."""
+
+    connections: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Idle(Network):
+    """`n` open connections."""
+
+
+async def by_protocol(loop: asyncio.AbstractEventLoop, listener: socket.socket, seen: Seen) -> object:
+    class EchoProtocol(asyncio.Protocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            # Not checked: some loops' transports are not derived from asyncio's.
+            self.transport = cast(asyncio.Transport, transport)
+            seen["transport"] = type(transport).__module__
+
+        def data_received(self, data: bytes) -> None:
+            self.transport.write(data)
+
+    return await loop.create_server(EchoProtocol, sock=listener, backlog=BACKLOG)
+
+
+async def by_streams(loop: asyncio.AbstractEventLoop, listener: socket.socket, seen: Seen) -> object:
+    async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        seen["transport"] = type(writer.transport).__module__
+        seen["StreamReader"] = type(reader).__module__
+        seen["StreamWriter"] = type(writer).__module__
+        while data := await reader.read(PIECE):
+            writer.write(data)
+            await writer.drain()
+        writer.close()
+
+    return await asyncio.start_server(echo, sock=listener, backlog=BACKLOG)
+
+
+async def by_sock(loop: asyncio.AbstractEventLoop, listener: socket.socket, seen: Seen) -> object:
+    async def echo(connection: socket.socket) -> None:
+        with connection:
+            while data := await loop.sock_recv(connection, PIECE):
+                await loop.sock_sendall(connection, data)
+
+    async def accept() -> None:
+        # The loop holds its tasks weakly.
+        tasks = set()
+        while True:
+            connection, _ = await loop.sock_accept(listener)
+            task = loop.create_task(echo(connection))
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
+
+    listener.listen(BACKLOG)
+    return loop.create_task(accept())
+
+
+SERVERS: dict[str, Start] = {"protocol": by_protocol, "streams": by_streams, "sock": by_sock}
+SERVED_BY = {
+    "protocol": "an asyncio.Protocol",
+    "streams": "asyncio.start_server: read, write, drain",
+    "sock": "loop.sock_recv and sock_sendall, a task per connection",
+}
+MESSAGES = {"protocol": (64, 1024, 65536), "streams": (1024, 65536), "sock": (1024, 65536)}
+USES = {"protocol": (), "streams": ("start_server", "StreamReader", "StreamWriter"), "sock": ()}
+
+
+def _echo(server: str, size: int, connections: int) -> Echo:
+    return Echo(
+        name=f"echo_{server}_{SIZES[size]}_{connections}",
+        group="network",
+        n=REQUESTS[size],
+        per="request",
+        about=f"{_bytes(size)} echoed over {connections} connections by {SERVED_BY[server]}",
+        judged="cpu_ns",
+        uses=USES[server],
+        server=server,
+        size=size,
+        connections=connections,
+    )
+
+
+def _idle(name: str, server: str) -> Idle:
+    return Idle(
+        name=name,
+        group="memory",
+        n=IDLE_CONNECTIONS,
+        per="open connection",
+        about=f"a connection that has been quiet since one echo, held by {SERVED_BY[server]}",
+        judged="bytes_each",
+        uses=USES[server],
+        server=server,
+        size=IDLE_SIZE,
+    )
+
+
+def _bytes(size: int) -> str:
+    return f"{size // 1024} KiB" if size >= 1024 else f"{size} B"
+
+
+WORKLOADS = (
+    *(
+        _echo(server, size, connections)
+        for server, sizes in MESSAGES.items()
+        for size in sizes
+        for connections in CONNECTIONS
+    ),
+    _idle("idle_connection", "protocol"),
+    _idle("idle_stream_connection", "streams"),
+)
