@@ -5,7 +5,7 @@ use pyo3::exceptions::{PyImportError, PyStopIteration};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyString};
-use std::ffi::CStr;
+use std::ffi::{c_int, CStr};
 use std::io;
 use std::mem::{ManuallyDrop, MaybeUninit};
 use std::ops::Deref;
@@ -28,6 +28,12 @@ pub fn one_level_deeper<R>(
         ffi::Py_LeaveRecursiveCall();
         result
     }
+}
+
+/// How deep calls of Python functions may be nested: `sys.getrecursionlimit()`.
+pub fn recursion_limit(_py: Python<'_>) -> c_int {
+    // SAFETY: attached; it only reads a number.
+    unsafe { ffi::Py_GetRecursionLimit() }
 }
 
 /// A copy of the calling thread's current context, as `contextvars.copy_context()` makes it, without the call.

@@ -14,11 +14,14 @@ use super::EventLoop;
 use crate::ffi::{self, Held};
 use crate::guarded::Guarded;
 use crate::standard::standard;
+use pyo3::exceptions::PyRecursionError;
 use pyo3::ffi::destructor;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyTuple};
+use std::cell::Cell;
+use std::ffi::c_int;
 use std::sync::OnceLock;
 
 pub struct Gathered {
@@ -161,6 +164,29 @@ impl GatheringFuture {
     }
 }
 
+thread_local!(static DEPTH: Cell<c_int> = const { Cell::new(0) });
+
+/// One gather inside another that is being cancelled. As many as asyncio's Python functions could be nested: more would reach
+/// the end of a thread's stack, and that is no exception.
+struct Level;
+
+impl Level {
+    fn enter(py: Python<'_>) -> PyResult<Level> {
+        let depth = DEPTH.get();
+        if depth >= ffi::recursion_limit(py) {
+            return Err(PyRecursionError::new_err("maximum recursion depth exceeded"));
+        }
+        DEPTH.set(depth + 1);
+        Ok(Level)
+    }
+}
+
+impl Drop for Level {
+    fn drop(&mut self) {
+        DEPTH.set(DEPTH.get() - 1);
+    }
+}
+
 /// `child.exception()`, unless it was cancelled: so that nobody complains that it was never retrieved.
 fn mark_retrieved(child: &Bound<'_, PyAny>) -> PyResult<()> {
     let py = child.py();
@@ -247,6 +273,7 @@ impl GatheringFuture {
         if slf.as_super().get().is_done(py) {
             return Ok(false);
         }
+        let _level = Level::enter(py)?;
         let mut any = false;
         for child in slf.get().children(py) {
             any |= cancel_awaited(&child, msg.as_ref().map(|msg| msg.clone_ref(py)))?;

@@ -116,9 +116,7 @@ pub fn cancel_awaited(awaited: &Bound<'_, PyAny>, message: Option<Py<PyAny>>) ->
         return Future::cancel_base(timer.as_super(), message);
     }
     if let Ok(outer) = awaited.cast_exact::<GatheringFuture>() {
-        return ffi::one_level_deeper(outer.py(), c" while cancelling a gather", || {
-            GatheringFuture::cancel(outer, message)
-        });
+        return GatheringFuture::cancel(outer, message);
     }
     let py = awaited.py();
     let kwargs = PyDict::new(py);
