@@ -16,6 +16,7 @@ from .processes.columns import LOOP_ONLY, PLAIT, label
 from .processes.workloads import GROUPS, WORKLOADS
 from .results import Results
 from .targets import TARGETS
+from .units import share
 from .verdict import in_words, mark, number_of_targets
 
 STYLE = Path(__file__).with_name("page.css")
@@ -121,17 +122,14 @@ def _shares(results: Results, groups: list[str]) -> str:
 
 def _share_row(results: Results, name: str) -> str:
     target = TARGETS.get(name)
+    limit, aim = (None, None) if target is None else (target.share, target.aim)
     link = f'<a class="code" href="#{identifier(name)}">{wrapping(name)}</a>'
     return (
-        f'<tr><th scope="row">{link}</th><td>{_share(results.share(name))}</td>'
-        f"<td>{_share(None if target is None else target.share)}</td><td{_WORDS}>{mark(results, name)}</td>"
-        f"<td>{_share(None if target is None else target.aim)}</td>"
-        f"<td>{_share(results.share(name, LOOP_ONLY))}</td><td{_WORDS}>{escape(results.best_peer(name) or '–')}</td></tr>"
+        f'<tr><th scope="row">{link}</th><td>{share(results.share(name), limit)}</td>'
+        f"<td>{share(limit)}</td><td{_WORDS}>{mark(results, name)}</td><td>{share(aim)}</td>"
+        f"<td>{share(results.share(name, LOOP_ONLY), limit)}</td>"
+        f"<td{_WORDS}>{escape(results.best_peer(name) or '-')}</td></tr>"
     )
-
-
-def _share(share: float | None) -> str:
-    return "–" if share is None else f"{share:.2f}"
 
 
 def _group(results: Results, group: str) -> str:

@@ -12,7 +12,7 @@ from .processes.columns import LOOP_ONLY, PLAIT, label
 from .processes.workloads import GROUPS, WORKLOADS, Echo
 from .results import Results
 from .targets import TARGETS
-from .units import Unit, measure_of, percent, rate, time, unit_for
+from .units import Unit, measure_of, percent, rate, share, time, unit_for
 
 Row = tuple[str, ...]
 Table = tuple[str, Row, list[Row]]
@@ -47,6 +47,7 @@ def _row(results: Results, name: str, columns: Row, both: bool, times: bool) -> 
     medians = [value for column in columns if (value := results.value(name, column)) is not None]
     unit = unit_for(WORKLOADS[name], medians)
     target, met, peer = TARGETS.get(name), results.met(name), results.best_peer(name)
+    limit, aim = (None, None) if target is None else (target.share, target.aim)
     ours = PLAIT if PLAIT in columns else LOOP_ONLY
     shares = [results.share(name, column) for column in ((PLAIT, LOOP_ONLY) if both else (ours,))]
     return (
@@ -54,15 +55,11 @@ def _row(results: Results, name: str, columns: Row, both: bool, times: bool) -> 
         measure_of(WORKLOADS[name], unit),
         *(_cell(results, name, column, unit, times) for column in columns),
         peer or "-",
-        *map(_share, shares),
-        _share(None if target is None else target.share),
-        _share(None if target is None else target.aim),
+        *(share(value, limit) for value in shares),
+        share(limit),
+        share(aim),
         "-" if met is None else "yes" if met else "NO",
     )
-
-
-def _share(share: float | None) -> str:
-    return "-" if share is None else f"{share:.2f}"
 
 
 def _cell(results: Results, name: str, column: str, unit: Unit, times: bool) -> str:

@@ -61,3 +61,11 @@ def rate(per_second: float) -> str:
 
 def percent(part: float) -> str:
     return f"{part:.1%}" if part < 0.01 else f"{part:.0%}"
+
+
+def share(value: float | None, limit: float | None = None) -> str:
+    """Two digits; a third where two would look like the limit that was missed."""
+    if value is None:
+        return "-"
+    hidden = limit is not None and value > limit and f"{value:.2f}" == f"{limit:.2f}"
+    return f"{value:.3f}" if hidden else f"{value:.2f}"

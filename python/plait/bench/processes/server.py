@@ -52,12 +52,17 @@ def _serve(column: str, server: str, listener: socket.socket) -> None:
     seen: dict[str, str] = {}
     # Asked before: some loops take the socket over, and leave an object that knows nothing any more.
     port = listener.getsockname()[1]
-    # Held, because some loops close a server that nobody refers to.
-    serving = loop.run_until_complete(SERVERS[server](loop, listener, seen))
-    loop.add_reader(0, functools.partial(_answer, seen))
-    _say(identity | {"port": port})
-    loop.run_forever()
-    raise RuntimeError(f"the loop stopped under {serving!r}")
+
+    async def main() -> None:
+        # Held, because some loops close a server that nobody refers to.
+        serving = await SERVERS[server](loop, listener, seen)
+        loop.add_reader(0, functools.partial(_answer, seen))
+        _say(identity | {"port": port})
+        await loop.create_future()
+        raise RuntimeError(f"the loop stopped under {serving!r}")
+
+    # As `asyncio.run(main())` has it, which is how programs run.
+    loop.run_until_complete(main())
 
 
 def _serve_bare(column: Literal["epoll", "io_uring"], listener: socket.socket, core: int | None) -> None:

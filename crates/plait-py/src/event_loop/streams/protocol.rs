@@ -180,7 +180,7 @@ impl StreamReaderProtocol {
         };
         let (closed_waiter, paused, drain_waiters, unused) = self.state.with(py, |s| {
             let unused = match s.closed {
-                None => std::mem::replace(&mut s.closed, Some(closed)),
+                None => s.closed.replace(closed),
                 Some(_) => Some(closed),
             };
             s.lost = true;
