@@ -9,7 +9,7 @@ from plait.bench import table
 from plait.bench.plan import Plan
 from plait.bench.processes.workloads import GROUPS, WORKLOADS
 from plait.bench.targets import TARGETS
-from plait.bench.units import measure_of, number, rate, time, unit_for
+from plait.bench.units import measure_of, number, rate, share, time, unit_for
 from plait.bench.verdict import in_words, number_of_targets
 
 
@@ -174,7 +174,7 @@ class TestUnits:
             ("call_soon", [90.0, 5000.0], "ns per callback"),
             ("call_soon", [700.0, 22_000.0], "µs per callback"),
             ("call_soon", [90.0, 22_000.0], "ns per callback"),
-            ("echo_sock_1k_8", [11_000.0, 20_000.0], "µs of CPU per request"),
+            ("echo_sock_1k_8", [3_500.0, 6_000.0], "µs of CPU per request"),
             ("timers", [200.0, 4000.0], "bytes per timer"),
             ("idle_connection", [30_000.0], "KiB per open connection"),
             ("timers", [], "bytes per timer"),
@@ -182,6 +182,10 @@ class TestUnits:
     )
     def test_one_unit_for_a_workload(self, workload, values, said):
         assert measure_of(WORKLOADS[workload], unit_for(WORKLOADS[workload], values)) == said
+
+    def test_a_missed_target_does_not_look_like_a_met_one(self):
+        assert [share(value, 0.97) for value in (0.974, 0.97, 0.966, 1.5)] == ["0.974", "0.97", "0.97", "1.50"]
+        assert share(None) == "-"
 
     def test_times_and_rates_that_stand_alone(self):
         assert [time(value) for value in (480.0, 4620.0, 17_039_000.0)] == ["480 ns", "4.62 µs", "17.0 ms"]

@@ -70,7 +70,7 @@ def test_a_subclass_is_named_in_the_warning():
                 stage.note("Mine.close")
                 super().close()
 
-        reader, protocol, writer, transport = stage.connection()
+        reader, protocol, _writer, transport = stage.connection()
         with stage.warned():
             mine = Mine(transport, protocol, reader, stage.loop)
             del mine

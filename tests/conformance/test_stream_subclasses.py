@@ -31,7 +31,7 @@ def test_a_reader_that_overrides_what_the_protocol_calls():
 
         for end in (None, OSError(5, "cut")):
             reader = Mine(limit=100, loop=stage.loop)
-            _, protocol, writer, transport = stage.connection(reader=reader)
+            _, protocol, _writer, transport = stage.connection(reader=reader)
             stage.note(isinstance(reader, stage.StreamReader), type(reader).__name__, reader._limit)
             protocol.data_received(b"abc\nd")
             stage.note(stage.run(reader.readline()), plain(reader))

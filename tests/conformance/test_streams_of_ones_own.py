@@ -8,7 +8,8 @@ import pickle
 import weakref
 
 import pytest
-from stream_stage import STREAMS, Transport, assert_same, plain, told
+from stream_stage import STREAMS, Transport, assert_same, plain
+
 
 def test_attributes_of_ones_own():
     def body(stage):

@@ -90,4 +90,5 @@ def _beside(results: Results, name: str, column: str) -> str:
     per_second, slowest = (results.value(name, column, what) for what in ("requests_per_s", "p99_ns"))
     if per_second is None or slowest is None:
         return ""
-    return f"<br><small>{rate(per_second)}, p99 {time(slowest)}</small>"
+    # The comma is for where the break is not shown: on paper.
+    return f'<span class="apart">, </span><br><small>{rate(per_second)}, p99 {time(slowest)}</small>'
