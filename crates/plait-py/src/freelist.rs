@@ -13,7 +13,6 @@ mod with_gil {
     use std::ptr::NonNull;
     use std::sync::OnceLock;
 
-    /// Enough for the bursts of one iteration; more would only keep memory.
     /// Enough for the bursts of one iteration (about 200 KiB of handles); more would only keep memory.
     const CAPACITY: usize = 2048;
 
