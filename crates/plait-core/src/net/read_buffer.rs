@@ -126,7 +126,7 @@ impl<C: AsRef<[u8]>> ReadBuffer<C> {
         }
     }
 
-    /// What the collector has to see.
+    /// The chunk that is held, to look at.
     pub fn chunk(&self) -> Option<&C> {
         match &self.held {
             Held::Chunk(chunk) => Some(chunk),

@@ -52,12 +52,15 @@ impl TcpTransport {
             }
             None => READ_BUFFER.with_borrow_mut(|buffer| {
                 let count = slf.get().receive(py, buffer)?;
-                Ok((count > 0).then(|| reader.get().store(py, &buffer[..count])))
+                Ok((count > 0).then(|| {
+                    reader.get().store(py, &buffer[..count]);
+                    Ok(())
+                }))
             }),
         };
         match received {
-            Ok(Some(())) => {
-                let told = reader.get().arrived(py);
+            Ok(Some(kept)) => {
+                let told = kept.and_then(|()| reader.get().arrived(py));
                 TcpTransport::fatal_unless_ok(slf, told, "Fatal error: protocol.data_received() call failed.")
                     .map(drop)
             }

@@ -25,15 +25,16 @@ impl StreamReader {
         drop(displaced);
     }
 
-    /// The same for what came as an object, which is kept as it is if nothing else waits.
-    pub fn keep(&self, bytes: Bound<'_, PyBytes>) {
+    /// The same for what came as an object, and for any reader: it is kept as it is if nothing else waits.
+    pub fn keep(&self, bytes: Bound<'_, PyBytes>) -> PyResult<()> {
         let py = bytes.py();
         let chunk = PyBackedBytes::from(bytes);
-        let displaced = self.state.with(py, |s| match s.stream.fill(chunk) {
+        let displaced = self.with_stream(py, |stream| match stream.fill(chunk) {
             Ok(()) => [None, None],
-            Err(chunk) => [s.stream.extend(&chunk), Some(chunk)],
-        });
+            Err(chunk) => [stream.extend(&chunk), Some(chunk)],
+        })?;
         drop(displaced);
+        Ok(())
     }
 
     /// Bytes were added: wakes who waits, and pauses the transport when there are too many.

@@ -11,7 +11,6 @@ use pyo3::exceptions::{PyAssertionError, PyRuntimeError, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyByteArray, PyBytes, PyDict, PyTuple};
 
 #[pymethods]
@@ -97,12 +96,7 @@ impl StreamReader {
             return Ok(());
         }
         if let Ok(bytes) = data.cast_exact::<PyBytes>() {
-            let chunk = PyBackedBytes::from(bytes.clone());
-            let displaced = this.with_stream(py, |stream| match stream.fill(chunk) {
-                Ok(()) => [None, None],
-                Err(chunk) => [stream.extend(&chunk), Some(chunk)],
-            })?;
-            drop(displaced);
+            this.keep(bytes.clone())?;
         } else if let Some(view) = bytes_like(data) {
             drop(ffi::with_bytes(&view, |bytes| this.with_stream(py, |stream| stream.extend(bytes)))?);
         } else {
