@@ -8,12 +8,16 @@
 //! Read the files in this order:
 //!
 //! 1. [`sync`]: the standard library's atomics and locks, or loom's; chosen there and nowhere else.
-//! 2. [`timers`]: what is to happen later. One heap for everything that has a deadline.
-//! 3. [`inbox`]: what other threads want of a loop, and who has to wake it.
-//! 4. [`reactor`]: which descriptors are ready. The contract first, then epoll.
-//! 5. [`net`]: the socket calls, what could not be written yet, when to tell the writer to pause, and
+//! 2. [`waiter`]: one wait, settled once; what a thread, a task and a greenlet have in common.
+//! 3. [`wait_queue`]: a primitive's state and its waiters under one lock (`word_lock`), which a fork opens.
+//! 4. [`primitives`]: Lock, Semaphore, Event, Condition, Barrier and Channel, each a small state and one wait queue.
+//! 5. [`parker`]: how a thread sleeps until it is woken.
+//! 6. [`timers`]: what is to happen later. One heap for everything that has a deadline.
+//! 7. [`inbox`]: what other threads want of a loop, and who has to wake it.
+//! 8. [`reactor`]: which descriptors are ready. The contract first, then epoll.
+//! 9. [`net`]: the socket calls, what could not be written yet, when to tell the writer to pause, and
 //!    what was received: the rules of reading a stream.
-//! 6. [`fork`]: how all of the above learns that it woke up in a child process.
+//! 10. [`fork`]: how all of the above learns that it woke up in a child process.
 //!
 //! `fd` is the bridge from a bare descriptor number, which is what Python has, to the borrowed
 //! descriptors of safe Rust.
@@ -25,6 +29,12 @@ mod fd;
 pub mod fork;
 pub mod inbox;
 pub mod net;
+#[cfg(not(loom))]
+pub mod parker;
+pub mod primitives;
 pub mod reactor;
 pub mod sync;
 pub mod timers;
+pub mod wait_queue;
+pub mod waiter;
+mod word_lock;

@@ -9,6 +9,11 @@ pub use loom::sync::{atomic, Arc, Mutex, MutexGuard};
 #[cfg(not(loom))]
 pub use std::sync::{atomic, Arc, Mutex, MutexGuard};
 
+#[cfg(loom)]
+pub(crate) use loom::cell::{MutPtr, UnsafeCell};
+#[cfg(not(loom))]
+pub(crate) use plain_cell::{MutPtr, UnsafeCell};
+
 use std::sync::PoisonError;
 
 /// Atomics for words that live as long as the process. Loom's have no `const` constructor, and a
@@ -21,4 +26,59 @@ pub mod process_wide {
 /// loop that stops taking work because of somebody's panic would be the greater harm.
 pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Sleeps for as long as the word has this value, or less: the caller looks again.
+#[cfg(not(loom))]
+pub(crate) fn wait_while(word: &atomic::AtomicU32, value: u32) {
+    use rustix::thread::futex;
+    // Woken, interrupted or changed meanwhile: all the same to a caller that looks again.
+    let _ = futex::wait(word, futex::Flags::PRIVATE, value, None);
+}
+
+/// Wakes one who sleeps in [`wait_while`].
+#[cfg(not(loom))]
+pub(crate) fn wake_one(word: &atomic::AtomicU32) {
+    use rustix::thread::futex;
+    // Fails for bad addresses only, which a reference is not.
+    let _ = futex::wake(word, futex::Flags::PRIVATE, 1);
+}
+
+/// Loom has no futex: whoever waits lets the others go on.
+#[cfg(loom)]
+pub(crate) fn wait_while(_word: &atomic::AtomicU32, _value: u32) {
+    loom::thread::yield_now();
+}
+
+#[cfg(loom)]
+pub(crate) fn wake_one(_word: &atomic::AtomicU32) {}
+
+/// The standard cell in the shape of loom's, which counts who holds a pointer into it.
+#[cfg(not(loom))]
+mod plain_cell {
+    pub(crate) struct UnsafeCell<T>(std::cell::UnsafeCell<T>);
+
+    pub(crate) struct MutPtr<T>(*mut T);
+
+    impl<T> UnsafeCell<T> {
+        pub(crate) const fn new(value: T) -> Self {
+            UnsafeCell(std::cell::UnsafeCell::new(value))
+        }
+
+        #[inline(always)]
+        pub(crate) fn get_mut(&self) -> MutPtr<T> {
+            MutPtr(self.0.get())
+        }
+    }
+
+    impl<T> MutPtr<T> {
+        /// # Safety
+        /// Nobody else may have access to the cell's contents while the reference lives.
+        #[allow(unsafe_code, clippy::mut_from_ref)]
+        #[inline(always)]
+        pub(crate) unsafe fn deref(&self) -> &mut T {
+            // SAFETY: the caller vouches for exclusive access; the pointer is a live cell's.
+            unsafe { &mut *self.0 }
+        }
+    }
 }

@@ -1,0 +1,119 @@
+//! How a thread sleeps until it is woken: one word, and the kernel's futex.
+//!
+//! A wake-up that comes before the sleep is remembered, so none is lost; one that comes too late ends the thread's next sleep at
+//! once, which does no harm: whoever sleeps looks again at what it waits for.
+//!
+//! A signal ends the sleep too. The standard library's condition variables go back to sleep by themselves, and Ctrl-C
+//! would never arrive.
+
+use crate::sync::atomic::{AtomicU32, Ordering};
+use rustix::io::Errno;
+use rustix::thread::futex::{self, Flags, Timespec};
+use std::time::Duration;
+
+const AWAKE: u32 = 0;
+const ASLEEP: u32 = 1;
+const WOKEN: u32 = 2;
+
+/// Why a sleep ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Awoken {
+    /// By [`Parker::unpark`], now or before.
+    Unparked,
+    /// The time was up.
+    TimedOut,
+    /// A signal came, or nothing at all.
+    Interrupted,
+}
+
+/// One thread's sleep. The thread parks, anybody unparks.
+#[derive(Debug, Default)]
+pub struct Parker {
+    word: AtomicU32,
+}
+
+impl Parker {
+    /// For a thread that is awake.
+    pub fn new() -> Parker {
+        Parker::default()
+    }
+
+    /// Takes a wake-up that has come already.
+    #[inline]
+    pub fn try_take(&self) -> bool {
+        // Acquire: sees what was done before the wake-up.
+        self.word.load(Ordering::Relaxed) == WOKEN && self.word.swap(AWAKE, Ordering::Acquire) == WOKEN
+    }
+
+    /// Sleeps until woken, for at most `timeout`; None: for as long as it takes.
+    pub fn park(&self, timeout: Option<Duration>) -> Awoken {
+        let asleep = self.word.compare_exchange(AWAKE, ASLEEP, Ordering::Acquire, Ordering::Acquire);
+        if asleep.is_err() {
+            self.word.store(AWAKE, Ordering::Relaxed);
+            return Awoken::Unparked;
+        }
+        let timeout = timeout.map(timespec);
+        let slept = futex::wait(&self.word, Flags::PRIVATE, ASLEEP, timeout.as_ref());
+        match (self.word.swap(AWAKE, Ordering::Acquire), slept) {
+            (WOKEN, _) => Awoken::Unparked,
+            (_, Err(Errno::TIMEDOUT)) => Awoken::TimedOut,
+            _ => Awoken::Interrupted,
+        }
+    }
+
+    /// Wakes the thread, or spares it its next sleep.
+    #[inline]
+    pub fn unpark(&self) {
+        // Release: the thread sees what was done before.
+        if self.word.swap(WOKEN, Ordering::Release) == ASLEEP {
+            // Fails for bad addresses only, which a reference is not.
+            let _ = futex::wake(&self.word, Flags::PRIVATE, 1);
+        }
+    }
+}
+
+fn timespec(duration: Duration) -> Timespec {
+    // What the kernel cannot count is for ever.
+    let seconds = i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
+    Timespec { tv_sec: seconds, tv_nsec: duration.subsec_nanos().into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    #[test]
+    fn a_wake_up_before_the_sleep_is_remembered_once() {
+        let parker = Parker::new();
+        parker.unpark();
+        parker.unpark();
+        assert_eq!(parker.park(None), Awoken::Unparked);
+        assert_eq!(parker.park(Some(Duration::from_millis(1))), Awoken::TimedOut);
+        assert!(!parker.try_take());
+        parker.unpark();
+        assert!(parker.try_take());
+        assert!(!parker.try_take());
+    }
+
+    #[test]
+    fn two_threads_in_turn() {
+        let rounds = if cfg!(miri) { 20 } else { 2_000 };
+        let ours = Arc::new(Parker::new());
+        let theirs = Arc::new(Parker::new());
+        let other = {
+            let (ours, theirs) = (Arc::clone(&ours), Arc::clone(&theirs));
+            std::thread::spawn(move || {
+                for _ in 0..rounds {
+                    while theirs.park(None) != Awoken::Unparked {}
+                    ours.unpark();
+                }
+            })
+        };
+        for _ in 0..rounds {
+            theirs.unpark();
+            while ours.park(None) != Awoken::Unparked {}
+        }
+        other.join().unwrap();
+    }
+}

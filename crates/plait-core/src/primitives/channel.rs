@@ -1,0 +1,358 @@
+//! Channel: items on their way from those who put to those who get. The state of every queue.
+//!
+//! Who is woken because there is an item, or room for one, tries again: the item stays in the channel, so that nothing has to be
+//! taken back from a waiter that went away. What differs is who may be faster (see [`Manner`]): for a waiter in order one item, or one
+//! place, is *reserved* until it has noticed, and nobody else may take it.
+//!
+//! A queue whose order is decided by Python code (a heap with `__lt__`) keeps its items elsewhere, under a lock that Python may
+//! wait for, and uses a channel of `()`: the number of items, and everything about waiting for them.
+
+use crate::wait_queue::{Inner, Standing, State, WaitQueue, Woken};
+use crate::waiter::{Manner, Progress, Wait, Wakes};
+use std::collections::VecDeque;
+
+/// A queue that a burst has made longer than this gives its memory back when it is empty.
+const KEPT_CAPACITY: usize = 1024;
+
+/// Which item comes out first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// The oldest.
+    Fifo,
+    /// The newest.
+    Lifo,
+}
+
+struct Items<T> {
+    items: VecDeque<T>,
+    order: Order,
+    /// 0: no limit.
+    limit: usize,
+    unfinished: u64,
+    shut_down: bool,
+    getters: Promised,
+    putters: Promised,
+}
+
+/// What waiters of a lane were promised and have not come for yet.
+#[derive(Default)]
+struct Promised {
+    /// Items, or places, that only those may take to whom they were handed.
+    reserved: usize,
+    /// How many barging waiters were told to try.
+    notified: usize,
+}
+
+impl<T> State for Items<T> {
+    fn forget_waiters(&mut self) {
+        self.getters = Promised::default();
+        self.putters = Promised::default();
+    }
+}
+
+impl<T> Items<T> {
+    fn takeable(&self) -> usize {
+        self.items.len().saturating_sub(self.getters.reserved)
+    }
+
+    fn room(&self) -> usize {
+        match self.limit {
+            0 => usize::MAX,
+            limit => limit.saturating_sub(self.items.len() + self.putters.reserved),
+        }
+    }
+
+    fn add(&mut self, item: T) {
+        self.items.push_back(item);
+        self.unfinished += 1;
+    }
+
+    fn take(&mut self) -> T {
+        let item = match self.order {
+            Order::Fifo => self.items.pop_front(),
+            Order::Lifo => self.items.pop_back(),
+        };
+        if self.items.is_empty() && self.items.capacity() > KEPT_CAPACITY {
+            self.items = VecDeque::new();
+        }
+        item.expect("whoever takes has seen an item")
+    }
+}
+
+/// The channel takes, or gives, no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShutDown;
+
+/// `task_done` was called more often than items were put.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NothingUnfinished;
+
+/// Items, and who waits for one, for room, or for all of them to be done.
+pub struct Channel<T, W> {
+    queue: WaitQueue<Items<T>, W, 3>,
+}
+
+const GET: usize = 0;
+const PUT: usize = 1;
+const JOIN: usize = 2;
+
+type Opened<T, W> = Inner<Items<T>, W, 3>;
+
+impl<T, W> Channel<T, W> {
+    /// An empty channel for at most `limit` items; 0 for any number.
+    pub fn new(order: Order, limit: usize) -> Self {
+        let (getters, putters) = (Promised::default(), Promised::default());
+        let items = VecDeque::new();
+        let state = Items { items, order, limit, unfinished: 0, shut_down: false, getters, putters };
+        Channel { queue: WaitQueue::new(state) }
+    }
+
+    /// Waits for an item.
+    #[inline]
+    pub fn poll_get(
+        &self,
+        wait: &mut Wait,
+        waker: &mut Option<W>,
+        wakes: &mut Wakes<W>,
+    ) -> Progress<Result<T, ShutDown>> {
+        let mut open = self.queue.open();
+        match open.standing(wait, waker) {
+            Standing::New => {
+                if open.state.takeable() > 0 && (wait.overtakes() || open.is_empty(GET)) {
+                    return Progress::Ready(Ok(take(&mut open, wakes)));
+                }
+            }
+            Standing::Waiting => return Progress::Pending,
+            Standing::TimedOut => return Progress::TimedOut,
+            Standing::Woken => {
+                collect(&mut open.state.getters, wait);
+                if open.state.takeable() > 0 {
+                    return Progress::Ready(Ok(take(&mut open, wakes)));
+                }
+                wait.insist();
+            }
+        }
+        if open.state.shut_down && open.state.items.is_empty() {
+            return Progress::Ready(Err(ShutDown));
+        }
+        open.park(GET, wait, waker)
+    }
+
+    /// Waits for room. The item is taken out of `item` when it is put.
+    #[inline]
+    pub fn poll_put(
+        &self,
+        item: &mut Option<T>,
+        wait: &mut Wait,
+        waker: &mut Option<W>,
+        wakes: &mut Wakes<W>,
+    ) -> Progress<Result<(), ShutDown>> {
+        let mut open = self.queue.open();
+        let standing = open.standing(wait, waker);
+        match standing {
+            Standing::Waiting => return Progress::Pending,
+            Standing::TimedOut => return Progress::TimedOut,
+            Standing::Woken => collect(&mut open.state.putters, wait),
+            Standing::New => {}
+        }
+        if open.state.shut_down {
+            return Progress::Ready(Err(ShutDown));
+        }
+        let allowed = standing == Standing::Woken || wait.overtakes() || open.is_empty(PUT);
+        if allowed && open.state.room() > 0 {
+            open.state.add(item.take().expect("an item is put once"));
+            offer_item(&mut open, wakes);
+            return Progress::Ready(Ok(()));
+        }
+        if standing == Standing::Woken {
+            wait.insist();
+        }
+        open.park(PUT, wait, waker)
+    }
+
+    /// Waits until every item that was put is done. One that waits in order, and is woken, has seen it; others look again.
+    pub fn poll_join(&self, wait: &mut Wait, waker: &mut Option<W>) -> Progress<()> {
+        let mut open = self.queue.open();
+        match open.standing(wait, waker) {
+            Standing::Waiting => return Progress::Pending,
+            Standing::TimedOut => return Progress::TimedOut,
+            Standing::Woken if wait.manner == Manner::InOrder => return Progress::Ready(()),
+            Standing::New | Standing::Woken => {}
+        }
+        match open.state.unfinished {
+            0 => Progress::Ready(()),
+            _ => open.park(JOIN, wait, waker),
+        }
+    }
+
+    /// Ends a wait for an item; another gets the chance that it had.
+    pub fn give_up_get(&self, wait: &mut Wait, waker: &mut Option<W>, wakes: &mut Wakes<W>) {
+        let mut open = self.queue.open();
+        if open.withdraw(wait, waker) == Some(Woken(true)) {
+            collect(&mut open.state.getters, wait);
+            if !open.state.items.is_empty() {
+                offer_item(&mut open, wakes);
+            }
+        }
+    }
+
+    /// Ends a wait for room; another gets the chance that it had.
+    pub fn give_up_put(&self, wait: &mut Wait, waker: &mut Option<W>, wakes: &mut Wakes<W>) {
+        let mut open = self.queue.open();
+        if open.withdraw(wait, waker) == Some(Woken(true)) {
+            collect(&mut open.state.putters, wait);
+            if open.state.room() > 0 {
+                offer_room(&mut open, wakes);
+            }
+        }
+    }
+
+    /// Ends a wait for the end of all work.
+    pub fn give_up_join(&self, wait: &mut Wait, waker: &mut Option<W>) {
+        self.queue.open().withdraw(wait, waker);
+    }
+
+    /// One item that was got is done.
+    pub fn task_done(&self, wakes: &mut Wakes<W>) -> Result<(), NothingUnfinished> {
+        let mut open = self.queue.open();
+        let unfinished = open.state.unfinished.checked_sub(1).ok_or(NothingUnfinished)?;
+        set_unfinished(&mut open, unfinished, wakes);
+        Ok(())
+    }
+
+    /// From now on nothing can be put, and nothing be got that is not there; with `drain`, what is there is handed back instead, and
+    /// counts as done.
+    pub fn shut_down(&self, drain: bool, wakes: &mut Wakes<W>) -> VecDeque<T> {
+        let mut open = self.queue.open();
+        open.state.shut_down = true;
+        let mut drained = VecDeque::new();
+        if drain {
+            drained = std::mem::take(&mut open.state.items);
+            open.state.getters.reserved = 0;
+            let unfinished = open.state.unfinished.saturating_sub(drained.len() as u64);
+            set_unfinished(&mut open, unfinished, wakes);
+        }
+        // Those who were promised something and have not come yet will find it gone, and read why.
+        open.wake_all(GET, wakes);
+        open.wake_all(PUT, wakes);
+        drained
+    }
+
+    /// How many items there are.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.queue.open().state.items.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many it may hold; 0 for any number.
+    pub fn limit(&self) -> usize {
+        self.queue.open().state.limit
+    }
+
+    /// Changes that. Whoever waits for room and has it now is woken.
+    pub fn set_limit(&self, limit: usize, wakes: &mut Wakes<W>) {
+        let mut open = self.queue.open();
+        open.state.limit = limit;
+        while open.state.room() > open.state.putters.notified && offer_room(&mut open, wakes) {}
+    }
+
+    /// How many items are not done.
+    pub fn unfinished(&self) -> u64 {
+        self.queue.open().state.unfinished
+    }
+
+    /// Changes that.
+    pub fn set_unfinished(&self, unfinished: u64, wakes: &mut Wakes<W>) {
+        set_unfinished(&mut self.queue.open(), unfinished, wakes);
+    }
+
+    /// Whether it was shut down.
+    pub fn is_shut_down(&self) -> bool {
+        self.queue.open().state.shut_down
+    }
+
+    /// How many wait to get, to put, and for the end of all work.
+    pub fn waiting(&self) -> [usize; 3] {
+        let open = self.queue.open();
+        [open.length(GET), open.length(PUT), open.length(JOIN)]
+    }
+
+    /// Hands out all items, oldest first, and wakes everybody: somebody else takes over the queue.
+    pub fn close_down(&self, wakes: &mut Wakes<W>) -> VecDeque<T> {
+        let mut open = self.queue.open();
+        open.state.forget_waiters();
+        for lane in [GET, PUT, JOIN] {
+            open.wake_all(lane, wakes);
+        }
+        std::mem::take(&mut open.state.items)
+    }
+
+    /// Shows each item and each waker: see [`WaitQueue::visit`].
+    pub fn visit<E>(
+        &self,
+        item: impl FnMut(&T) -> Result<(), E>,
+        waker: impl FnMut(&W) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.queue.visit(|state| state.items.iter().try_for_each(item), waker)
+    }
+}
+
+/// A waiter that was woken has come.
+fn collect(promised: &mut Promised, wait: &Wait) {
+    let count = match wait.manner {
+        Manner::InOrder => &mut promised.reserved,
+        Manner::Barging => &mut promised.notified,
+        Manner::Looping => return,
+    };
+    // Zero after a shutdown, which wakes waiters without promising them anything.
+    *count = count.saturating_sub(1);
+}
+
+fn take<T, W>(open: &mut Opened<T, W>, wakes: &mut Wakes<W>) -> T {
+    let item = open.state.take();
+    offer_room(open, wakes);
+    item
+}
+
+/// There is an item more than before: the first who waits for one is told.
+#[inline]
+fn offer_item<T, W>(open: &mut Opened<T, W>, wakes: &mut Wakes<W>) {
+    let Some(manner) = open.first(GET) else { return };
+    let available = open.state.takeable();
+    let promised = &mut open.state.getters;
+    if promise(promised, manner, available) {
+        open.wake_first(GET, wakes);
+    }
+}
+
+/// There is room for one more than before. Says whether somebody was told.
+#[inline]
+fn offer_room<T, W>(open: &mut Opened<T, W>, wakes: &mut Wakes<W>) -> bool {
+    let Some(manner) = open.first(PUT) else { return false };
+    let available = open.state.room();
+    let promised = &mut open.state.putters;
+    promise(promised, manner, available) && open.wake_first(PUT, wakes)
+}
+
+/// Whether a waiter of that manner is to be woken, when so much can be had.
+fn promise(promised: &mut Promised, manner: Manner, available: usize) -> bool {
+    match manner {
+        Manner::Looping => return true,
+        _ if available <= promised.notified => return false,
+        Manner::InOrder => promised.reserved += 1,
+        Manner::Barging => promised.notified += 1,
+    }
+    true
+}
+
+fn set_unfinished<T, W>(open: &mut Opened<T, W>, unfinished: u64, wakes: &mut Wakes<W>) {
+    open.state.unfinished = unfinished;
+    if unfinished == 0 {
+        open.wake_all(JOIN, wakes);
+    }
+}

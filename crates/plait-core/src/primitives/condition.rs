@@ -1,0 +1,69 @@
+//! Condition: waiters for a notification, and nothing else. The lock beside it is the face's affair, since it may be any
+//! object with the right methods.
+//!
+//! A notification that reaches nobody is lost, as everywhere. One that reached a waiter which gives up goes to the next.
+
+use crate::wait_queue::{Standing, State, WaitQueue, Woken};
+use crate::waiter::{Progress, Wait, Wakes};
+
+struct Nothing;
+
+impl State for Nothing {}
+
+/// Who waits for a notification.
+pub struct Condition<W> {
+    queue: WaitQueue<Nothing, W>,
+}
+
+const ALL: usize = 0;
+
+impl<W> Default for Condition<W> {
+    fn default() -> Self {
+        Condition { queue: WaitQueue::new(Nothing) }
+    }
+}
+
+impl<W> Condition<W> {
+    /// Waits for a notification that comes later than the first poll.
+    pub fn poll(&self, wait: &mut Wait, waker: &mut Option<W>) -> Progress<()> {
+        let mut open = self.queue.open();
+        match open.standing(wait, waker) {
+            Standing::New => open.park(ALL, wait, waker),
+            Standing::Waiting => Progress::Pending,
+            Standing::TimedOut => Progress::TimedOut,
+            Standing::Woken => Progress::Ready(()),
+        }
+    }
+
+    /// Ends a wait; the notification that it had got goes to the next.
+    pub fn give_up(&self, wait: &mut Wait, waker: &mut Option<W>) -> Wakes<W> {
+        let mut wakes = Wakes::None;
+        let mut open = self.queue.open();
+        if open.withdraw(wait, waker) == Some(Woken(true)) {
+            open.wake_first(ALL, &mut wakes);
+        }
+        wakes
+    }
+
+    /// Wakes up to `count` waiters, those that have waited longest.
+    pub fn notify(&self, count: usize) -> Wakes<W> {
+        let mut wakes = Wakes::None;
+        self.queue.open().wake(ALL, count, &mut wakes);
+        wakes
+    }
+
+    /// How many wait.
+    pub fn waiting(&self) -> usize {
+        self.queue.waiting(ALL)
+    }
+
+    /// Forgets the waiters: after a fork.
+    pub fn reinitialise(&self) {
+        self.queue.reinitialise(|_| {});
+    }
+
+    /// Shows each waker: see [`WaitQueue::visit`].
+    pub fn visit<E>(&self, waker: impl FnMut(&W) -> Result<(), E>) -> Result<(), E> {
+        self.queue.visit(|_| Ok(()), waker)
+    }
+}

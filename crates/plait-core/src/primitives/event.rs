@@ -1,0 +1,84 @@
+//! Event: a flag, and everybody who waits for it to be set.
+//!
+//! Setting it wakes all who wait, and a wake-up counts: it is not taken back by clearing the flag before they have noticed.
+//!
+//! Whether it is set can be seen without opening the queue.
+
+use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::wait_queue::{Standing, State, WaitQueue};
+use crate::waiter::{Progress, Wait, Wakes};
+
+struct Flag;
+
+impl State for Flag {}
+
+/// A flag to wait for.
+pub struct Event<W> {
+    /// Written with the queue open only; read by anybody.
+    set: AtomicBool,
+    queue: WaitQueue<Flag, W>,
+}
+
+const ALL: usize = 0;
+
+impl<W> Default for Event<W> {
+    fn default() -> Self {
+        Event { set: AtomicBool::new(false), queue: WaitQueue::new(Flag) }
+    }
+}
+
+impl<W> Event<W> {
+    /// Whether the flag is set.
+    #[inline]
+    pub fn is_set(&self) -> bool {
+        // Acquire: what was done before `set` is seen by who sees it set.
+        self.set.load(Ordering::Acquire)
+    }
+
+    /// Waits until the flag is set.
+    pub fn poll(&self, wait: &mut Wait, waker: &mut Option<W>) -> Progress<()> {
+        let mut open = self.queue.open();
+        match open.standing(wait, waker) {
+            Standing::New if self.is_set() => Progress::Ready(()),
+            Standing::New => open.park(ALL, wait, waker),
+            Standing::Waiting => Progress::Pending,
+            Standing::TimedOut => Progress::TimedOut,
+            Standing::Woken => Progress::Ready(()),
+        }
+    }
+
+    /// Ends a wait. There is nothing to pass on: all were woken.
+    pub fn give_up(&self, wait: &mut Wait, waker: &mut Option<W>) {
+        self.queue.open().withdraw(wait, waker);
+    }
+
+    /// Sets the flag and wakes all.
+    pub fn set(&self) -> Wakes<W> {
+        let mut wakes = Wakes::None;
+        let mut open = self.queue.open();
+        self.set.store(true, Ordering::Release);
+        open.wake_all(ALL, &mut wakes);
+        wakes
+    }
+
+    /// Takes the flag back.
+    pub fn clear(&self) {
+        let _open = self.queue.open();
+        self.set.store(false, Ordering::Release);
+    }
+
+    /// How many wait.
+    pub fn waiting(&self) -> usize {
+        self.queue.waiting(ALL)
+    }
+
+    /// Forgets the waiters: after a fork.
+    pub fn reinitialise(&self) {
+        self.queue.reinitialise(|_| {});
+    }
+
+    /// Shows each waker: see [`WaitQueue::visit`].
+    pub fn visit<E>(&self, waker: impl FnMut(&W) -> Result<(), E>) -> Result<(), E> {
+        self.queue.visit(|_| Ok(()), waker)
+    }
+}

@@ -1,0 +1,20 @@
+//! The primitives: each a small state and one wait queue.
+//!
+//! All are used in the same way. What can wait is *polled* with a [`Wait`](crate::waiter::Wait), the memory of one wait, and a
+//! waker, which is taken if the caller has to wait. What ends a wait otherwise gives it up. What changes the state returns
+//! [`Wakes`](crate::waiter::Wakes): whom to wake, for the caller to do after the queue is closed.
+//!
+//! [`lock`] and [`semaphore`] first: they show how a thing is handed over; then [`event`], [`condition`], [`barrier`], and
+//! [`channel`], the state of queues.
+
+pub mod barrier;
+pub mod channel;
+pub mod condition;
+pub mod event;
+pub mod lock;
+pub mod semaphore;
+
+#[cfg(all(test, loom))]
+mod loom_tests;
+#[cfg(all(test, not(loom)))]
+mod tests;

@@ -1,0 +1,142 @@
+//! Semaphore: a number of permits.
+//!
+//! A waiter in order is handed its permit: the number is smaller by one from the release on. A barging waiter is notified, and the
+//! permit is kept back from those who wait behind it, but not from those who come new.
+//!
+//! While there are permits that nobody was notified of, nobody waits.
+
+use crate::wait_queue::{Inner, Standing, State, WaitQueue, Woken};
+use crate::waiter::{Manner, Progress, Wait, Wakes};
+
+struct Permits {
+    value: u64,
+    /// Handed to waiters that have not noticed yet: not in `value` any more.
+    handed: u64,
+    /// How many barging waiters were told to try and have not yet.
+    notified: u64,
+}
+
+impl State for Permits {
+    fn forget_waiters(&mut self) {
+        self.value += self.handed;
+        self.handed = 0;
+        self.notified = 0;
+    }
+}
+
+/// More was released than the bound allows.
+#[derive(Debug, PartialEq, Eq)]
+pub struct TooMany;
+
+/// Permits, and who waits for one.
+pub struct Semaphore<W> {
+    queue: WaitQueue<Permits, W>,
+}
+
+const ALL: usize = 0;
+
+impl<W> Semaphore<W> {
+    /// So many permits.
+    pub fn new(value: u64) -> Self {
+        Semaphore { queue: WaitQueue::new(Permits { value, handed: 0, notified: 0 }) }
+    }
+
+    /// Waits for a permit.
+    #[inline]
+    pub fn poll(&self, wait: &mut Wait, waker: &mut Option<W>) -> Progress<()> {
+        let mut open = self.queue.open();
+        match open.standing(wait, waker) {
+            Standing::New => {
+                if open.state.value > 0 && (wait.overtakes() || open.is_empty(ALL)) {
+                    open.state.value -= 1;
+                    return Progress::Ready(());
+                }
+            }
+            Standing::Waiting => return Progress::Pending,
+            Standing::TimedOut => return Progress::TimedOut,
+            Standing::Woken if wait.manner == Manner::InOrder => {
+                open.state.handed -= 1;
+                return Progress::Ready(());
+            }
+            Standing::Woken => {
+                open.state.notified -= 1;
+                if open.state.value > 0 {
+                    open.state.value -= 1;
+                    return Progress::Ready(());
+                }
+                wait.insist();
+            }
+        }
+        open.park(ALL, wait, waker)
+    }
+
+    /// Ends a wait; the permit that it had been handed goes to the next.
+    pub fn give_up(&self, wait: &mut Wait, waker: &mut Option<W>) -> Wakes<W> {
+        let mut open = self.queue.open();
+        match open.withdraw(wait, waker) {
+            Some(Woken(true)) if wait.manner == Manner::InOrder => {
+                open.state.handed -= 1;
+                open.state.value += 1;
+                hand_out(&mut open)
+            }
+            Some(Woken(true)) => {
+                open.state.notified -= 1;
+                hand_out(&mut open)
+            }
+            _ => Wakes::None,
+        }
+    }
+
+    /// Adds permits. With a bound, not above it.
+    #[inline]
+    pub fn release(&self, count: u64, bound: Option<u64>) -> Result<Wakes<W>, TooMany> {
+        let mut open = self.queue.open();
+        let value = open.state.value.saturating_add(count);
+        if bound.is_some_and(|bound| value > bound) {
+            return Err(TooMany);
+        }
+        open.state.value = value;
+        Ok(hand_out(&mut open))
+    }
+
+    /// A waiter that was woken cannot be: its permit goes to the next.
+    pub fn hand_back(&self) -> Wakes<W> {
+        let mut open = self.queue.open();
+        open.state.handed -= 1;
+        open.state.value += 1;
+        hand_out(&mut open)
+    }
+
+    /// How many permits are left.
+    #[inline]
+    pub fn value(&self) -> u64 {
+        self.queue.open().state.value
+    }
+
+    /// How many wait.
+    pub fn waiting(&self) -> usize {
+        self.queue.waiting(ALL)
+    }
+
+    /// Shows each waker: see [`WaitQueue::visit`].
+    pub fn visit<E>(&self, waker: impl FnMut(&W) -> Result<(), E>) -> Result<(), E> {
+        self.queue.visit(|_| Ok(()), waker)
+    }
+}
+
+/// Gives waiters what is free.
+fn hand_out<W>(open: &mut Inner<Permits, W, 1>) -> Wakes<W> {
+    let mut wakes = Wakes::None;
+    while open.state.value > open.state.notified {
+        match open.first(ALL) {
+            None => break,
+            Some(Manner::InOrder) => {
+                open.state.value -= 1;
+                open.state.handed += 1;
+            }
+            Some(_) => open.state.notified += 1,
+        }
+        open.wake_first(ALL, &mut wakes);
+    }
+    wakes
+}
