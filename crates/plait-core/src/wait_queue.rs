@@ -183,13 +183,15 @@ impl<S: State, W, const LANES: usize> Inner<S, W, LANES> {
     }
 
     /// Parks the waiter, whose waker is taken: at the end of the lane, or at its front if it has been overtaken. One whose time is
-    /// up is not parked.
+    /// up is not parked, nor is one without a waker.
     #[inline]
     pub fn park<T>(&mut self, lane: usize, wait: &mut Wait, waker: &mut Option<W>) -> Progress<T> {
         if wait.expired {
             return Progress::TimedOut;
         }
-        let waker = waker.take().expect("who polls a wait that may have to wait brings a waker");
+        let Some(waker) = waker.take() else {
+            return Progress::WouldPark;
+        };
         wait.ticket = Some(self.link(lane, wait.manner, wait.overtaken, waker));
         Progress::Pending
     }

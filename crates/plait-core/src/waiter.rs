@@ -11,7 +11,7 @@
 //!
 //! A waiter drives its wait by *polling* the primitive: it gets [`Progress::Ready`] with what it waited for,
 //! [`Progress::Pending`] (it is to sleep until its waker is used, and to poll again: a wake-up without a reason does no harm),
-//! or [`Progress::TimedOut`]. A thread, a task and a greenlet differ in how they sleep and in nothing else.
+//! [`Progress::WouldPark`] (the same, but it has brought no waker yet), or [`Progress::TimedOut`]. A thread, a task and a greenlet differ in how they sleep and in nothing else.
 //!
 //! **What a waiter that was woken owns** depends on its [`Manner`]. Whoever is served in order has been handed the thing itself; who barges was
 //! told to try again. A wait that ends in any other way than by `Ready` must be given up with the primitive's `give_up`, which takes it out of
@@ -41,6 +41,8 @@ pub enum Progress<T> {
     Ready(T),
     /// Sleep until woken, then poll again.
     Pending,
+    /// It would have to park, but came without a waker: poll again with one. (Making a waker costs something, and is mostly in vain.)
+    WouldPark,
     /// The wait's time was up. It is out of the queue.
     TimedOut,
 }
@@ -53,12 +55,14 @@ pub struct Wait {
     pub(crate) expired: bool,
     /// Goes to the front of the queue when it parks again.
     pub(crate) overtaken: bool,
+    /// What a barrier has given it when it came in.
+    pub(crate) number: Option<usize>,
 }
 
 impl Wait {
     /// A wait that has not begun.
     pub fn new(manner: Manner) -> Wait {
-        Wait { ticket: None, manner, expired: false, overtaken: false }
+        Wait { ticket: None, manner, expired: false, overtaken: false, number: None }
     }
 
     /// An attempt: a wait whose time is up.

@@ -56,24 +56,6 @@ pub enum Passage {
     Broken,
 }
 
-/// One party's wait.
-pub struct Visit {
-    wait: Wait,
-    number: Option<usize>,
-}
-
-impl Visit {
-    /// A wait that has not begun.
-    pub fn new(wait: Wait) -> Visit {
-        Visit { wait, number: None }
-    }
-
-    /// The time is up: see [`Barrier::poll`].
-    pub fn expire(&mut self) {
-        self.wait.expire();
-    }
-}
-
 /// A meeting point.
 pub struct Barrier<W> {
     queue: WaitQueue<Crowd, W, 2>,
@@ -90,24 +72,24 @@ impl<W> Barrier<W> {
 
     /// Comes, waits for the others, and leaves. With `acts`, the last one is told to act before it and the others may leave.
     ///
-    /// A visit whose time is up breaks the barrier, unless all have come already. (At the door a time-out does not count, as in the
+    /// A wait whose time is up breaks the barrier, unless all have come already. (At the door a time-out does not count, as in the
     /// standard library.)
     pub fn poll(
         &self,
-        visit: &mut Visit,
+        wait: &mut Wait,
         acts: bool,
         waker: &mut Option<W>,
         wakes: &mut Wakes<W>,
     ) -> Progress<Passage> {
         let mut open = self.queue.open();
-        let expired = visit.wait.expired;
-        if visit.number.is_none() || open.state.phase == Phase::Acting {
+        let expired = wait.expired;
+        if wait.number.is_none() || open.state.phase == Phase::Acting {
             // While somebody acts it is as if time stood still for the others.
-            visit.wait.expired = false;
+            wait.expired = false;
         }
-        let standing = open.standing(&mut visit.wait, waker);
-        visit.wait.expired = expired;
-        match (standing, visit.number) {
+        let standing = open.standing(wait, waker);
+        wait.expired = expired;
+        match (standing, wait.number) {
             (Standing::Waiting, _) => Progress::Pending,
             (Standing::TimedOut, _) => {
                 break_it(&mut open, wakes);
@@ -120,7 +102,7 @@ impl<W> Barrier<W> {
                 };
                 Progress::Ready(leave(&mut open, passage, wakes))
             }
-            (Standing::New | Standing::Woken, _) => enter(&mut open, visit, acts, waker, wakes),
+            (Standing::New | Standing::Woken, _) => enter(&mut open, wait, acts, waker, wakes),
         }
     }
 
@@ -136,11 +118,11 @@ impl<W> Barrier<W> {
         leave(&mut open, passage, wakes)
     }
 
-    /// Ends a visit, as if it had not been made: the others go on waiting, for one party more.
-    pub fn give_up(&self, visit: &mut Visit, waker: &mut Option<W>, wakes: &mut Wakes<W>) {
+    /// Ends a wait, as if it had not been begun: the others go on waiting, for one party more.
+    pub fn give_up(&self, wait: &mut Wait, waker: &mut Option<W>, wakes: &mut Wakes<W>) {
         let mut open = self.queue.open();
-        let parked = open.withdraw(&mut visit.wait, waker).is_some();
-        if parked && visit.number.take().is_some() {
+        let parked = open.withdraw(wait, waker).is_some();
+        if parked && wait.number.take().is_some() {
             leave(&mut open, Passage::Broken, wakes);
         }
     }
@@ -194,7 +176,7 @@ type Opened<W> = Inner<Crowd, W, 2>;
 
 fn enter<W>(
     open: &mut Opened<W>,
-    visit: &mut Visit,
+    wait: &mut Wait,
     acts: bool,
     waker: &mut Option<W>,
     wakes: &mut Wakes<W>,
@@ -202,14 +184,18 @@ fn enter<W>(
     match open.state.phase {
         Phase::Broken => return Progress::Ready(Passage::Broken),
         Phase::Filling => {}
-        Phase::Acting | Phase::Draining | Phase::Resetting => return park(open, DOOR, visit, waker),
+        Phase::Acting | Phase::Draining | Phase::Resetting => return park(open, DOOR, wait, waker),
     }
     let number = open.state.inside;
+    let last = number + 1 == open.state.parties;
+    if !last && !wait.expired && waker.is_none() {
+        return Progress::WouldPark;
+    }
     open.state.inside += 1;
-    visit.number = Some(number);
-    if open.state.inside < open.state.parties {
-        if !visit.wait.expired {
-            return park(open, INSIDE, visit, waker);
+    wait.number = Some(number);
+    if !last {
+        if !wait.expired {
+            return park(open, INSIDE, wait, waker);
         }
         break_it(open, wakes);
         return Progress::Ready(leave(open, Passage::Broken, wakes));
@@ -222,10 +208,10 @@ fn enter<W>(
     Progress::Ready(leave(open, Passage::Through(number), wakes))
 }
 
-fn park<W>(open: &mut Opened<W>, lane: usize, visit: &mut Visit, waker: &mut Option<W>) -> Progress<Passage> {
-    let expired = std::mem::replace(&mut visit.wait.expired, false);
-    let progress = open.park(lane, &mut visit.wait, waker);
-    visit.wait.expired = expired;
+fn park<W>(open: &mut Opened<W>, lane: usize, wait: &mut Wait, waker: &mut Option<W>) -> Progress<Passage> {
+    let expired = std::mem::replace(&mut wait.expired, false);
+    let progress = open.park(lane, wait, waker);
+    wait.expired = expired;
     progress
 }
 

@@ -29,7 +29,7 @@ struct Items<T> {
     /// 0: no limit.
     limit: usize,
     unfinished: u64,
-    shut_down: bool,
+    refusal: Option<Refusal>,
     getters: Promised,
     putters: Promised,
 }
@@ -79,9 +79,14 @@ impl<T> Items<T> {
     }
 }
 
-/// The channel takes, or gives, no more.
+/// Why nothing is to be put, or got, any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ShutDown;
+pub enum Refusal {
+    /// It was shut down.
+    ShutDown,
+    /// Its items are somebody else's now: see [`Channel::close_down`].
+    ClosedDown,
+}
 
 /// `task_done` was called more often than items were put.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,7 +108,7 @@ impl<T, W> Channel<T, W> {
     pub fn new(order: Order, limit: usize) -> Self {
         let (getters, putters) = (Promised::default(), Promised::default());
         let items = VecDeque::new();
-        let state = Items { items, order, limit, unfinished: 0, shut_down: false, getters, putters };
+        let state = Items { items, order, limit, unfinished: 0, refusal: None, getters, putters };
         Channel { queue: WaitQueue::new(state) }
     }
 
@@ -114,7 +119,7 @@ impl<T, W> Channel<T, W> {
         wait: &mut Wait,
         waker: &mut Option<W>,
         wakes: &mut Wakes<W>,
-    ) -> Progress<Result<T, ShutDown>> {
+    ) -> Progress<Result<T, Refusal>> {
         let mut open = self.queue.open();
         match open.standing(wait, waker) {
             Standing::New => {
@@ -132,10 +137,10 @@ impl<T, W> Channel<T, W> {
                 wait.insist();
             }
         }
-        if open.state.shut_down && open.state.items.is_empty() {
-            return Progress::Ready(Err(ShutDown));
+        match open.state.refusal {
+            Some(refusal) if open.state.items.is_empty() => Progress::Ready(Err(refusal)),
+            _ => open.park(GET, wait, waker),
         }
-        open.park(GET, wait, waker)
     }
 
     /// Waits for room. The item is taken out of `item` when it is put.
@@ -146,7 +151,7 @@ impl<T, W> Channel<T, W> {
         wait: &mut Wait,
         waker: &mut Option<W>,
         wakes: &mut Wakes<W>,
-    ) -> Progress<Result<(), ShutDown>> {
+    ) -> Progress<Result<(), Refusal>> {
         let mut open = self.queue.open();
         let standing = open.standing(wait, waker);
         match standing {
@@ -155,8 +160,8 @@ impl<T, W> Channel<T, W> {
             Standing::Woken => collect(&mut open.state.putters, wait),
             Standing::New => {}
         }
-        if open.state.shut_down {
-            return Progress::Ready(Err(ShutDown));
+        if let Some(refusal) = open.state.refusal {
+            return Progress::Ready(Err(refusal));
         }
         let allowed = standing == Standing::Woken || wait.overtakes() || open.is_empty(PUT);
         if allowed && open.state.room() > 0 {
@@ -171,16 +176,19 @@ impl<T, W> Channel<T, W> {
     }
 
     /// Waits until every item that was put is done. One that waits in order, and is woken, has seen it; others look again.
-    pub fn poll_join(&self, wait: &mut Wait, waker: &mut Option<W>) -> Progress<()> {
+    pub fn poll_join(&self, wait: &mut Wait, waker: &mut Option<W>) -> Progress<Result<(), Refusal>> {
         let mut open = self.queue.open();
         match open.standing(wait, waker) {
             Standing::Waiting => return Progress::Pending,
             Standing::TimedOut => return Progress::TimedOut,
-            Standing::Woken if wait.manner == Manner::InOrder => return Progress::Ready(()),
+            _ if open.state.refusal == Some(Refusal::ClosedDown) => {
+                return Progress::Ready(Err(Refusal::ClosedDown));
+            }
+            Standing::Woken if wait.manner == Manner::InOrder => return Progress::Ready(Ok(())),
             Standing::New | Standing::Woken => {}
         }
         match open.state.unfinished {
-            0 => Progress::Ready(()),
+            0 => Progress::Ready(Ok(())),
             _ => open.park(JOIN, wait, waker),
         }
     }
@@ -224,7 +232,7 @@ impl<T, W> Channel<T, W> {
     /// counts as done.
     pub fn shut_down(&self, drain: bool, wakes: &mut Wakes<W>) -> VecDeque<T> {
         let mut open = self.queue.open();
-        open.state.shut_down = true;
+        open.state.refusal = Some(Refusal::ShutDown);
         let mut drained = VecDeque::new();
         if drain {
             drained = std::mem::take(&mut open.state.items);
@@ -273,7 +281,7 @@ impl<T, W> Channel<T, W> {
 
     /// Whether it was shut down.
     pub fn is_shut_down(&self) -> bool {
-        self.queue.open().state.shut_down
+        self.queue.open().state.refusal == Some(Refusal::ShutDown)
     }
 
     /// How many wait to get, to put, and for the end of all work.
@@ -282,9 +290,11 @@ impl<T, W> Channel<T, W> {
         [open.length(GET), open.length(PUT), open.length(JOIN)]
     }
 
-    /// Hands out all items, oldest first, and wakes everybody: somebody else takes over the queue.
+    /// Hands out all items, oldest first, and refuses all from now on; whoever waits is woken, to wait elsewhere. The limit and the
+    /// number of unfinished items are still kept here.
     pub fn close_down(&self, wakes: &mut Wakes<W>) -> VecDeque<T> {
         let mut open = self.queue.open();
+        open.state.refusal = Some(Refusal::ClosedDown);
         open.state.forget_waiters();
         for lane in [GET, PUT, JOIN] {
             open.wake_all(lane, wakes);

@@ -104,13 +104,6 @@ impl<W> Lock<W> {
         }
     }
 
-    /// The waiter that was woken last cannot be: the lock goes to the next.
-    pub fn hand_back(&self) -> Wakes<W> {
-        let mut open = self.queue.open();
-        open.state.handed = false;
-        pass_on(&mut open)
-    }
-
     /// Whether somebody holds it and knows.
     #[inline]
     pub fn is_held(&self) -> bool {

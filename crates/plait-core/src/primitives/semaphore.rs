@@ -99,14 +99,6 @@ impl<W> Semaphore<W> {
         Ok(hand_out(&mut open))
     }
 
-    /// A waiter that was woken cannot be: its permit goes to the next.
-    pub fn hand_back(&self) -> Wakes<W> {
-        let mut open = self.queue.open();
-        open.state.handed -= 1;
-        open.state.value += 1;
-        hand_out(&mut open)
-    }
-
     /// How many permits are left.
     #[inline]
     pub fn value(&self) -> u64 {
