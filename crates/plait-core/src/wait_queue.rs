@@ -24,6 +24,7 @@ const KEPT_CAPACITY: usize = 64;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ticket {
     index: usize,
+    lane: usize,
     serial: u64,
 }
 
@@ -196,17 +197,16 @@ impl<S: State, W, const LANES: usize> Inner<S, W, LANES> {
         Progress::Pending
     }
 
-    /// Takes a wait out of the queue. None when it was not parked; else whether it had been woken, in which case it has to pass on
-    /// what it was handed. The waker comes back in `waker`.
-    pub fn withdraw(&mut self, wait: &mut Wait, waker: &mut Option<W>) -> Option<Woken> {
-        let ticket = wait.ticket.take()?;
-        match self.holds(ticket) {
-            true => {
-                *waker = Some(self.unlink(ticket.index));
-                Some(Woken(false))
-            }
-            false => Some(Woken(true)),
+    /// Takes a wait out of the queue; its waker comes back in `waker`.
+    pub fn withdraw(&mut self, wait: &mut Wait, waker: &mut Option<W>) -> Withdrawn {
+        let Some(ticket) = wait.ticket.take() else {
+            return Withdrawn::NotParked;
+        };
+        if !self.holds(ticket) {
+            return Withdrawn::Woken(ticket.lane);
         }
+        *waker = Some(self.unlink(ticket.index));
+        Withdrawn::Waited
     }
 
     /// In what manner the first of a lane waits.
@@ -262,7 +262,7 @@ impl<S: State, W, const LANES: usize> Inner<S, W, LANES> {
             NOBODY => whole.last = index,
             after => self.nodes[after].before = index,
         }
-        Ticket { index, serial }
+        Ticket { index, lane, serial }
     }
 
     fn unlink(&mut self, index: usize) -> W {
@@ -291,6 +291,13 @@ impl<S: State, W, const LANES: usize> Inner<S, W, LANES> {
     }
 }
 
-/// Whether a wait that was withdrawn had been woken before.
+/// What a wait was that is withdrawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Woken(pub bool);
+pub enum Withdrawn {
+    /// It had not parked, or knew already that it had been woken.
+    NotParked,
+    /// It waited, and does not any more.
+    Waited,
+    /// It had been woken, in this lane: what it was handed has to be passed on.
+    Woken(usize),
+}

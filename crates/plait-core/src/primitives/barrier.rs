@@ -12,7 +12,8 @@
 //! The states are those of the standard library's barriers: while one crowd leaves, the next waits at the door, so each party that
 //! is woken reads off the state how its wait ended.
 
-use crate::wait_queue::{Inner, Standing, State, WaitQueue};
+use super::Primitive;
+use crate::wait_queue::{Inner, Standing, State, WaitQueue, Withdrawn};
 use crate::waiter::{Progress, Wait, Wakes};
 
 /// What goes on.
@@ -118,15 +119,6 @@ impl<W> Barrier<W> {
         leave(&mut open, passage, wakes)
     }
 
-    /// Ends a wait, as if it had not been begun: the others go on waiting, for one party more.
-    pub fn give_up(&self, wait: &mut Wait, waker: &mut Option<W>, wakes: &mut Wakes<W>) {
-        let mut open = self.queue.open();
-        let parked = open.withdraw(wait, waker).is_some();
-        if parked && wait.number.take().is_some() {
-            leave(&mut open, Passage::Broken, wakes);
-        }
-    }
-
     /// Back to the beginning; those inside leave with an error. A crowd that is leaving already does so undisturbed, unless
     /// `even_draining`.
     pub fn reset(&self, even_draining: bool, wakes: &mut Wakes<W>) {
@@ -169,6 +161,17 @@ impl<W> Barrier<W> {
     /// Shows each waker: see [`WaitQueue::visit`].
     pub fn visit<E>(&self, waker: impl FnMut(&W) -> Result<(), E>) -> Result<(), E> {
         self.queue.visit(|_| Ok(()), waker)
+    }
+}
+
+impl<W> Primitive<W> for Barrier<W> {
+    /// As if it had not been begun: the others go on waiting, for one party more.
+    fn give_up(&self, wait: &mut Wait, waker: &mut Option<W>, wakes: &mut Wakes<W>) {
+        let mut open = self.queue.open();
+        let parked = open.withdraw(wait, waker) != Withdrawn::NotParked;
+        if parked && wait.number.take().is_some() {
+            leave(&mut open, Passage::Broken, wakes);
+        }
     }
 }
 

@@ -7,7 +7,8 @@
 //! A queue whose order is decided by Python code (a heap with `__lt__`) keeps its items elsewhere, under a lock that Python may
 //! wait for, and uses a channel of `()`: the number of items, and everything about waiting for them.
 
-use crate::wait_queue::{Inner, Standing, State, WaitQueue, Woken};
+use super::Primitive;
+use crate::wait_queue::{Inner, Standing, State, WaitQueue, Withdrawn};
 use crate::waiter::{Manner, Progress, Wait, Wakes};
 use std::collections::VecDeque;
 
@@ -193,33 +194,6 @@ impl<T, W> Channel<T, W> {
         }
     }
 
-    /// Ends a wait for an item; another gets the chance that it had.
-    pub fn give_up_get(&self, wait: &mut Wait, waker: &mut Option<W>, wakes: &mut Wakes<W>) {
-        let mut open = self.queue.open();
-        if open.withdraw(wait, waker) == Some(Woken(true)) {
-            collect(&mut open.state.getters, wait);
-            if !open.state.items.is_empty() {
-                offer_item(&mut open, wakes);
-            }
-        }
-    }
-
-    /// Ends a wait for room; another gets the chance that it had.
-    pub fn give_up_put(&self, wait: &mut Wait, waker: &mut Option<W>, wakes: &mut Wakes<W>) {
-        let mut open = self.queue.open();
-        if open.withdraw(wait, waker) == Some(Woken(true)) {
-            collect(&mut open.state.putters, wait);
-            if open.state.room() > 0 {
-                offer_room(&mut open, wakes);
-            }
-        }
-    }
-
-    /// Ends a wait for the end of all work.
-    pub fn give_up_join(&self, wait: &mut Wait, waker: &mut Option<W>) {
-        self.queue.open().withdraw(wait, waker);
-    }
-
     /// One item that was got is done.
     pub fn task_done(&self, wakes: &mut Wakes<W>) -> Result<(), NothingUnfinished> {
         let mut open = self.queue.open();
@@ -309,6 +283,28 @@ impl<T, W> Channel<T, W> {
         waker: impl FnMut(&W) -> Result<(), E>,
     ) -> Result<(), E> {
         self.queue.visit(|state| state.items.iter().try_for_each(item), waker)
+    }
+}
+
+impl<T, W> Primitive<W> for Channel<T, W> {
+    /// Another gets the chance that it had.
+    fn give_up(&self, wait: &mut Wait, waker: &mut Option<W>, wakes: &mut Wakes<W>) {
+        let mut open = self.queue.open();
+        match open.withdraw(wait, waker) {
+            Withdrawn::Woken(GET) => {
+                collect(&mut open.state.getters, wait);
+                if !open.state.items.is_empty() {
+                    offer_item(&mut open, wakes);
+                }
+            }
+            Withdrawn::Woken(PUT) => {
+                collect(&mut open.state.putters, wait);
+                if open.state.room() > 0 {
+                    offer_room(&mut open, wakes);
+                }
+            }
+            _ => {} // all who wait for the end of the work were woken
+        }
     }
 }
 

@@ -3,7 +3,8 @@
 //!
 //! A notification that reaches nobody is lost, as everywhere. One that reached a waiter which gives up goes to the next.
 
-use crate::wait_queue::{Standing, State, WaitQueue, Woken};
+use super::Primitive;
+use crate::wait_queue::{Standing, State, WaitQueue, Withdrawn};
 use crate::waiter::{Progress, Wait, Wakes};
 
 struct Nothing;
@@ -35,16 +36,6 @@ impl<W> Condition<W> {
         }
     }
 
-    /// Ends a wait; the notification that it had got goes to the next.
-    pub fn give_up(&self, wait: &mut Wait, waker: &mut Option<W>) -> Wakes<W> {
-        let mut wakes = Wakes::None;
-        let mut open = self.queue.open();
-        if open.withdraw(wait, waker) == Some(Woken(true)) {
-            open.wake_first(ALL, &mut wakes);
-        }
-        wakes
-    }
-
     /// Wakes up to `count` waiters, those that have waited longest.
     pub fn notify(&self, count: usize) -> Wakes<W> {
         let mut wakes = Wakes::None;
@@ -65,5 +56,15 @@ impl<W> Condition<W> {
     /// Shows each waker: see [`WaitQueue::visit`].
     pub fn visit<E>(&self, waker: impl FnMut(&W) -> Result<(), E>) -> Result<(), E> {
         self.queue.visit(|_| Ok(()), waker)
+    }
+}
+
+impl<W> Primitive<W> for Condition<W> {
+    /// The notification that it had got goes to the next.
+    fn give_up(&self, wait: &mut Wait, waker: &mut Option<W>, wakes: &mut Wakes<W>) {
+        let mut open = self.queue.open();
+        if let Withdrawn::Woken(_) = open.withdraw(wait, waker) {
+            open.wake_first(ALL, wakes);
+        }
     }
 }

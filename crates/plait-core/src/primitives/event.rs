@@ -4,6 +4,7 @@
 //!
 //! Whether it is set can be seen without opening the queue.
 
+use super::Primitive;
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::wait_queue::{Standing, State, WaitQueue};
 use crate::waiter::{Progress, Wait, Wakes};
@@ -47,11 +48,6 @@ impl<W> Event<W> {
         }
     }
 
-    /// Ends a wait. There is nothing to pass on: all were woken.
-    pub fn give_up(&self, wait: &mut Wait, waker: &mut Option<W>) {
-        self.queue.open().withdraw(wait, waker);
-    }
-
     /// Sets the flag and wakes all.
     pub fn set(&self) -> Wakes<W> {
         let mut wakes = Wakes::None;
@@ -80,5 +76,12 @@ impl<W> Event<W> {
     /// Shows each waker: see [`WaitQueue::visit`].
     pub fn visit<E>(&self, waker: impl FnMut(&W) -> Result<(), E>) -> Result<(), E> {
         self.queue.visit(|_| Ok(()), waker)
+    }
+}
+
+impl<W> Primitive<W> for Event<W> {
+    /// There is nothing to pass on: all were woken.
+    fn give_up(&self, wait: &mut Wait, waker: &mut Option<W>, _wakes: &mut Wakes<W>) {
+        self.queue.open().withdraw(wait, waker);
     }
 }

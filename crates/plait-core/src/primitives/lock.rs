@@ -8,7 +8,8 @@
 //! Free, with waiters parked, is only a lock whose notified waiter has not looked yet: it will take the lock, or pass the
 //! notification on.
 
-use crate::wait_queue::{Inner, Standing, State, WaitQueue, Woken};
+use super::Primitive;
+use crate::wait_queue::{Inner, Standing, State, WaitQueue, Withdrawn};
 use crate::waiter::{Manner, Progress, Wait, Wakes};
 
 #[derive(Default)]
@@ -75,33 +76,16 @@ impl<W> Lock<W> {
         open.park(ALL, wait, waker)
     }
 
-    /// Ends a wait; what it had been handed goes to the next.
-    pub fn give_up(&self, wait: &mut Wait, waker: &mut Option<W>) -> Wakes<W> {
-        let mut open = self.queue.open();
-        match open.withdraw(wait, waker) {
-            Some(Woken(true)) if wait.manner == Manner::InOrder => {
-                open.state.handed = false;
-                pass_on(&mut open)
-            }
-            Some(Woken(true)) => {
-                open.state.notified -= 1;
-                match open.state.held {
-                    true => Wakes::None, // its holder will pass it on
-                    false => pass_on(&mut open),
-                }
-            }
-            _ => Wakes::None,
-        }
-    }
-
     /// Opens the lock, or hands it on.
     #[inline]
     pub fn release(&self) -> Result<Wakes<W>, NotHeld> {
         let mut open = self.queue.open();
-        match open.state.held && !open.state.handed {
-            true => Ok(pass_on(&mut open)),
-            false => Err(NotHeld),
+        if !open.state.held || open.state.handed {
+            return Err(NotHeld);
         }
+        let mut wakes = Wakes::None;
+        pass_on(&mut open, &mut wakes);
+        Ok(wakes)
     }
 
     /// Whether somebody holds it and knows.
@@ -127,22 +111,36 @@ impl<W> Lock<W> {
     }
 }
 
+impl<W> Primitive<W> for Lock<W> {
+    fn give_up(&self, wait: &mut Wait, waker: &mut Option<W>, wakes: &mut Wakes<W>) {
+        let mut open = self.queue.open();
+        if let Withdrawn::Woken(_) = open.withdraw(wait, waker) {
+            match wait.manner {
+                Manner::InOrder => open.state.handed = false,
+                _ => open.state.notified -= 1,
+            }
+            // Another holder will pass it on when the time comes.
+            if wait.manner == Manner::InOrder || !open.state.held {
+                pass_on(&mut open, wakes);
+            }
+        }
+    }
+}
+
 /// Nobody holds the lock any more: hands it to the first, or lets it be tried for.
-fn pass_on<W>(open: &mut Inner<Held, W, 1>) -> Wakes<W> {
-    let mut wakes = Wakes::None;
+fn pass_on<W>(open: &mut Inner<Held, W, 1>, wakes: &mut Wakes<W>) {
     open.state.held = false;
     match open.first(ALL) {
         None => {}
         Some(Manner::InOrder) => {
             open.state.held = true;
             open.state.handed = true;
-            open.wake_first(ALL, &mut wakes);
+            open.wake_first(ALL, wakes);
         }
         Some(_) if open.state.notified == 0 => {
             open.state.notified = 1;
-            open.wake_first(ALL, &mut wakes);
+            open.wake_first(ALL, wakes);
         }
         Some(_) => {}
     }
-    wakes
 }

@@ -7,6 +7,15 @@
 //! [`lock`] and [`semaphore`] first: they show how a thing is handed over; then [`event`], [`condition`], [`barrier`], and
 //! [`channel`], the state of queues.
 
+use crate::waiter::{Wait, Wakes};
+
+/// What all primitives have in common.
+pub trait Primitive<W> {
+    /// Ends a wait otherwise than by what it waited for: takes it out of the queue, or passes on what it had been handed. A wait that
+    /// is not under way is left alone.
+    fn give_up(&self, wait: &mut Wait, waker: &mut Option<W>, wakes: &mut Wakes<W>);
+}
+
 pub mod barrier;
 pub mod channel;
 pub mod condition;

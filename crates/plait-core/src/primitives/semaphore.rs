@@ -5,7 +5,8 @@
 //!
 //! While there are permits that nobody was notified of, nobody waits.
 
-use crate::wait_queue::{Inner, Standing, State, WaitQueue, Woken};
+use super::Primitive;
+use crate::wait_queue::{Inner, Standing, State, WaitQueue, Withdrawn};
 use crate::waiter::{Manner, Progress, Wait, Wakes};
 
 struct Permits {
@@ -70,23 +71,6 @@ impl<W> Semaphore<W> {
         open.park(ALL, wait, waker)
     }
 
-    /// Ends a wait; the permit that it had been handed goes to the next.
-    pub fn give_up(&self, wait: &mut Wait, waker: &mut Option<W>) -> Wakes<W> {
-        let mut open = self.queue.open();
-        match open.withdraw(wait, waker) {
-            Some(Woken(true)) if wait.manner == Manner::InOrder => {
-                open.state.handed -= 1;
-                open.state.value += 1;
-                hand_out(&mut open)
-            }
-            Some(Woken(true)) => {
-                open.state.notified -= 1;
-                hand_out(&mut open)
-            }
-            _ => Wakes::None,
-        }
-    }
-
     /// Adds permits. With a bound, not above it.
     #[inline]
     pub fn release(&self, count: u64, bound: Option<u64>) -> Result<Wakes<W>, TooMany> {
@@ -96,7 +80,9 @@ impl<W> Semaphore<W> {
             return Err(TooMany);
         }
         open.state.value = value;
-        Ok(hand_out(&mut open))
+        let mut wakes = Wakes::None;
+        hand_out(&mut open, &mut wakes);
+        Ok(wakes)
     }
 
     /// How many permits are left.
@@ -116,9 +102,24 @@ impl<W> Semaphore<W> {
     }
 }
 
+impl<W> Primitive<W> for Semaphore<W> {
+    fn give_up(&self, wait: &mut Wait, waker: &mut Option<W>, wakes: &mut Wakes<W>) {
+        let mut open = self.queue.open();
+        if let Withdrawn::Woken(_) = open.withdraw(wait, waker) {
+            match wait.manner {
+                Manner::InOrder => {
+                    open.state.handed -= 1;
+                    open.state.value += 1;
+                }
+                _ => open.state.notified -= 1,
+            }
+            hand_out(&mut open, wakes);
+        }
+    }
+}
+
 /// Gives waiters what is free.
-fn hand_out<W>(open: &mut Inner<Permits, W, 1>) -> Wakes<W> {
-    let mut wakes = Wakes::None;
+fn hand_out<W>(open: &mut Inner<Permits, W, 1>, wakes: &mut Wakes<W>) {
     while open.state.value > open.state.notified {
         match open.first(ALL) {
             None => break,
@@ -128,7 +129,6 @@ fn hand_out<W>(open: &mut Inner<Permits, W, 1>) -> Wakes<W> {
             }
             Some(_) => open.state.notified += 1,
         }
-        open.wake_first(ALL, &mut wakes);
+        open.wake_first(ALL, wakes);
     }
-    wakes
 }
