@@ -7,34 +7,17 @@ for is native. It yields that itself, where ``await`` would make an iterator to 
 On a loop that is not plait's, or that overrides what a sleep would call, the standard ``sleep`` runs.
 """
 
-import inspect
 from asyncio import tasks as _tasks
-from collections.abc import Callable, Generator
-from functools import update_wrapper
-from types import FunctionType
 from typing import Any
 
+from plait._coroutines import coroutine_function
 from plait._native import gather as gather
 from plait._native import start_timer
 
 _standard_sleep: Any = _tasks.sleep
 
 
-def _coroutine_function(function: Callable[..., Generator[Any, None, Any]]) -> Any:
-    """What ``async def`` would have made of a generator function, were ``yield`` allowed in it.
-
-    A flag of its code tells the interpreter which of the two to make, as `types.coroutine` does it with another flag.
-    """
-    assert isinstance(function, FunctionType)
-    flags = function.__code__.co_flags & ~inspect.CO_GENERATOR | inspect.CO_COROUTINE
-    code = function.__code__.replace(co_flags=flags)
-    made: Any = FunctionType(code, function.__globals__, function.__name__, function.__defaults__, function.__closure__)
-    update_wrapper(made, function)
-    del made.__wrapped__
-    return made
-
-
-@_coroutine_function
+@coroutine_function
 def sleep(delay, result=None):  # type: ignore[no-untyped-def]
     """Wait, and let other tasks run meanwhile.
 

@@ -119,6 +119,7 @@ has_dict!(
     crate::event_loop::task::Task: true,
     crate::event_loop::gathering::GatheringFuture: true,
     crate::event_loop::sleep::TimerFuture: true,
+    crate::waiters::task::WaitFuture: true,
     crate::event_loop::tcp::TcpTransport: false,
     crate::event_loop::EventLoop: false
 );

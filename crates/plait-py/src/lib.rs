@@ -7,6 +7,7 @@
 mod bench;
 mod errors;
 mod event_loop;
+mod faces;
 mod fastcall;
 mod ffi;
 mod freelist;
@@ -14,6 +15,7 @@ mod guarded;
 #[cfg(all(Py_GIL_DISABLED, not(Py_3_14)))]
 mod instance_dict;
 mod standard;
+mod waiters;
 
 use event_loop::future::Future;
 use event_loop::future_iter::FutureIter;
@@ -28,6 +30,7 @@ use event_loop::task::{Task, TaskStep, TaskWakeup};
 use event_loop::tcp::TcpTransport;
 use event_loop::EventLoop;
 use pyo3::prelude::*;
+use waiters::task::WaitFuture;
 
 /// Every native task that is not done, of all loops (`asyncio.all_tasks` reads it through its WeakSet).
 #[pyfunction]
@@ -59,6 +62,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
         instance_dict::install::<Task>(py);
         instance_dict::install::<GatheringFuture>(py);
         instance_dict::install::<TimerFuture>(py);
+        instance_dict::install::<WaitFuture>(py);
         instance_dict::install::<EventLoop>(py);
         instance_dict::install::<TcpTransport>(py);
         instance_dict::install::<StreamReader>(py);
@@ -89,9 +93,12 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<StreamReader>()?;
     module.add_class::<StreamWriter>()?;
     module.add_class::<StreamReaderProtocol>()?;
+    module.add_class::<WaitFuture>()?;
+    faces::add_to(module)?;
     module.add_class::<bench::BenchIdle>()?;
     module.add_function(wrap_pyfunction!(event_loop::sleep::start_timer, module)?)?;
     module.add_function(wrap_pyfunction!(event_loop::gather::gather, module)?)?;
+    module.add_function(wrap_pyfunction!(waiters::greenlet::set_hub, module)?)?;
     module.add_function(wrap_pyfunction!(registered_tasks, module)?)?;
     module.add_function(wrap_pyfunction!(after_fork_in_child, module)?)?;
     module.add_function(wrap_pyfunction!(bench::bench_client, module)?)?;

@@ -12,7 +12,51 @@ pub enum CurrentTasks {
     Swapped(Py<PyAny>),
 }
 
+/// The standard classes whose places plait's primitives take.
+pub struct StandardPrimitives {
+    pub lock: Py<PyType>,
+    pub event: Py<PyType>,
+    pub condition: Py<PyType>,
+    pub semaphore: Py<PyType>,
+    pub bounded_semaphore: Py<PyType>,
+    pub barrier: Py<PyType>,
+    pub queue: Py<PyType>,
+    pub lifo_queue: Py<PyType>,
+    pub priority_queue: Py<PyType>,
+}
+
+impl StandardPrimitives {
+    fn of(locks: &Bound<'_, PyModule>, queues: &Bound<'_, PyModule>) -> PyResult<StandardPrimitives> {
+        let class = |module: &Bound<'_, PyModule>, name: &str| -> PyResult<Py<PyType>> {
+            // threading.Lock is a function before 3.13; nobody needs it.
+            Ok(module
+                .getattr(name)?
+                .cast_into::<PyType>()
+                .unwrap_or_else(|_| queues.py().get_type::<pyo3::PyAny>())
+                .unbind())
+        };
+        Ok(StandardPrimitives {
+            lock: class(locks, "Lock")?,
+            event: class(locks, "Event")?,
+            condition: class(locks, "Condition")?,
+            semaphore: class(locks, "Semaphore")?,
+            bounded_semaphore: class(locks, "BoundedSemaphore")?,
+            barrier: class(locks, "Barrier")?,
+            queue: class(queues, "Queue")?,
+            lifo_queue: class(queues, "LifoQueue")?,
+            priority_queue: class(queues, "PriorityQueue")?,
+        })
+    }
+}
+
 pub struct Standard {
+    /// `threading.RLock`, as it was.
+    pub rlock: Py<PyAny>,
+    pub broken_barrier_error: Py<PyType>,
+    /// asyncio's.
+    pub asyncio: StandardPrimitives,
+    /// threading's, and those of `queue`.
+    pub threading: StandardPrimitives,
     pub future: Py<PyType>,
     pub task: Py<PyType>,
     pub gathering_future: Py<PyType>,
@@ -76,6 +120,10 @@ fn load(py: Python<'_>) -> PyResult<Standard> {
     };
     let glue = py.import("plait._asyncio_glue")?;
     Ok(Standard {
+        rlock: py.import("threading")?.getattr("RLock")?.unbind(),
+        broken_barrier_error: class(py.import("threading")?.as_any(), "BrokenBarrierError")?,
+        asyncio: StandardPrimitives::of(&asyncio, &asyncio)?,
+        threading: StandardPrimitives::of(&py.import("threading")?, &py.import("queue")?)?,
         future: class(&asyncio, "Future")?,
         task: class(&asyncio, "Task")?,
         gathering_future: class(&tasks, "_GatheringFuture")?,

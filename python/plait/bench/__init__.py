@@ -1,4 +1,4 @@
-"""`plait bench`: loop, tasks, streams, network and memory, on plait and on its peers, in one run.
+"""`plait bench`: loop, tasks, locks and queues, streams, network and memory, on plait and on its peers, in one run.
 
     plait bench                              everything, five rounds
     plait bench --quick                      a first look, in a minute or two
@@ -7,8 +7,9 @@
     plait bench --check                      exit status 1 if a target share is missed
 
 The column `plait` is what `plait run` would give: `plait.install()`, then plait's loop; `plait (loop only)` is the loop
-with the standard modules unpatched. The peers are asyncio's SelectorEventLoop, uvloop and rloop, as far as they
-are installed. Each measurement has a process of its own.
+with the standard modules unpatched. The peers are asyncio's SelectorEventLoop, uvloop and rloop, for threads the standard
+library, and between threads and tasks janus and culsans, as far as they are installed. Each measurement has a process
+of its own.
 
 Read in this order: `processes` (what is measured, and what runs in processes of its own), `plan` (how often and in which
 order), `runner` with `process`, `network` and `cores` (carrying it out), `results` (medians and shares), `targets` (what is
@@ -28,7 +29,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from . import cores, network, page, plan, runner, table
-from .processes.columns import LOOP_ONLY, LOOPS, PLAIT, REFERENCES
+from .processes.columns import COLUMNS, LOOP_ONLY, PLAIT
 from .processes.workloads import WORKLOADS
 from .progress import progress
 from .results import Results
@@ -36,7 +37,6 @@ from .targets import TARGETS
 
 __all__ = ["main"]
 
-COLUMNS = (*LOOPS, *REFERENCES)
 Number = TypeVar("Number", int, float)
 
 
@@ -74,7 +74,7 @@ def _exit_code(results: Results, check: bool) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="plait bench", description="Measure plait against asyncio, uvloop and rloop.")
+    parser = argparse.ArgumentParser(prog="plait bench", description="Measure plait against asyncio, uvloop, rloop and others.")
     add = parser.add_argument
     add("--rounds", type=_positive(int), metavar="N", help=f"how often each is measured (default {plan.ROUNDS})")
     add("--scale", type=_positive(float), metavar="F", help="multiplies every workload's size (default 1)")

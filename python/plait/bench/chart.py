@@ -86,9 +86,13 @@ def _target_mark(results: Results, name: str, widest: float) -> str:
 
 
 def _beside(results: Results, name: str, column: str) -> str:
-    """What a network workload has besides what it is judged by."""
-    per_second, slowest = (results.value(name, column, what) for what in ("requests_per_s", "p99_ns"))
-    if per_second is None or slowest is None:
+    """What a network workload has besides what it is judged by, and the CPU time of threads that wait for each other."""
+    per_second, slowest, cpu = (results.value(name, column, what) for what in ("requests_per_s", "p99_ns", "cpu_ns"))
+    if per_second is not None and slowest is not None:
+        said = f"{rate(per_second)}, p99 {time(slowest)}"
+    elif cpu is not None and "cpu_ns" in WORKLOADS[name].beside:
+        said = f"{time(cpu)} of CPU"
+    else:
         return ""
     # The comma is for where the break is not shown: on paper.
-    return f'<span class="apart">, </span><br><small>{rate(per_second)}, p99 {time(slowest)}</small>'
+    return f'<span class="apart">, </span><br><small>{said}</small>'

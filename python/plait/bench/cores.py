@@ -1,8 +1,9 @@
-"""Which core the server of a network workload runs on, and which the client.
+"""Which core the server of a network workload runs on, and which the client; or which cores two threads of a pair run on.
 
 Two different ones, so that the client's work is not taken out of the server's time, and if there is a choice not two
 threads of one core, whose speed depends on each other. The highest number for the server: interrupts and whatever else
-the machine does tend to be on the lowest.
+the machine does tend to be on the lowest. Threads that wait for each other are pinned too: on one core they take half the
+time that they take on two, and where the scheduler puts them is another matter in each run.
 """
 
 import os
@@ -19,8 +20,8 @@ class Cores:
 
     def __str__(self) -> str:
         if self.server is None:
-            return "server and client are not pinned: only one CPU is usable, and they share it"
-        return f"server on CPU {self.server}, client on CPU {self.client}"
+            return "nothing is pinned: only one CPU is usable, and servers and clients, or two threads, share it"
+        return f"server or first thread on CPU {self.server}, client or second thread on CPU {self.client}"
 
 
 def choose() -> Cores:

@@ -9,7 +9,7 @@ from importlib import metadata
 
 import plait
 
-from .processes.columns import PEERS, PLAIT
+from .processes.columns import PACKAGES, PLAIT
 
 
 def environment(columns: Iterable[str], command: str) -> dict[str, object]:
@@ -29,7 +29,7 @@ def environment(columns: Iterable[str], command: str) -> dict[str, object]:
         # Of the minute before: what else was running when this began.
         "load": round(os.getloadavg()[0], 2),
         "packages": {PLAIT: plait.__version__}
-        | {column: _version(column) for column in columns if column in PEERS and column != "asyncio"},
+        | {package: _version(package) for column in columns for package in PACKAGES.get(column, ())},
     }
 
 

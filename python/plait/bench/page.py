@@ -24,6 +24,17 @@ STYLE = Path(__file__).with_name("page.css")
 TITLES = {
     "scheduling": ("Scheduling", "Callbacks and timers, before there is a task."),
     "tasks": ("Tasks", "Making tasks, waiting for them, putting them to sleep."),
+    "waiting": ("Waiting", "Waiting with a limit of time, and waiting for several."),
+    "synchronisation": ("Synchronisation", "asyncio's queue and locks, between the tasks of one loop."),
+    "threads": (
+        "Threads",
+        "threading and queue, beside the standard library's own. Two threads that meet run on a core each; what CPU time "
+        "they took together stands beside.",
+    ),
+    "bridges": (
+        "Bridges",
+        "Queues between threads and tasks: plait.Queue on plait's loop beside packages made for it, which run on uvloop.",
+    ),
     "streams": ("Streams", "Reading from a StreamReader that has it all already: the stream alone, no socket."),
     "network": (
         "Network",
@@ -128,8 +139,13 @@ def _share_row(results: Results, name: str) -> str:
         f'<tr><th scope="row">{link}</th><td>{share(results.share(name), limit)}</td>'
         f"<td>{share(limit)}</td><td{_WORDS}>{mark(results, name)}</td><td>{share(aim)}</td>"
         f"<td>{share(results.share(name, LOOP_ONLY), limit)}</td>"
-        f"<td{_WORDS}>{escape(results.best_peer(name) or '-')}</td></tr>"
+        f"<td{_WORDS}>{_best_peer(results, name)}</td></tr>"
     )
+
+
+def _best_peer(results: Results, name: str) -> str:
+    peer = results.best_peer(name)
+    return "-" if peer is None else escape(label(peer))
 
 
 def _group(results: Results, group: str) -> str:

@@ -9,7 +9,7 @@ difference between loops), and running children side by side (they would share c
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from .processes.columns import LOOP_ONLY, PEERS, PLAIT, REFERENCES
+from .processes.columns import LOOP_ONLY, PEERS, PLAIT
 from .processes.workloads import WORKLOADS, Echo, Idle
 
 # A quick look: enough to see what is out of line, not enough to judge by.
@@ -17,8 +17,6 @@ QUICK_ROUNDS, QUICK_SCALE = 1, 0.1
 ROUNDS, SCALE = 5, 1.0
 # The kernel brings a busy process's CPU clock up to date every few milliseconds only: less work than this drowns in that.
 LEAST_REQUESTS = 8_000
-# The references echo by no particular interface, so they stand beside one way of doing it only.
-REFERENCE_FOR = "protocol"
 
 
 @dataclass(frozen=True)
@@ -36,9 +34,7 @@ class Plan:
         return sum(1 for _ in self.steps())
 
     def columns_of(self, workload: str) -> tuple[str, ...]:
-        known = WORKLOADS[workload]
-        with_references = isinstance(known, Echo) and known.server == REFERENCE_FOR
-        return tuple(column for column in self.columns if with_references or column not in REFERENCES)
+        return tuple(column for column in self.columns if column in WORKLOADS[workload].columns)
 
     def order(self, workload: str, round_: int) -> tuple[str, ...]:
         columns = self.columns_of(workload)
@@ -59,6 +55,9 @@ class Plan:
             return max(n, min(known.n, LEAST_REQUESTS))
         return min(n, self.most_connections) if isinstance(known, Idle) else n
 
+    def _measures_a_peer(self) -> bool:
+        return any(set(self.columns_of(name)) & set(PEERS) for name in self.workloads)
+
     def remarks(self) -> list[str]:
         """What has to be said of this plan: fewer connections than asked for are another measurement."""
         fewer = [
@@ -67,7 +66,7 @@ class Plan:
             if isinstance(WORKLOADS[name], Idle)
             and self.count(name) < max(1, round(WORKLOADS[name].n * self.scale))
         ]
-        return fewer + ([] if set(self.columns) & set(PEERS) else ["no peer was measured: nothing can be judged"])
+        return fewer + ([] if self._measures_a_peer() else ["no peer was measured: nothing can be judged"])
 
 
 def without_installing(columns: tuple[str, ...]) -> tuple[str, ...]:

@@ -15,7 +15,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from .processes.columns import LOOP_ONLY, PLAIT, REFERENCES
+from .cores import Cores
+from .processes.columns import LOOP_OF, LOOP_ONLY, PLAIT, REFERENCES
 from .results import Run
 
 HERE = str(Path(__file__).absolute().parent)
@@ -125,8 +126,9 @@ def started(role: str, *arguments: str) -> Iterator[Process]:
         process.end()
 
 
-def run_child(workload: str, column: str, n: int) -> Run:
-    with started("child", "--column", column, "--workload", workload, "--n", str(n)) as child:
+def run_child(workload: str, column: str, n: int, cores: Cores) -> Run:
+    pinned = [] if cores.server is None else ["--pins", str(cores.server), str(cores.client)]
+    with started("child", "--column", column, "--workload", workload, "--n", str(n), *pinned) as child:
         report = child.answer()
     check(report, column)
     return as_run(report)
@@ -141,15 +143,19 @@ def check(report: Report, column: str) -> None:
     if column in REFERENCES:
         return
     ours = column in (PLAIT, LOOP_ONLY)
-    root = report["loop_module"].partition(".")[0]
-    if root != (PLAIT if ours else column):
-        raise ChildFailed(f"ran on {report['loop_module']}.{report['loop_type']} instead of {column}'s loop")
     if not ours and report["plait_imported"]:
         raise ChildFailed("plait was imported in a peer's process")
-    if is_plaits(report["task_module"]) != ours:
-        raise ChildFailed(f"its tasks are of {report['task_module']}")
+    if report["loop_module"] is not None:
+        _check_loop(report, PLAIT if ours else LOOP_OF.get(column, column))
     for name, module in report["used"].items():
         check_class(name, module, report["expected"].get(name) if column == PLAIT else None)
+
+
+def _check_loop(report: Report, package: str) -> None:
+    if report["loop_module"].partition(".")[0] != package:
+        raise ChildFailed(f"ran on {report['loop_module']}.{report['loop_type']} instead of {package}'s loop")
+    if is_plaits(report["task_module"]) != (package == PLAIT):
+        raise ChildFailed(f"its tasks are of {report['task_module']}")
 
 
 def check_class(name: str, module: str, expected: str | None) -> None:

@@ -54,7 +54,7 @@ def _row(results: Results, name: str, columns: Row, both: bool, times: bool) -> 
         name,
         measure_of(WORKLOADS[name], unit),
         *(_cell(results, name, column, unit, times) for column in columns),
-        peer or "-",
+        "-" if peer is None else label(peer),
         *(share(value, limit) for value in shares),
         share(limit),
         share(aim),
@@ -75,10 +75,9 @@ def _cell(results: Results, name: str, column: str, unit: Unit, times: bool) -> 
     per_second = results.value(name, column, "requests_per_s")
     if isinstance(workload, Echo) and per_second is not None:
         lines.append(rate(per_second))
-    beside = (("wall", "wall_ns"), ("cpu", "cpu_ns")) if times else ()
-    for said, what in beside:
+    for said, what in (("wall", "wall_ns"), ("cpu", "cpu_ns")):
         value = results.value(name, column, what)
-        if what != workload.judged and value is not None:
+        if (times or what in workload.beside) and what != workload.judged and value is not None:
             lines.append(f"{said} {time(value)}")
     return "\n".join(lines)
 

@@ -46,4 +46,4 @@ def _comparison(results: Results, name: str, column: str) -> str:
     if column == LOOP_ONLY and results.share(name) is not None:
         return f"Its loop alone: {said}."
     who = f"<strong>{escape(label(column))}</strong>"
-    return f"{who} takes <strong>{times}</strong> what {escape(peer)} takes."
+    return f"{who} takes <strong>{times}</strong> what {escape(label(peer))} takes."

@@ -91,6 +91,11 @@ impl<W> Semaphore<W> {
         self.queue.open().state.value
     }
 
+    /// Changes that, for a semaphore that nobody uses yet.
+    pub fn set_value(&self, value: u64) {
+        self.queue.open().state.value = value;
+    }
+
     /// How many wait.
     pub fn waiting(&self) -> usize {
         self.queue.waiting(ALL)

@@ -457,6 +457,7 @@ impl EventLoop {
                 Ready::Step(task) | Ready::Throw(task, _) | Ready::Wake(task, _) => {
                     task.clone_ref(py).into_any()
                 }
+                Ready::Woken(future) => future.clone_ref(py).into_any(),
                 Ready::Elapsed(timer) => timer.clone_ref(py).into_any(),
                 Ready::Gathered(outer, _) => outer.clone_ref(py).into_any(),
                 Ready::Call { callback, .. } => callback.clone_ref(py),

@@ -198,7 +198,23 @@ fn thread_token() -> usize {
     TOKEN.with(|token| std::ptr::from_ref(token) as usize)
 }
 
+/// Where a loop runs, seen from the calling thread.
+pub enum Runs {
+    Here,
+    Elsewhere,
+    Nowhere,
+}
+
 impl EventLoop {
+    #[inline]
+    pub fn runs(&self) -> Runs {
+        match self.runner.load(Ordering::Relaxed) {
+            0 => Runs::Nowhere,
+            runner if runner == thread_token() => Runs::Here,
+            _ => Runs::Elsewhere,
+        }
+    }
+
     /// Hands something to the loop from any thread.
     pub fn post(&self, py: Python<'_>, ready: Ready) -> PyResult<()> {
         if self.runner.load(Ordering::Relaxed) == thread_token() {

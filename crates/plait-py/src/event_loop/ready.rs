@@ -7,6 +7,7 @@ use super::handle::Handle;
 use super::sleep::TimerFuture;
 use super::task::Task;
 use super::tcp::TcpTransport;
+use crate::waiters::task::WaitFuture;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 
@@ -21,6 +22,8 @@ pub enum Ready {
     Throw(Py<Task>, Py<PyAny>),
     /// The future that this task awaits is done.
     Wake(Py<Task>, Py<Future>),
+    /// A waiter of a wait queue was woken, by another thread.
+    Woken(Py<WaitFuture>),
     /// A sleep is over.
     Elapsed(Py<TimerFuture>),
     /// A child of a `gather` is done.
@@ -54,6 +57,7 @@ impl Ready {
                 visit.call(task)?;
                 visit.call(future)
             }
+            Ready::Woken(future) => visit.call(future),
             Ready::Elapsed(timer) => visit.call(timer),
             Ready::Gathered(outer, child) => {
                 visit.call(outer)?;

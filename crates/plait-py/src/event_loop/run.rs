@@ -13,6 +13,7 @@ use super::{thread_token, EventLoop};
 use crate::errors::{closed, leaves_the_loop, os_error};
 use crate::ffi;
 use crate::standard::standard;
+use crate::waiters;
 use plait_core::reactor::{Events, Reactor};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::intern;
@@ -262,6 +263,9 @@ fn execute(loop_: &Bound<'_, EventLoop>, ready: Ready) -> PyResult<()> {
             let (task, future) = (task.into_bound(py), future.into_bound(py));
             reported(loop_, step::wake_on(loop_, &task, &future), STEP)
         }
+        Ready::Woken(future) => {
+            reported(loop_, waiters::task::settle(&future.into_bound(py)).map(drop), "wake-up")
+        }
         Ready::Elapsed(timer) => reported(loop_, TimerFuture::elapse(&timer.into_bound(py)), "sleep"),
         Ready::Gathered(outer, child) => {
             let (outer, child) = (outer.into_bound(py), child.into_bound(py));
@@ -361,6 +365,7 @@ fn execute_in_debug_mode(loop_: &Bound<'_, EventLoop>, ready: Ready) -> PyResult
         Ready::Step(task) | Ready::Throw(task, _) | Ready::Wake(task, _) => {
             Some(task.clone_ref(py).into_any())
         }
+        Ready::Woken(future) => Some(future.clone_ref(py).into_any()),
         Ready::Elapsed(timer) => Some(timer.clone_ref(py).into_any()),
         Ready::Gathered(outer, _) => Some(outer.clone_ref(py).into_any()),
         Ready::Call { callback, .. } => Some(callback.clone_ref(py)),

@@ -12,6 +12,7 @@ use super::EventLoop;
 use crate::errors::{invalid_state, leaves_the_loop};
 use crate::ffi::{self, Sent};
 use crate::standard::standard;
+use crate::waiters::task::WaitFuture;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -95,6 +96,7 @@ fn error_of(future: &Bound<'_, Future>) -> Option<Py<PyAny>> {
 pub fn exact_future<'a, 'py>(object: &'a Bound<'py, PyAny>) -> Option<&'a Bound<'py, Future>> {
     if object.is_exact_instance_of::<Task>()
         || object.is_exact_instance_of::<Future>()
+        || object.is_exact_instance_of::<WaitFuture>()
         || object.is_exact_instance_of::<TimerFuture>()
         || object.is_exact_instance_of::<GatheringFuture>()
     {
@@ -111,6 +113,9 @@ pub fn cancel_awaited(awaited: &Bound<'_, PyAny>, message: Option<Py<PyAny>>) ->
     }
     if let Ok(task) = awaited.cast_exact::<Task>() {
         return ffi::one_level_deeper(task.py(), c" while cancelling a task", || Task::cancel(task, message));
+    }
+    if let Ok(waiter) = awaited.cast_exact::<WaitFuture>() {
+        return Future::cancel_base(waiter.as_super(), message);
     }
     if let Ok(timer) = awaited.cast_exact::<TimerFuture>() {
         return Future::cancel_base(timer.as_super(), message);

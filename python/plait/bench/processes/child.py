@@ -1,15 +1,22 @@
-"""One workload on one loop, in this process: prints one line of JSON and ends.
+"""One workload in one column, in this process: prints one line of JSON and ends.
 
 Every measurement has a process to itself, so that no run inherits the heap, the free lists or the
 specialised bytecode of another. It says what it really ran on, so that the parent can refuse it.
 """
 
 import argparse
+import asyncio
 import dataclasses
 import json
 import os
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
 
 from . import columns
+
+if TYPE_CHECKING:
+    from .workloads.measuring import InProcess, Measurement, Pins
 
 
 def main() -> None:
@@ -17,17 +24,34 @@ def main() -> None:
     parser.add_argument("--column", required=True)
     parser.add_argument("--workload", required=True)
     parser.add_argument("--n", required=True, type=int)
+    parser.add_argument("--pins", nargs=2, type=int, metavar="CPU")
     options = parser.parse_args()
 
-    loop = columns.new_loop(options.column)
-    # Only now: with plait installed, what the workloads import from asyncio is plait's.
+    columns.prepare(options.column)
+    # Only now: with plait installed, what the workloads import from the standard library is plait's.
     from .workloads import IN_PROCESS
 
     workload = IN_PROCESS[options.workload]
+    loop, run = _bound(workload, options.column, None if options.pins is None else tuple(options.pins))
     if workload.warm_up:
-        workload.run(loop, max(1, options.n // 20))
-    measured = workload.run(loop, options.n)
-    identity = columns.identity(options.column, loop, workload.uses)
+        run(max(1, options.n // 20))
+    measured = run(options.n)
+    identity = columns.identity(options.column, loop, workload.uses_in(options.column))
     print(json.dumps(dataclasses.asdict(measured) | identity), flush=True)
     # Not a normal exit: a million sleeping tasks would each be cancelled, or complain that they were not.
     os._exit(0)
+
+
+def _bound(
+    workload: "InProcess", column: str, pins: "Pins"
+) -> "tuple[asyncio.AbstractEventLoop | None, Callable[[int], Measurement]]":
+    """What the workload wants to be given besides a number, and itself with it."""
+    from .workloads import Bridge, OnLoop, OnThreads
+
+    if isinstance(workload, OnThreads):
+        return None, partial(workload.run, pins)
+    loop = columns.new_loop(column)
+    if isinstance(workload, Bridge):
+        return loop, partial(workload.run, loop, column, pins)
+    assert isinstance(workload, OnLoop)
+    return loop, partial(workload.run, loop)

@@ -3,39 +3,55 @@
 plait has two. `plait` is what `plait run` gives: `plait.install()`, then plait's loop. `loop-only` is plait's loop
 under the standard modules, which tells what the loop gives from what the replaced modules give. The references are
 bare servers without Python, in the network workloads only: something to look at, and never judged against.
+
+Not every column stands beside every workload. What needs no loop has one peer, the standard library as it is. Queues between
+threads and tasks have two, packages made for that; they run on uvloop, the loop that a program in a hurry would give
+them (rejected: asyncio's, since then half of what plait gains would be the loop's).
 """
 
 import asyncio
 import importlib.util
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 PLAIT = "plait"
 LOOP_ONLY = "loop-only"
-PEERS = ("asyncio", "uvloop", "rloop")
-LOOPS = (PLAIT, LOOP_ONLY, *PEERS)
+OTHER_LOOPS = ("asyncio", "uvloop", "rloop")
+LOOPS = (PLAIT, LOOP_ONLY, *OTHER_LOOPS)
+STANDARD = "standard"
+BRIDGES = ("janus", "culsans")
+PEERS = (*OTHER_LOOPS, STANDARD, *BRIDGES)
 REFERENCES = ("epoll", "io_uring")
-LABELS = {LOOP_ONLY: "plait (loop only)"}
+COLUMNS = (*LOOPS, STANDARD, *BRIDGES, *REFERENCES)
+LABELS = {LOOP_ONLY: "plait (loop only)", STANDARD: "standard library"}
+LOOP_OF = dict.fromkeys(BRIDGES, "uvloop")
+# What has to be installed besides plait for a column to be measured.
+PACKAGES = {"uvloop": ("uvloop",), "rloop": ("rloop",)} | {bridge: (bridge, LOOP_OF[bridge]) for bridge in BRIDGES}
 
 
 def label(column: str) -> str:
     return LABELS.get(column, column)
 
 
-def new_loop(column: str) -> asyncio.AbstractEventLoop:
-    if column == "asyncio":
-        return asyncio.SelectorEventLoop()
+def prepare(column: str) -> None:
+    """Bring the standard modules into the state of this column, before anything takes a name from them."""
     if column in (PLAIT, LOOP_ONLY):
         plait: Any = import_plait()
         if column == PLAIT:
             plait.install()
     elif column not in PEERS:
-        raise ValueError(f"unknown loop: {column}")
-    # One of two modules whose types are not to be had here.
-    package: Any = sys.modules[PLAIT] if column == LOOP_ONLY else importlib.import_module(column)
+        raise ValueError(f"unknown column: {column}")
+
+
+def new_loop(column: str) -> asyncio.AbstractEventLoop:
+    name = LOOP_OF.get(column, column)
+    if name == "asyncio":
+        return asyncio.SelectorEventLoop()
+    # Modules whose types are not to be had here.
+    package: Any = sys.modules[PLAIT] if name == LOOP_ONLY else importlib.import_module(name)
     loop: asyncio.AbstractEventLoop = package.new_event_loop()
     return loop
 
@@ -53,23 +69,33 @@ def import_plait() -> ModuleType:
     return sys.modules[PLAIT]
 
 
-def identity(column: str, loop: asyncio.AbstractEventLoop, uses: Iterable[str]) -> dict[str, object]:
-    """What ran: the loop's class, its tasks' class, and where each name of asyncio that the workload uses comes from.
+def identity(column: str, loop: asyncio.AbstractEventLoop | None, uses: Iterable[str]) -> dict[str, object]:
+    """What ran: the loop's class and its tasks', if there is a loop, and where each name that the workload uses comes from.
 
-    `expected` has where it should come from: from plait's own asyncio when plait is installed, and from the standard
-    one, which nobody else has touched, when it is not.
+    A name without a module is one of asyncio's. `expected` has where it should come from: from plait's own module of
+    that name when plait is installed, and from the standard one, which nobody else has touched, when it is not.
     """
-    used = {name: _module(getattr(asyncio, name)) for name in uses}
-    mirror: Any = sys.modules["plait.asyncio"] if column == PLAIT else None
+    used = {name: _module(_look_up(name)) for name in uses}
     return {
-        "loop_module": type(loop).__module__,
-        "loop_type": type(loop).__qualname__,
-        "task_module": loop.run_until_complete(_task_module()),
+        "loop_module": None if loop is None else type(loop).__module__,
+        "loop_type": None if loop is None else type(loop).__qualname__,
+        "task_module": None if loop is None else loop.run_until_complete(_task_module()),
         "plait_imported": PLAIT in sys.modules,
         "plait_installed": column == PLAIT,
         "used": used,
-        "expected": {name: _module(getattr(mirror, name)) for name in used} if mirror is not None else {},
+        "expected": {name: _module(_look_up(name, _face)) for name in used} if column == PLAIT else {},
     }
+
+
+def _look_up(name: str, find: Callable[[str], ModuleType] = importlib.import_module) -> object:
+    module, _, attribute = name.rpartition(".")
+    return getattr(find(module or "asyncio"), attribute)
+
+
+def _face(module: str) -> ModuleType:
+    """plait's own module of that name, which is the standard one where plait has none."""
+    name = module if module == PLAIT else f"{PLAIT}.{module}"
+    return importlib.import_module(name if importlib.util.find_spec(name) is not None else module)
 
 
 def _module(thing: object) -> str:

@@ -44,6 +44,7 @@ def main() -> None:
 
 
 def _serve(column: str, server: str, listener: socket.socket) -> None:
+    columns.prepare(column)
     loop = columns.new_loop(column)
     # Only now: with plait installed, what the workloads import from asyncio is plait's.
     from .workloads.network import SERVERS, USES

@@ -1,24 +1,38 @@
 """What is measured. This is the contents page: one room per group of the table.
 
 A workload knows nothing of which loop it runs on. The loop is made elsewhere, in a process of its own, so
-the same lines of Python run on every peer and nothing here can favour one of them. `asyncio.sleep`, `asyncio.gather`
-and `asyncio.StreamReader` are looked up when they are called, as most programs do.
+the same lines of Python run on every peer and nothing here can favour one of them. `asyncio.sleep`, `queue.Queue` and the
+like are looked up when they are called, as most programs do. (`bridges` alone has to know whose queue it is.)
 
 The bodies do as little as they can beside the call that is measured, because what they do themselves costs
 every loop the same and brings the ratios nearer to one.
 """
 
-from . import memory, network, scheduling, streams, tasks
-from .measuring import InProcess, Measurement, Workload
+from . import bridges, memory, network, queues, scheduling, streams, synchronisation, tasks, threads, waiting
+from .bridges import Bridge
+from .measuring import InProcess, Measurement, OnLoop, OnThreads, Workload
 from .network import Echo, Idle, Network
 
-__all__ = ["GROUPS", "IN_PROCESS", "NETWORK", "WORKLOADS", "Echo", "Idle", "InProcess", "Measurement", "Workload"]
+__all__ = [
+    "GROUPS",
+    "IN_PROCESS",
+    "NETWORK",
+    "WORKLOADS",
+    "Bridge",
+    "Echo",
+    "Idle",
+    "InProcess",
+    "Measurement",
+    "OnLoop",
+    "OnThreads",
+    "Workload",
+]
 
-GROUPS = ("scheduling", "tasks", "streams", "network", "memory")
+GROUPS = ("scheduling", "tasks", "waiting", "synchronisation", "threads", "bridges", "streams", "network", "memory")
 
 WORKLOADS: dict[str, Workload] = {
     workload.name: workload
-    for room in (scheduling, tasks, streams, network, memory)
+    for room in (scheduling, tasks, waiting, synchronisation, threads, queues, bridges, streams, network, memory)
     for workload in room.WORKLOADS
 }
 # In the order of the table, wherever they are written.

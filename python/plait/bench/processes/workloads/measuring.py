@@ -11,7 +11,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ..columns import LOOPS, PLAIT, STANDARD
+
 FAR_AWAY = 3600.0
+# The CPUs of two threads that are to meet, or None where there is only one CPU.
+Pins = tuple[int, int] | None
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,9 @@ class Workload:
     """What the table says of a workload.
 
     `n` is how many operations it does at scale 1, `per` the name of one of them. `judged` is the figure that
-    decides: `wall_ns`, `cpu_ns` or `bytes_each`. `uses` names what it takes from asyncio besides the loop.
+    decides: `wall_ns`, `cpu_ns` or `bytes_each`; `beside` names others that are always shown with it. `uses` names what it
+    takes from asyncio besides the loop, and with its module what it takes from others (`queue.Queue`). `columns` are those
+    in which it can be measured.
     """
 
     name: str
@@ -38,15 +44,35 @@ class Workload:
     per: str
     about: str
     judged: str = "wall_ns"
+    beside: tuple[str, ...] = ()
     uses: tuple[str, ...] = ()
+    columns: tuple[str, ...] = LOOPS
 
 
 @dataclass(frozen=True, kw_only=True)
 class InProcess(Workload):
+    """A workload that one process can measure."""
+
+    warm_up: bool = True
+
+    def uses_in(self, column: str) -> tuple[str, ...]:
+        """`uses`, where it is not the same in every column."""
+        return self.uses
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnLoop(InProcess):
     """A workload that needs nothing but a loop: `run` does `n` operations on it."""
 
     run: Callable[[asyncio.AbstractEventLoop, int], Measurement]
-    warm_up: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnThreads(InProcess):
+    """A workload without a loop: `run` does `n` operations, and pins its threads if there is more than one."""
+
+    run: Callable[[Pins, int], Measurement]
+    columns: tuple[str, ...] = (PLAIT, STANDARD)
 
 
 def measure(n: int, run: Callable[[], object]) -> Measurement:

@@ -10,7 +10,7 @@ import gc
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
-from .measuring import FAR_AWAY, InProcess, Measurement, measure, nothing, resident_bytes
+from .measuring import FAR_AWAY, Measurement, OnLoop, measure, nothing, resident_bytes
 
 # Timers of a program seldom fall due together: equal times would share one float object.
 APART = 0.001
@@ -70,7 +70,7 @@ def _require_asleep(tasks: list[asyncio.Task[None] | None]) -> None:
 
 
 WORKLOADS = (
-    InProcess(
+    OnLoop(
         name="sleeping_tasks",
         group="memory",
         run=sleeping_tasks,
@@ -81,7 +81,7 @@ WORKLOADS = (
         uses=("sleep",),
         warm_up=False,
     ),
-    InProcess(
+    OnLoop(
         name="timers",
         group="memory",
         run=timers,

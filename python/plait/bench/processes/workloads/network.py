@@ -18,6 +18,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import cast
 
+from ..columns import LOOPS, REFERENCES
 from .measuring import Workload
 
 PIECE = 64 * 1024
@@ -27,6 +28,8 @@ CONNECTIONS = (8, 64)
 REQUESTS = {64: 100_000, 1024: 100_000, 65536: 20_000}
 IDLE_CONNECTIONS = 10_000
 IDLE_SIZE = 64
+# They echo by no particular interface, so they stand beside one way of doing it only.
+REFERENCES_BESIDE = "protocol"
 
 Seen = dict[str, str]
 Start = Callable[[asyncio.AbstractEventLoop, socket.socket, Seen], Awaitable[object]]
@@ -116,6 +119,7 @@ def _echo(server: str, size: int, connections: int) -> Echo:
         about=f"{_bytes(size)} echoed over {connections} connections by {SERVED_BY[server]}",
         judged="cpu_ns",
         uses=USES[server],
+        columns=(*LOOPS, *REFERENCES) if server == REFERENCES_BESIDE else LOOPS,
         server=server,
         size=size,
         connections=connections,

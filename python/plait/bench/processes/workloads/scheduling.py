@@ -9,7 +9,7 @@ measured time: with a turn after every few timers, half of the figure was the tu
 import asyncio
 import threading
 
-from .measuring import FAR_AWAY, InProcess, Measurement, measure, nothing
+from .measuring import FAR_AWAY, Measurement, OnLoop, measure, nothing
 
 BATCH = 1000
 
@@ -70,7 +70,7 @@ def call_soon_threadsafe_other(loop: asyncio.AbstractEventLoop, n: int) -> Measu
 
 
 WORKLOADS = (
-    InProcess(
+    OnLoop(
         name="call_soon",
         group="scheduling",
         run=call_soon,
@@ -78,7 +78,7 @@ WORKLOADS = (
         per="callback",
         about="a chain: each callback schedules the next",
     ),
-    InProcess(
+    OnLoop(
         name="call_later_cancel",
         group="scheduling",
         run=call_later_cancel,
@@ -86,7 +86,7 @@ WORKLOADS = (
         per="timer",
         about="make a timer an hour away and cancel it",
     ),
-    InProcess(
+    OnLoop(
         name="call_soon_threadsafe",
         group="scheduling",
         run=call_soon_threadsafe,
@@ -94,7 +94,7 @@ WORKLOADS = (
         per="callback",
         about=f"from the loop's own thread, {BATCH:,} per turn",
     ),
-    InProcess(
+    OnLoop(
         name="call_soon_threadsafe_other",
         group="scheduling",
         run=call_soon_threadsafe_other,

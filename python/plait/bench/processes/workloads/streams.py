@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from random import Random
 
-from .measuring import InProcess, Measurement, measure
+from .measuring import Measurement, OnLoop, measure
 
 PIECE = 64 * 1024
 SEED = 80
@@ -63,7 +63,7 @@ def _read_all(
 
 
 WORKLOADS = (
-    InProcess(
+    OnLoop(
         name="readline",
         group="streams",
         run=readline,
@@ -72,7 +72,7 @@ WORKLOADS = (
         about="call StreamReader.readline on lines of about 80 bytes that have arrived",
         uses=("StreamReader",),
     ),
-    InProcess(
+    OnLoop(
         name="readuntil",
         group="streams",
         run=readuntil,
@@ -81,7 +81,7 @@ WORKLOADS = (
         about=r"call StreamReader.readuntil(b'\r\n') on such lines",
         uses=("StreamReader",),
     ),
-    InProcess(
+    OnLoop(
         name="readexactly",
         group="streams",
         run=readexactly,

@@ -8,7 +8,7 @@ seeded generator before the clock starts: the same ones for every loop, and time
 import asyncio
 from random import Random
 
-from .measuring import InProcess, Measurement, measure, nothing_async
+from .measuring import Measurement, OnLoop, measure, nothing_async
 
 BATCH = 1000
 SEED = 20_000
@@ -53,7 +53,7 @@ def sleeps(loop: asyncio.AbstractEventLoop, n: int) -> Measurement:
 
 
 WORKLOADS = (
-    InProcess(
+    OnLoop(
         name="create_task_await",
         group="tasks",
         run=create_task_await,
@@ -61,7 +61,7 @@ WORKLOADS = (
         per="task",
         about="create a task and await it, one by one",
     ),
-    InProcess(
+    OnLoop(
         name="sleep0",
         group="tasks",
         run=sleep0,
@@ -70,7 +70,7 @@ WORKLOADS = (
         about="await asyncio.sleep(0), one by one",
         uses=("sleep",),
     ),
-    InProcess(
+    OnLoop(
         name="gather",
         group="tasks",
         run=gather,
@@ -79,7 +79,7 @@ WORKLOADS = (
         about=f"await asyncio.gather of {BATCH:,} coroutines",
         uses=("gather",),
     ),
-    InProcess(
+    OnLoop(
         name="sleeps",
         group="tasks",
         run=sleeps,

@@ -1,0 +1,134 @@
+//! `asyncio.Lock`.
+
+use super::OneLoop;
+use crate::faces::{answer, class_of, futures, plain_repr, ready, traverse, Answer};
+use crate::guarded::Built;
+use crate::standard::standard;
+use crate::waiters::task::{self, WaitFuture, ONE_LOOP};
+use crate::waiters::{attempt, fire, Waker};
+use plait_core::primitives::lock::Lock;
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList, PyTuple};
+
+/// A lock for the tasks of one event loop.
+///
+/// Not owned by a task: any may release it. Waiters get it first come, first served. A cancelled waiter passes it on.
+/// For the loop's own thread. Counterpart: asyncio.Lock.
+#[pyclass(module = "plait.asyncio", name = "Lock", frozen, subclass, dict, weakref)]
+pub struct AsyncioLock {
+    lock: Lock<Waker>,
+    one_loop: OneLoop,
+    built: Built,
+}
+
+#[pymethods]
+impl AsyncioLock {
+    #[new]
+    #[pyo3(signature = (*_args, **_kwargs))]
+    fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> Self {
+        AsyncioLock { lock: Lock::default(), one_loop: OneLoop::unknown(), built: Built::new() }
+    }
+
+    fn __init__(&self) {}
+
+    #[getter]
+    fn __class__<'py>(slf: &Bound<'py, Self>) -> Bound<'py, PyAny> {
+        class_of(slf, &standard(slf.py()).asyncio.lock)
+    }
+
+    fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
+        let state = if slf.get().locked() { "locked" } else { "unlocked" };
+        let waiters = match slf.get().lock.waiting() {
+            0 => String::new(),
+            waiting => format!(", waiters:{waiting}"),
+        };
+        Ok(format!("<{} [{state}{waiters}]>", plain_repr(slf.as_any())?))
+    }
+
+    /// Whether the lock is held.
+    fn locked(&self) -> bool {
+        self.lock.is_held()
+    }
+
+    /// Open the lock, or hand it to the task that has waited longest. RuntimeError when it is not held.
+    fn release(&self, py: Python<'_>) -> PyResult<()> {
+        match self.lock.release() {
+            Ok(wakes) => {
+                fire(py, &self.lock, wakes);
+                Ok(())
+            }
+            Err(_) => Err(PyRuntimeError::new_err("Lock is not acquired.")),
+        }
+    }
+
+    fn __aenter__<'py>(slf: &Bound<'py, Self>) -> PyResult<Py<PyAny>> {
+        let py = slf.py();
+        let this = slf.get();
+        match attempt(py, &this.lock, ONE_LOOP.manner, |wait, waker, _| this.lock.poll(wait, waker)) {
+            Some(()) => ready::ready(py),
+            None => Ok(slf.call_method0(intern!(py, "_enter_later"))?.unbind()),
+        }
+    }
+
+    #[pyo3(signature = (*_exception))]
+    fn __aexit__(&self, py: Python<'_>, _exception: &Bound<'_, PyTuple>) -> PyResult<Py<PyAny>> {
+        self.release(py)?;
+        ready::ready(py)
+    }
+
+    fn _begin(slf: &Bound<'_, Self>) -> Answer {
+        let this = slf.get();
+        let loop_ = || this.one_loop.check(slf.as_any());
+        answer(task::begin(slf.py(), &this.lock, ONE_LOOP, loop_, |wait, waker, _| {
+            this.lock.poll(wait, waker)
+        }))
+    }
+
+    fn _resume(&self, waiter: &Bound<'_, WaitFuture>) -> Answer {
+        answer(task::resume(waiter, &self.lock, |wait, waker, _| self.lock.poll(wait, waker)))
+    }
+
+    fn _give_up(&self, waiter: &Bound<'_, WaitFuture>) {
+        task::give_up(waiter.py(), &self.lock, waiter.as_unbound());
+    }
+
+    #[getter]
+    fn _locked(&self) -> bool {
+        self.locked()
+    }
+
+    #[getter]
+    fn _waiters<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyList>>> {
+        let waiters = futures(py, |note| self.lock.visit(note))?;
+        Ok((!waiters.is_empty()).then_some(waiters))
+    }
+
+    #[getter]
+    fn _loop(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.one_loop.get(py)
+    }
+
+    #[setter(_loop)]
+    fn set_private_loop(&self, py: Python<'_>, value: Option<Py<PyAny>>) {
+        self.one_loop.set(py, value);
+    }
+
+    fn _get_loop<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        slf.get().one_loop.check(slf.as_any())
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        if !self.built.is_complete() {
+            return Ok(());
+        }
+        self.one_loop.traverse(&visit)?;
+        traverse(&visit, |waker| self.lock.visit(waker))
+    }
+
+    fn __clear__(&self) {
+        Python::attach(|py| self.one_loop.set(py, None));
+    }
+}

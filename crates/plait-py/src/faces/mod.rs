@@ -1,0 +1,84 @@
+//! The primitives as Python sees them: thin faces over `plait_core::primitives`, which say how callers are served and what is raised.
+//!
+//! * [`asyncio`]: for the tasks of one loop, exactly as asyncio's own;
+//! * [`threading`] and [`queue`]: for threads (and greenlets), as the standard library's;
+//! * [`universal`]: for all of them at once, `plait.Lock` and its relatives.
+//!
+//! What waits in a coroutine is an `async def` of `python/plait/_primitives.py`, lent to these types by name: it asks one native question, and yields the
+//! future that it is given, if any.
+
+pub mod asyncio;
+pub mod ready;
+pub mod threading;
+pub mod timeouts;
+pub mod universal;
+
+use crate::waiters::task::{Step, WaitFuture};
+use crate::waiters::Waker;
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::prelude::*;
+use pyo3::types::{PyList, PyType};
+use pyo3::PyTypeInfo;
+
+/// What `__class__` answers: the standard class for the exact native type, else the truth.
+pub fn class_of<'py, T: PyTypeInfo>(slf: &Bound<'py, T>, standard: &Py<PyType>) -> Bound<'py, PyAny> {
+    match slf.as_any().is_exact_instance_of::<T>() {
+        true => standard.bind(slf.py()).clone().into_any(),
+        false => slf.as_any().get_type().into_any(),
+    }
+}
+
+/// What a coroutine's question is answered with: None, it may go on; or what it has to await.
+pub type Answer = PyResult<Option<Py<WaitFuture>>>;
+
+pub fn answer(step: PyResult<Step<()>>) -> Answer {
+    match step? {
+        Step::Ready(()) => Ok(None),
+        Step::Wait(future) => Ok(Some(future)),
+    }
+}
+
+/// The futures of those who wait, to show.
+pub fn futures<'py>(
+    py: Python<'py>,
+    visit: impl FnOnce(&mut dyn FnMut(&Waker) -> Result<(), ()>) -> Result<(), ()>,
+) -> PyResult<Bound<'py, PyList>> {
+    let mut found = Vec::new();
+    let mut note = |waker: &Waker| {
+        if let Waker::Future(future) = waker {
+            found.push(future.clone_ref(py));
+        }
+        Ok(())
+    };
+    // It never fails: `note` does not.
+    let _ = visit(&mut note);
+    PyList::new(py, found)
+}
+
+/// A type's `__traverse__` over its waiters.
+pub fn traverse(
+    visit: &PyVisit<'_>,
+    waiters: impl FnOnce(&mut dyn FnMut(&Waker) -> Result<(), PyTraverseError>) -> Result<(), PyTraverseError>,
+) -> Result<(), PyTraverseError> {
+    waiters(&mut |waker| waker.traverse(visit))
+}
+
+/// `object.__repr__` with the class that the object shows.
+pub fn plain_repr(slf: &Bound<'_, PyAny>) -> PyResult<String> {
+    let class = slf.getattr("__class__")?;
+    let (module, name) = (class.getattr("__module__")?, class.getattr("__qualname__")?);
+    Ok(format!("{module}.{name} object at {:#x}", slf.as_ptr() as usize))
+}
+
+/// `module.Class at 0x…`, as threading shows its objects.
+pub fn located_repr(slf: &Bound<'_, PyAny>) -> PyResult<String> {
+    Ok(plain_repr(slf)?.replacen(" object at ", " at ", 1))
+}
+
+/// Adds the faces to the native module: universal ones by their names, the others with that of the module that they stand in for.
+pub fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let py = module.py();
+    module.add("AsyncioLock", py.get_type::<asyncio::lock::AsyncioLock>())?;
+    module.add("Lock", py.get_type::<universal::lock::UniversalLock>())?;
+    Ok(())
+}

@@ -1,0 +1,138 @@
+//! `plait.Lock`.
+
+use crate::faces::timeouts::Acquisition;
+use crate::faces::{answer, ready, traverse, Answer};
+use crate::guarded::Built;
+use crate::waiters::task::{self, running_loop, WaitFuture, UNIVERSAL};
+use crate::waiters::{attempt, block, fire, Waker};
+use plait_core::primitives::lock::Lock;
+use plait_core::waiter::Manner;
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::PyTuple;
+
+/// Mutual exclusion among threads, tasks of any loop, and greenlets.
+///
+/// Whoever holds it is nobody's affair: any of them may release it. Tasks and greenlets get it first come, first served; a thread
+/// may be overtaken by one that comes new, once. A waiter that is cancelled or whose time is up passes it on.
+///
+/// Safe to use from everywhere. Counterparts: threading.Lock and asyncio.Lock.
+#[pyclass(module = "plait", name = "Lock", frozen, subclass, dict, weakref)]
+pub struct UniversalLock {
+    lock: Lock<Waker>,
+    built: Built,
+}
+
+impl UniversalLock {
+    fn acquire_within(&self, py: Python<'_>, acquisition: Acquisition) -> PyResult<bool> {
+        let poll = |wait: &mut _, waker: &mut _, _: &mut _| self.lock.poll(wait, waker);
+        if attempt(py, &self.lock, Manner::Barging, poll).is_some() {
+            return Ok(true);
+        }
+        match acquisition.patience() {
+            None => Ok(false),
+            Some(patience) => Ok(block(py, &self.lock, Manner::Barging, patience, poll)?.is_some()),
+        }
+    }
+}
+
+#[pymethods]
+impl UniversalLock {
+    #[new]
+    fn new() -> Self {
+        UniversalLock { lock: Lock::default(), built: Built::new() }
+    }
+
+    /// Take the lock.
+    ///
+    /// Args:
+    ///     blocking: wait until it can be had; otherwise answer at once.
+    ///     timeout: wait for at most so many seconds; -1 for ever.
+    ///
+    /// Returns:
+    ///     Whether the lock was taken.
+    ///
+    /// For threads and greenlets; it blocks the strand that calls it. See `aacquire` for coroutines. Counterpart: threading.Lock.acquire.
+    #[pyo3(signature = (blocking = true, timeout = None))]
+    fn acquire(&self, py: Python<'_>, blocking: bool, timeout: Option<Bound<'_, PyAny>>) -> PyResult<bool> {
+        self.acquire_within(py, Acquisition::of_lock(blocking, timeout)?)
+    }
+
+    /// Open the lock, or hand it on. RuntimeError when it is not held. Safe to call from everywhere.
+    fn release(&self, py: Python<'_>) -> PyResult<()> {
+        match self.lock.release() {
+            Ok(wakes) => {
+                fire(py, &self.lock, wakes);
+                Ok(())
+            }
+            Err(_) => Err(PyRuntimeError::new_err("release unlocked lock")),
+        }
+    }
+
+    /// Whether the lock is held.
+    fn locked(&self) -> bool {
+        self.lock.is_held()
+    }
+
+    fn __enter__(&self, py: Python<'_>) -> PyResult<bool> {
+        self.acquire_within(py, Acquisition::forever())
+    }
+
+    #[pyo3(signature = (*_exception))]
+    fn __exit__(&self, py: Python<'_>, _exception: &Bound<'_, PyTuple>) -> PyResult<()> {
+        self.release(py)
+    }
+
+    fn __aenter__<'py>(slf: &Bound<'py, Self>) -> PyResult<Py<PyAny>> {
+        let py = slf.py();
+        let this = slf.get();
+        match attempt(py, &this.lock, UNIVERSAL.manner, |wait, waker, _| this.lock.poll(wait, waker)) {
+            Some(()) => ready::ready(py),
+            None => Ok(slf.call_method0(intern!(py, "_enter_later"))?.unbind()),
+        }
+    }
+
+    #[pyo3(signature = (*_exception))]
+    fn __aexit__(&self, py: Python<'_>, _exception: &Bound<'_, PyTuple>) -> PyResult<Py<PyAny>> {
+        self.release(py)?;
+        ready::ready(py)
+    }
+
+    fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
+        let state = if slf.get().locked() { "locked" } else { "unlocked" };
+        let class = slf.get_type().fully_qualified_name()?;
+        Ok(format!("<{state} {class} object at {:#x}>", slf.as_ptr() as usize))
+    }
+
+    fn _begin(&self, py: Python<'_>) -> Answer {
+        let loop_ = || running_loop(py);
+        answer(task::begin(py, &self.lock, UNIVERSAL, loop_, |wait, waker, _| self.lock.poll(wait, waker)))
+    }
+
+    fn _resume(&self, waiter: &Bound<'_, WaitFuture>) -> Answer {
+        answer(task::resume(waiter, &self.lock, |wait, waker, _| self.lock.poll(wait, waker)))
+    }
+
+    fn _give_up(&self, waiter: &Bound<'_, WaitFuture>) {
+        task::give_up(waiter.py(), &self.lock, waiter.as_unbound());
+    }
+
+    /// How many wait for it now.
+    #[getter]
+    fn _waiting(&self) -> usize {
+        self.lock.waiting()
+    }
+
+    fn _at_fork_reinit(&self) {
+        self.lock.reinitialise();
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        match self.built.is_complete() {
+            true => traverse(&visit, |waker| self.lock.visit(waker)),
+            false => Ok(()),
+        }
+    }
+}
