@@ -1,11 +1,16 @@
-"""plait: one Rust runtime for every kind of Python concurrency, a drop-in for asyncio.
+"""plait: one Rust runtime for every kind of Python concurrency, a drop-in for asyncio, threading and queue.
 
 Three ways in, from the least to the most:
 
 * ``plait.run(main())``, or ``plait.new_event_loop`` wherever a loop factory is asked for
   (``asyncio.Runner(loop_factory=…)``, ``uvicorn --loop plait:new_event_loop``): nothing is patched;
-* ``from plait import asyncio``: the standard module's names, on plait's loop;
+* ``from plait import asyncio, threading, queue``: the standard modules' names, with what is plait's;
 * ``plait.install()``, or ``plait run app.py`` from the shell: the standard modules themselves use plait.
+
+And the primitives that no standard module has: ``plait.Lock``, ``RLock``, ``Semaphore``, ``BoundedSemaphore``, ``Event``, ``Condition``, ``Barrier``, ``Queue``, ``LifoQueue``
+and ``PriorityQueue`` are for threads, tasks of any loop, and greenlets at once. A method that waits has a twin for coroutines, with an ``a`` before
+its name (``lock.acquire()`` and ``await lock.aacquire()``; where that makes a keyword, an underscore after it: ``event.wait()`` and
+``await event.await_()``).
 
 The files here are thin on purpose: signatures and docstrings, with the algorithms in the native module.
 Beware when editing them: ``plait.asyncio`` is a module of this package, so the standard one is always
@@ -17,20 +22,49 @@ import sys
 if sys.platform != "linux":
     raise ImportError("plait runs on Linux only for now.", name="plait")
 
-from plait import asyncio
+from plait import asyncio, queue, threading
 from plait._install import install, uninstall
 from plait._loop import new_event_loop, run
-from plait._native import EventLoop, Future, Task, __version__
+from plait._native import (
+    Barrier,
+    BoundedSemaphore,
+    Condition,
+    Event,
+    EventLoop,
+    Future,
+    LifoQueue,
+    Lock,
+    PriorityQueue,
+    Queue,
+    RLock,
+    Semaphore,
+    Task,
+    __version__,
+)
+from plait._shut_down import ShutDown
 
 __all__ = [
+    "Barrier",
+    "BoundedSemaphore",
+    "Condition",
+    "Event",
     "EventLoop",
     "Future",
+    "LifoQueue",
+    "Lock",
+    "PriorityQueue",
+    "Queue",
+    "RLock",
+    "Semaphore",
+    "ShutDown",
     "Task",
     "__version__",
     "asyncio",
     "install",
     "new_event_loop",
+    "queue",
     "run",
+    "threading",
     "uninstall",
 ]
 

@@ -14,22 +14,27 @@ Streams have no factory that could be asked, so their classes and functions are 
 imported before have to go on working.
 
 ``asyncio.sleep`` and ``asyncio.gather`` are replaced too, in each module of asyncio that has the name. They work on any loop, and
-what imported them before keeps the standard ones, which work on plait's.
+what imported them before keeps the standard ones, which work on plait's. So it is with locks and queues, of asyncio, ``threading`` and ``queue``: objects of the
+standard classes that exist already go on beside plait's.
 """
 
 import asyncio as _asyncio
 import asyncio.streams as _asyncio_streams
+import queue as _queue
 import sys
 import threading as _threading
 from collections.abc import Callable
 from typing import Any, cast
 
-from plait import _streams
+from plait import _native, _streams
 from plait._loop import new_event_loop
 from plait._native import EventLoop, StreamReader, StreamReaderProtocol, StreamWriter
 from plait._swap import Swap
 from plait._switch import disabled
 from plait._tasks import gather, sleep
+
+_LOCKS = ("Lock", "Event", "Condition", "Semaphore", "BoundedSemaphore", "Barrier")
+_QUEUES = ("Queue", "LifoQueue", "PriorityQueue")
 
 _lock = _threading.Lock()
 _swaps: dict[str, list[Swap]] = {}
@@ -50,11 +55,12 @@ def install(
         asyncio: loops that asyncio makes without being told which (``asyncio.run``, ``asyncio.Runner``,
             ``asyncio.new_event_loop``, ``asyncio.get_event_loop``, ``unittest.IsolatedAsyncioTestCase``) are plait's.
             A loop that is named, by ``loop_factory=`` or by its class, is respected, and so is a policy set later. And
-            asyncio's streams are plait's, on any loop.
+            asyncio's streams, locks and queues are plait's, on any loop.
             ``asyncio.sleep`` and ``asyncio.gather`` are plait's, unless somebody has replaced them already.
-        threading: no effect yet: plait has no module of that kind so far.
-        queue: no effect yet, likewise.
-        futures: no effect yet, likewise.
+        threading: ``Condition``, ``Event``, ``Semaphore``, ``BoundedSemaphore`` and ``Barrier`` of ``threading`` are plait's. Threads, ``Lock`` and ``RLock``
+            stay the standard ones.
+        queue: ``Queue``, ``LifoQueue`` and ``PriorityQueue`` of ``queue`` are plait's.
+        futures: no effect yet: plait has no module of that kind so far.
         multiprocessing: processes that multiprocessing starts by spawn or forkserver install the same in
             themselves, before they import the program's main module. (A forked one inherits it anyway.)
 
@@ -70,6 +76,10 @@ def install(
         _choose(asyncio=asyncio, threading=threading, queue=queue, futures=futures, multiprocessing=multiprocessing)
         if asyncio:
             _apply("asyncio", _asyncio_swaps)
+        if threading:
+            _apply("threading", _threading_swaps)
+        if queue:
+            _apply("queue", _queue_swaps)
         if multiprocessing:
             _apply("multiprocessing", _multiprocessing_swaps)
 
@@ -101,7 +111,28 @@ def _apply(module: str, make: Callable[[], list[Swap]]) -> None:
 
 
 def _asyncio_swaps() -> list[Swap]:
-    return _loop_swaps() + _stream_swaps()
+    return _loop_swaps() + _stream_swaps() + _primitive_swaps()
+
+
+def _primitive_swaps() -> list[Swap]:
+    """asyncio's locks and queues, in each of its modules that has the name."""
+    modules = [module for name, module in list(sys.modules.items()) if name.partition(".")[0] == "asyncio"]
+    return [
+        Swap(module, name, getattr(_native, "Asyncio" + name))
+        for home, names in ((_asyncio.locks, _LOCKS), (_asyncio.queues, _QUEUES))
+        for name in names
+        for module in modules
+        if vars(module).get(name) is vars(home)[name]
+    ]
+
+
+def _threading_swaps() -> list[Swap]:
+    # Threads themselves wait on what is found under these names when they are made.
+    return [Swap(_threading, name, getattr(_native, "Threading" + name)) for name in _LOCKS if name != "Lock"]
+
+
+def _queue_swaps() -> list[Swap]:
+    return [Swap(_queue, name, getattr(_native, "Threading" + name)) for name in _QUEUES]
 
 
 def _stream_swaps() -> list[Swap]:

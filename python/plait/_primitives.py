@@ -1,13 +1,24 @@
 """The coroutines of the native primitives.
 
-Each asks one native question: None means that it may go on, anything else is a future to wait for, which it yields itself (see ``_coroutines``). ``connect`` lends them
-to the native types, by name.
+Each asks one native question, ``_begin``: None (of a barrier: a number) means that it may go on, anything else is a future to wait for, which it yields itself
+(see ``_coroutines``), to ask ``_resume`` then. Whatever else ends its wait it gives up, and what it had been handed goes to the next. ``connect`` lends them to the
+native types, by name.
 """
 
+import asyncio
+import asyncio.locks
+import enum
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
 from plait._coroutines import coroutine_function
+from plait._open_queues import MUST_WAIT, OPENED
+
+# As they were before plait could take their places.
+_standard_get = asyncio.Queue.get
+_standard_put = asyncio.Queue.put
+_standard_join = asyncio.Queue.join
 
 
 @coroutine_function
@@ -17,7 +28,7 @@ def acquire(self):  # type: ignore[no-untyped-def]
     Returns:
         True.
 
-    Cancelled, it takes nothing; what it had been handed goes to the next. For coroutines. Counterpart: the method of the same name in ``asyncio``.
+    Cancelled, it takes nothing, and what it had been handed goes to the next. For coroutines. Counterpart: the ``acquire`` of asyncio's class of that name.
     """
     waiter = self._begin()
     while waiter is not None:
@@ -32,6 +43,7 @@ def acquire(self):  # type: ignore[no-untyped-def]
 
 @coroutine_function
 def _enter_later(self):  # type: ignore[no-untyped-def]
+    """What ``async with`` awaits where it has to wait; None, where `acquire` has True."""
     waiter = self._begin()
     while waiter is not None:
         try:
@@ -42,9 +54,283 @@ def _enter_later(self):  # type: ignore[no-untyped-def]
         waiter = self._resume(waiter)
 
 
+async def _enter_by_acquiring(self: Any) -> None:
+    """The same for a condition, whose lock may be of any make."""
+    await self.acquire()
+
+
+@coroutine_function
+def wait(self):  # type: ignore[no-untyped-def]
+    """Wait until the flag is set.
+
+    Returns:
+        True.
+
+    For coroutines; it may be cancelled. Counterpart: ``asyncio.Event.wait``.
+    """
+    waiter = self._begin()
+    while waiter is not None:
+        try:
+            yield waiter
+        except BaseException:
+            self._give_up(waiter)
+            raise
+        waiter = self._resume(waiter)
+    return True
+
+
+# ---- conditions
+
+
+async def wait_for_notification(self: Any) -> bool:
+    """Release the lock, wait until notified, and take the lock again.
+
+    Returns:
+        True.
+
+    Raises:
+        RuntimeError: nobody holds the lock.
+
+    Cancelled, it takes the lock again first, and its notification goes to the next. For coroutines. Counterpart: ``asyncio.Condition.wait``.
+    """
+    waiter = self._begin()
+    try:
+        self.release()
+    except BaseException:
+        self._give_up(waiter)
+        raise
+    await _until_notified(self, waiter, self.acquire)
+    return True
+
+
+async def wait_for_universal_notification(self: Any) -> bool:
+    """Release the lock, wait until notified, and take the lock again, as often as it was held.
+
+    Returns:
+        True.
+
+    Raises:
+        RuntimeError: the caller does not hold the lock.
+
+    Cancelled, it takes the lock again first, and its notification goes to the next. For coroutines. Counterpart: ``asyncio.Condition.wait``.
+    """
+    waiter = self._begin()
+    try:
+        times = self._release_save()
+    except BaseException:
+        self._give_up(waiter)
+        raise
+
+    async def acquire() -> None:
+        await self.aacquire()
+        if times is not None:
+            self._lock._restore(times)
+
+    await _until_notified(self, waiter, acquire)
+    return True
+
+
+@coroutine_function
+def _until_notified(condition, waiter, acquire):  # type: ignore[no-untyped-def]
+    cancelled = None
+    notified = False
+    try:
+        while waiter is not None:
+            yield waiter
+            waiter = condition._resume(waiter)
+        notified = True
+    except BaseException as error:
+        condition._give_up(waiter)
+        cancelled = error
+    try:
+        while True:
+            try:
+                yield from acquire()
+                break
+            except asyncio.CancelledError as error:
+                cancelled = error
+        if cancelled is not None:
+            raise cancelled
+    except BaseException:
+        if notified:
+            condition._notify(1)
+        raise
+    finally:
+        cancelled = None  # which refers to this frame
+
+
+async def wait_for(self: Any, predicate: Callable[[], Any]) -> Any:
+    """Wait until ``predicate()`` is true.
+
+    Args:
+        predicate: called with the lock held.
+
+    Returns:
+        What the predicate returned last.
+
+    For coroutines. Counterpart: ``asyncio.Condition.wait_for``.
+    """
+    result = predicate()
+    while not result:
+        await self.wait()
+        result = predicate()
+    return result
+
+
+async def await_for(self: Any, predicate: Callable[[], Any]) -> Any:
+    """Wait until ``predicate()`` is true.
+
+    Args:
+        predicate: called with the lock held.
+
+    Returns:
+        What the predicate returned last.
+
+    For coroutines. Counterpart: ``asyncio.Condition.wait_for``.
+    """
+    result = predicate()
+    while not result:
+        await self.await_()
+        result = predicate()
+    return result
+
+
+# ---- barriers
+
+
+@coroutine_function
+def wait_at_barrier(self):  # type: ignore[no-untyped-def]
+    """Wait until all parties have come.
+
+    Returns:
+        A number from 0 to parties - 1, another one for each.
+
+    Raises:
+        BrokenBarrierError: the barrier is broken, or was reset meanwhile.
+
+    Cancelled, it counts as not having come. For coroutines. Counterpart: ``asyncio.Barrier.wait``.
+    """
+    number = self._begin()
+    while type(number) is not int:
+        waiter = number
+        try:
+            yield waiter
+        except BaseException:
+            self._give_up(waiter)
+            raise
+        number = self._resume(waiter)
+    return number
+
+
+async def reset(self: Any) -> None:
+    """Back to the beginning: tasks that wait get BrokenBarrierError. Counterpart: ``asyncio.Barrier.reset``."""
+    self._reset()
+
+
+async def abort(self: Any) -> None:
+    """Break it: tasks that wait or come get BrokenBarrierError, until it is reset. Counterpart: ``asyncio.Barrier.abort``."""
+    self._abort()
+
+
+# ---- queues: the marks MUST_WAIT and OPENED stand where an item, or a future, would
+
+
+@coroutine_function
+def get(self):  # type: ignore[no-untyped-def]
+    """Take an item out of the queue, as soon as there is one.
+
+    Returns:
+        The item.
+
+    Raises:
+        QueueShutDown: the queue was shut down, and is empty. (``ShutDown``, of a universal queue.)
+
+    Cancelled, it takes nothing. For coroutines. Counterpart: ``asyncio.Queue.get``.
+    """
+    item = self._take()
+    while item is MUST_WAIT:
+        waiter = self._wait_to_take()
+        if type(waiter) is tuple:  # one came at the last moment
+            return waiter[0]
+        if waiter is OPENED:
+            item = waiter
+            break
+        try:
+            yield waiter
+        except BaseException:
+            self._give_up(waiter)
+            raise
+        item = self._take_woken(waiter)
+    if item is OPENED:
+        return (yield from _standard_get(self))
+    return item
+
+
+@coroutine_function
+def put(self, item):  # type: ignore[no-untyped-def]
+    """Put an item into the queue, as soon as there is room.
+
+    Args:
+        item: what to put.
+
+    Raises:
+        QueueShutDown: the queue was shut down. (``ShutDown``, of a universal queue.)
+
+    Cancelled, it puts nothing. For coroutines. Counterpart: ``asyncio.Queue.put``.
+    """
+    waiter = self._offer(item)
+    while waiter is not None:
+        if waiter is OPENED:
+            yield from _standard_put(self, item)
+            return
+        try:
+            yield waiter
+        except BaseException:
+            self._give_up(waiter)
+            raise
+        waiter = self._offer_woken(item, waiter)
+
+
+@coroutine_function
+def join(self):  # type: ignore[no-untyped-def]
+    """Wait until ``task_done()`` was called for each item that was put. For coroutines; it may be cancelled. Counterpart: ``asyncio.Queue.join``."""
+    waiter = self._begin_join()
+    while waiter is not None:
+        if waiter is OPENED:
+            yield from _standard_join(self)
+            return
+        try:
+            yield waiter
+        except BaseException:
+            self._give_up(waiter)
+            raise
+        waiter = self._resume_join(waiter)
+
+
 def connect(native: ModuleType) -> None:
     """Complete the native types. Called once, by the native module."""
-    native.AsyncioLock.acquire = acquire
-    native.Lock.aacquire = acquire
-    for name in ("AsyncioLock", "Lock"):
+    for name in ("AsyncioLock", "AsyncioSemaphore"):
+        getattr(native, name).acquire = acquire
         getattr(native, name)._enter_later = _enter_later
+    native.AsyncioEvent.wait = wait
+    native.AsyncioCondition.wait = wait_for_notification
+    native.AsyncioCondition.wait_for = wait_for
+    native.AsyncioCondition._enter_later = _enter_by_acquiring
+    native.AsyncioBarrier.wait = wait_at_barrier
+    native.AsyncioBarrier.reset = reset
+    native.AsyncioBarrier.abort = abort
+    states: type[enum.Enum] = asyncio.locks._BarrierState  # type: ignore[attr-defined]
+    native.AsyncioBarrier._state = property(lambda self: states(self._phase))
+    for name in ("Lock", "RLock", "Semaphore"):
+        getattr(native, name).aacquire = acquire
+        getattr(native, name)._enter_later = _enter_later
+    native.AsyncioQueue.get = get
+    native.AsyncioQueue.put = put
+    native.AsyncioQueue.join = join
+    native.Queue.aget = get
+    native.Queue.aput = put
+    native.Queue.ajoin = join
+    native.Event.await_ = wait
+    native.Condition.await_ = wait_for_universal_notification
+    native.Condition.await_for = await_for
+    native.Barrier.await_ = wait_at_barrier

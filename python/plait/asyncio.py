@@ -1,7 +1,7 @@
 """``from plait import asyncio``: every name of the standard module, on plait's loop.
 
 Names that decide which loop is made (``run``, ``Runner``, ``new_event_loop``, ``get_event_loop``, ``EventLoop``,
-``DefaultEventLoopPolicy``), streams, ``sleep`` and ``gather`` are plait's; the rest are the standard ones, so that ``except asyncio.TimeoutError``,
+``DefaultEventLoopPolicy``), streams, locks, queues, ``sleep`` and ``gather`` are plait's; the rest are the standard ones, so that ``except asyncio.TimeoutError``,
 ``isinstance(task, asyncio.Task)`` and ``class MyProtocol(asyncio.Protocol)`` mean the same as ever. ``SelectorEventLoop``
 stays the standard one: it names one particular loop. Nothing is patched; a module that imports the standard asyncio
 by itself gets stock loops from it, unless ``plait.install()`` was called.
@@ -27,6 +27,15 @@ from plait._streams import start_unix_server as start_unix_server  # type: ignor
 from plait._switch import disabled as _disabled
 
 if not TYPE_CHECKING:  # the standard signatures hold
+    from plait._native import AsyncioBarrier as Barrier
+    from plait._native import AsyncioBoundedSemaphore as BoundedSemaphore
+    from plait._native import AsyncioCondition as Condition
+    from plait._native import AsyncioEvent as Event
+    from plait._native import AsyncioLifoQueue as LifoQueue
+    from plait._native import AsyncioLock as Lock
+    from plait._native import AsyncioPriorityQueue as PriorityQueue
+    from plait._native import AsyncioQueue as Queue
+    from plait._native import AsyncioSemaphore as Semaphore
     from plait._tasks import gather, sleep
 
 _T = TypeVar("_T")

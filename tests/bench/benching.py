@@ -7,12 +7,15 @@ import pytest
 
 from plait import bench
 from plait.bench import machine
+from plait.bench.cores import Cores
 from plait.bench.plan import Plan
-from plait.bench.processes.columns import LOOPS, REFERENCES
+from plait.bench.processes.columns import COLUMNS
 from plait.bench.processes.workloads import WORKLOADS
 from plait.bench.results import Results, Run
 
-COLUMNS = (*LOOPS, *REFERENCES)
+__all__ = ["ANYWHERE", "COLUMNS", "everything", "fake_uvloop", "measured", "results"]
+
+ANYWHERE = Cores(None, None)
 
 
 def measured(directory: Path, *argv: str, expect: int = 0) -> dict:

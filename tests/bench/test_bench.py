@@ -7,24 +7,28 @@ peer's process, a workload that does less than it says, a verdict that does not 
 
 import asyncio
 import importlib.util
+import os
 from pathlib import Path
 
 import plait.asyncio
 import pytest
-from benching import fake_uvloop, measured
+from benching import ANYWHERE, fake_uvloop, measured
 
 from plait import bench
-from plait.bench import process
-from plait.bench.processes.workloads import IN_PROCESS, WORKLOADS
+from plait.bench import process, runner
+from plait.bench.processes.workloads import IN_PROCESS, WORKLOADS, Bridge, OnLoop, OnThreads
 from plait.bench.targets import TARGETS
 
-ALL_IN_PROCESS = ",".join(IN_PROCESS)
+
+
+def names_of(kind: type) -> list[str]:
+    return [name for name, workload in IN_PROCESS.items() if isinstance(workload, kind)]
 
 
 class TestARun:
     def test_every_workload_runs_on_the_loop_it_claims(self, tmp_path):
-        written = measured(tmp_path, "--loops", "asyncio,plait,loop-only", "--only", ALL_IN_PROCESS)
-        assert list(written["workloads"]) == list(IN_PROCESS)
+        written = measured(tmp_path, "--loops", "asyncio,plait,loop-only", "--only", ",".join(names_of(OnLoop)))
+        assert list(written["workloads"]) == names_of(OnLoop)
         for name, workload in written["workloads"].items():
             assert list(workload["columns"]) == ["asyncio", "plait", "loop-only"]
             for column, figures in workload["columns"].items():
@@ -38,9 +42,41 @@ class TestARun:
             assert workload["target"] == (TARGETS[name].share if name in TARGETS else None)
         assert written["failures"] == []
 
+    def test_threads_are_measured_beside_the_standard_library(self, tmp_path):
+        names = names_of(OnThreads)
+        written = measured(tmp_path, "--loops", "plait,loop-only,asyncio,standard", "--only", ",".join(names))
+        assert list(written["workloads"]) == names
+        assert list(written["columns"]) == ["plait", "standard"]
+        for name, workload in written["workloads"].items():
+            assert list(workload["columns"]) == ["plait", "standard"]
+            for column, figures in workload["columns"].items():
+                (only_run,) = figures["runs"]
+                assert only_run["n"] == round(WORKLOADS[name].n * 0.01)
+                assert only_run["loop_module"] is None
+                assert only_run["plait_imported"] is only_run["plait_installed"] is (column == "plait")
+                assert set(only_run["used"]) == set(WORKLOADS[name].uses) != set()
+            assert workload["best_peer"] == "standard" and workload["share"] > 0
+        assert written["failures"] == []
+        assert "first thread on CPU" in written["environment"]["cores"] or len(os.sched_getaffinity(0)) == 1
+
+    def test_bridges_are_measured_beside_packages_made_for_it(self, tmp_path):
+        for package in ("uvloop", "janus", "culsans"):
+            pytest.importorskip(package)
+        names = names_of(Bridge)
+        wanted = [*(["plait"] if hasattr(plait, "Queue") else []), "janus", "culsans"]
+        written = measured(tmp_path, "--loops", ",".join(wanted), "--only", ",".join(names))
+        assert written["failures"] == []
+        for name in names:
+            columns = written["workloads"][name]["columns"]
+            assert list(columns) == wanted
+            for column, figures in columns.items():
+                (only_run,) = figures["runs"]
+                assert only_run["loop_module"].split(".")[0] == ("plait" if column == "plait" else "uvloop")
+                assert only_run["used"][f"{column}.Queue"].split(".")[0] == column
+
     def test_the_two_columns_of_plait_use_what_they_should(self, tmp_path):
         """In one of them what install() puts there, in the other the standard functions and classes."""
-        only = "sleep0,gather,readline,readuntil,readexactly"
+        only = "sleep0,gather,readline,readuntil,readexactly,wait_for,task_group,asyncio_queue,asyncio_event"
         written = measured(tmp_path, "--loops", "plait,loop-only", "--only", only)
         for name, workload in written["workloads"].items():
             for column, module in (("plait", plait.asyncio), ("loop-only", asyncio)):
@@ -88,7 +124,7 @@ class TestARun:
             "class Loop(asyncio.SelectorEventLoop): pass\n"
             "new_event_loop = Loop\n",
         )
-        assert process.run_child("sleep0", "uvloop", 10).loop_module == "uvloop"
+        assert process.run_child("sleep0", "uvloop", 10, ANYWHERE).loop_module == "uvloop"
 
 
 class TestWhatIsMissingOrBroken:
@@ -99,6 +135,16 @@ class TestWhatIsMissingOrBroken:
         assert written["missing"] == {"rloop": "not installed: pip install 'plait[bench]'"}
         assert list(written["workloads"]["sleep0"]["columns"]) == ["asyncio"]
         assert "rloop: not installed: pip install 'plait[bench]'" in capsys.readouterr().out
+
+    @pytest.mark.parametrize("absent", ["janus", "uvloop"])
+    def test_a_bridge_needs_its_package_and_its_loop(self, tmp_path, monkeypatch, absent):
+        monkeypatch.setattr(importlib.util, "find_spec", lambda name, *_: None if name == absent else object())
+        columns, missing = runner.split_available(("janus",), ("bridge_flow", "sleep0"), ANYWHERE)
+        assert columns == () and missing == {"janus": runner.NOT_INSTALLED}
+
+    def test_a_peer_that_no_workload_has_is_not_missed(self, monkeypatch):
+        monkeypatch.setattr(importlib.util, "find_spec", lambda *_: None)
+        assert runner.split_available(("asyncio", "standard", "janus"), ("sleep0",), ANYWHERE) == (("asyncio",), {})
 
     def test_nothing_but_missing_peers(self, tmp_path, monkeypatch):
         monkeypatch.setattr(importlib.util, "find_spec", lambda *_: None)
@@ -126,13 +172,13 @@ class TestWhatIsMissingOrBroken:
         # Found by the child whether or not plait is installed for it.
         monkeypatch.setenv("PYTHONPATH", str(Path(bench.__file__).parents[2]), prepend=":")
         with pytest.raises(process.ChildFailed, match="plait was imported"):
-            process.run_child("sleep0", "uvloop", 10)
+            process.run_child("sleep0", "uvloop", 10, ANYWHERE)
 
     def test_a_package_that_greets_on_stdout_is_borne_with(self, tmp_path, monkeypatch):
         source = "import asyncio\nclass Loop(asyncio.SelectorEventLoop): pass\nnew_event_loop = Loop\n"
         source += "print('[1, 2]\\nhello')\n"
         fake_uvloop(monkeypatch, tmp_path, source)
-        assert process.run_child("sleep0", "uvloop", 10).n == 10
+        assert process.run_child("sleep0", "uvloop", 10, ANYWHERE).n == 10
 
 
 class TestWhatIsRefused:
@@ -154,6 +200,9 @@ class TestWhatIsRefused:
     def test_what_is_right_passes(self, column):
         process.check(self.report(column), column)
 
+    def test_what_has_no_loop_is_not_asked_for_one(self):
+        process.check(self.report("standard", loop_module=None, task_module=None), "standard")
+
     @pytest.mark.parametrize(
         ("column", "wrong", "why"),
         [
@@ -165,6 +214,14 @@ class TestWhatIsRefused:
             ("loop-only", {"used": {"gather": "plait._native"}}, "used plait's gather"),
             ("uvloop", {"used": {"StreamReader": "plait"}}, "used plait's StreamReader"),
             ("asyncio", {"plait_imported": True}, "plait was imported"),
+            ("janus", {}, "ran on janus.loop.Loop instead of uvloop's loop"),
+            ("standard", {"loop_module": None, "plait_imported": True}, "plait was imported"),
+            ("standard", {"loop_module": None, "used": {"queue.Queue": "plait.queue"}}, "used plait's queue.Queue"),
+            (
+                "plait",
+                {"loop_module": None, "used": {"queue.Queue": "queue"}, "expected": {"queue.Queue": "plait.queue"}},
+                "used the queue.Queue of queue instead of that of plait.queue",
+            ),
         ],
     )
     def test_what_is_wrong_does_not(self, column, wrong, why):

@@ -7,6 +7,7 @@ from plait import bench
 from plait.bench import plan as planning
 from plait.bench import table
 from plait.bench.plan import Plan
+from plait.bench.processes.columns import LOOPS
 from plait.bench.processes.workloads import GROUPS, WORKLOADS
 from plait.bench.targets import TARGETS
 from plait.bench.units import measure_of, number, rate, share, time, unit_for
@@ -32,9 +33,23 @@ class TestThePlan:
         with_references = [name for name in WORKLOADS if "epoll" in plan.columns_of(name)]
         assert with_references == [name for name in WORKLOADS if name.startswith("echo_protocol_")]
 
+    def test_peers_are_measured_where_they_say_something(self):
+        plan = Plan(tuple(WORKLOADS), COLUMNS, 1, 1.0, 1)
+        assert plan.columns_of("gather") == plan.columns_of("asyncio_queue") == LOOPS
+        assert plan.columns_of("queue") == ("plait", "standard")
+        assert plan.columns_of("bridge_flow") == ("plait", "janus", "culsans")
+
+    def test_a_peer_that_is_measured_with_none_of_the_workloads_judges_nothing(self):
+        assert Plan(("queue",), ("plait", "asyncio"), 1, 1.0, 1).remarks() == [
+            "no peer was measured: nothing can be judged"
+        ]
+        assert Plan(("queue",), ("plait", "standard"), 1, 1.0, 1).remarks() == []
+
     def test_the_default_is_both_columns_of_plait_all_peers_and_both_references(self):
         options = bench._parser().parse_args([])
-        assert options.loops == ("plait", "loop-only", "asyncio", "uvloop", "rloop", "epoll", "io_uring")
+        assert options.loops == (
+            "plait", "loop-only", "asyncio", "uvloop", "rloop", "standard", "janus", "culsans", "epoll", "io_uring",
+        )  # fmt: skip
         assert options.only == tuple(WORKLOADS)
 
     def test_loop_only(self):
@@ -127,12 +142,24 @@ class TestTheTable:
         made = {title: header for title, header, _ in table.tables(everything(), times=False)}
         assert tuple(made) == GROUPS
         assert [title for title, header in made.items() if "epoll" in header] == ["network"]
+        assert made["threads"] == (
+            "workload", "unit", "plait", "standard library", "best peer", "share", "target", "aim", "met",
+        )  # fmt: skip
+        assert made["bridges"][2:5] == ("plait", "janus", "culsans")
 
     def test_requests_per_second_stand_beside_an_echo(self):
         (network,) = [rows for title, _, rows in table.tables(everything(), times=False) if title == "network"]
         made = everything()
         for row in network:
             assert rate(made.value(row[0], "plait", "requests_per_s")) in row[2]
+
+    def test_cpu_time_stands_beside_threads_that_wait_for_each_other(self, capsys):
+        made = results("threading_event", plait=[5000.0], standard=[20_000.0])
+        run = made.runs["threading_event"]["plait"][0]
+        made.runs["threading_event"]["plait"][0] = type(run)(n=1, wall_ns=5000.0, cpu_ns=7000.0)
+        table.show(made, times=False)
+        shown = capsys.readouterr().out
+        assert "cpu 7.00 µs" in shown and "standard library   0.25" in shown
 
     def test_times_are_shown_on_request(self, capsys):
         made = results(plait=[1000.0], uvloop=[3000.0])

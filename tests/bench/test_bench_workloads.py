@@ -1,11 +1,17 @@
 """That n operations are n operations, and that a workload which goes wrong says so."""
 
 import asyncio
+import dataclasses
+import os
+import queue
+import threading
 
 import pytest
+from benching import ANYWHERE
 
 from plait.bench import process
-from plait.bench.processes.workloads import IN_PROCESS
+from plait.bench.processes.workloads import IN_PROCESS, Bridge, OnLoop, OnThreads, bridges, queues
+from plait.bench.processes.workloads.pairs import beside_loop, together
 from plait.bench.processes.workloads.tasks import LONGEST_SLEEP
 
 
@@ -27,6 +33,11 @@ def loop():
         ("gather", "create_task"),
         ("sleeps", "create_task"),
         ("timers", "call_later"),
+        ("asyncio_semaphore", "create_task"),
+        ("wait", "create_task"),
+        ("task_group", "create_task"),
+        ("wait_for", "call_at"),
+        ("timeout", "call_at"),
     ],
 )
 @pytest.mark.parametrize("n", [1, 2500])
@@ -51,7 +62,9 @@ def test_does_what_it_says_n_times(name, method, n):
     assert n <= calls <= n + 5
 
 
-@pytest.mark.parametrize("name", [name for name, workload in IN_PROCESS.items() if workload.warm_up])
+@pytest.mark.parametrize(
+    "name", [name for name, workload in IN_PROCESS.items() if isinstance(workload, OnLoop) and workload.warm_up]
+)
 def test_leaves_the_loop_fit_for_another_run(name, loop):
     IN_PROCESS[name].run(loop, 10)
     IN_PROCESS[name].run(loop, 10)
@@ -102,7 +115,147 @@ class TestStreams:
 @pytest.mark.parametrize("name", ["sleeping_tasks", "timers"])
 def test_memory_is_counted_in_bytes_each(name):
     """In a process of its own, as always: one that freed something before would not have to grow."""
-    run = process.run_child(name, "asyncio", 5000)
+    run = process.run_child(name, "asyncio", 5000, ANYWHERE)
     assert run.n == 5000
     # A resident set grows by pages: a few of them over so many things.
     assert 50 < run.bytes_each < 10_000
+
+
+@pytest.mark.parametrize(
+    ("name", "module", "owner", "methods", "turns", "besides"),
+    [
+        ("asyncio_queue", asyncio, "Queue", ("put", "get"), 1, 0),
+        ("asyncio_lock", asyncio, "Lock", ("acquire", "release"), 1, 0),
+        ("asyncio_event", asyncio, "Event", ("set", "wait", "clear"), 2, 0),
+        ("threading_semaphore", threading, "Semaphore", ("release",), 1, 0),
+        ("threading_event", threading, "Event", ("clear",), 2, 0),
+        # Two threads are started, each of which notifies the event by which the standard library knows that it was.
+        ("threading_condition", threading, "Condition", ("notify",), 2, 2),
+        ("queue", queue, "Queue", ("put", "get"), 1, 0),
+        ("queue_priority", queue, "PriorityQueue", ("put", "get"), 1, queues.WAITING),
+        ("queue_producer_consumer", queue, "Queue", ("put", "get"), 1, 0),
+        ("queue_two_threads", queue, "Queue", ("put", "get"), 1, 0),
+    ],
+)
+@pytest.mark.parametrize("n", [1, 301])
+def test_a_primitive_is_looked_up_when_it_is_made_and_used_n_times(
+    name, module, owner, methods, turns, besides, n, loop, monkeypatch
+):
+    # Not a counter that is added to: two threads would have to share it.
+    calls = {method: [] for method in methods}
+
+    def counting(method):
+        def called(self, *args, **kwargs):
+            calls[method].append(None)
+            return getattr(super(Counting, self), method)(*args, **kwargs)
+
+        return called
+
+    Counting = type(owner, (getattr(module, owner),), {method: counting(method) for method in methods})
+    monkeypatch.setattr(module, owner, Counting)
+    workload = IN_PROCESS[name]
+    assert workload.run(loop if isinstance(workload, OnLoop) else None, n).n == n
+    assert {method: len(made) for method, made in calls.items()} == dict.fromkeys(methods, turns * n + besides)
+
+
+class TestWrongPrimitivesAreNoticed:
+    """A quick one that loses, doubles or mixes up what it is given would look like a good one."""
+
+    @pytest.mark.parametrize(("name", "module"), [("asyncio_queue", asyncio), ("queue", queue)])
+    def test_items(self, name, module, loop, monkeypatch):
+        class Queue(module.Queue):
+            def _get(self):
+                super()._get()
+                return "another"
+
+        monkeypatch.setattr(module, "Queue", Queue)
+        workload = IN_PROCESS[name]
+        with pytest.raises(RuntimeError, match="wrong data"):
+            workload.run(loop if isinstance(workload, OnLoop) else None, 10)
+
+    def test_order(self, monkeypatch):
+        monkeypatch.setattr(queue, "PriorityQueue", queue.LifoQueue)
+        with pytest.raises(RuntimeError, match="wrong data"):
+            IN_PROCESS["queue_priority"].run(None, 10)
+
+    def test_permits(self, loop, monkeypatch):
+        class Semaphore(asyncio.Semaphore):
+            def release(self):
+                super().release()
+                super().release()
+
+        monkeypatch.setattr(asyncio, "Semaphore", Semaphore)
+        with pytest.raises(RuntimeError, match="permits were given back"):
+            IN_PROCESS["asyncio_semaphore"].run(loop, 30)
+
+        class Free(threading.Semaphore):
+            def acquire(self, blocking=True, timeout=None):
+                return True
+
+        monkeypatch.setattr(threading, "Semaphore", Free)
+        with pytest.raises(RuntimeError, match="a permit was lost or made"):
+            IN_PROCESS["threading_semaphore"].run(None, 10)
+
+
+class TestPairs:
+    def test_each_runs_in_a_thread_of_its_own_where_it_is_pinned(self):
+        usable = sorted(os.sched_getaffinity(0))
+        pins = (usable[-1], usable[0])
+        where = {}
+        together(
+            pins,
+            lambda: where.__setitem__("first", (threading.get_ident(), os.sched_getaffinity(0))),
+            lambda: where.__setitem__("second", (threading.get_ident(), os.sched_getaffinity(0))),
+        )
+        assert [cpus for _, cpus in (where["first"], where["second"])] == [{pins[0]}, {pins[1]}]
+        assert threading.get_ident() not in {ident for ident, _ in where.values()}
+        assert os.sched_getaffinity(0) == set(usable)
+
+    def test_the_partner_of_one_that_failed_is_not_waited_for(self):
+        never = threading.Event()
+        try:
+            with pytest.raises(ZeroDivisionError):
+                together(None, lambda: 1 / 0, never.wait)
+        finally:
+            never.set()
+
+    def test_a_thread_beside_a_loop_tells_it_how_it_ended(self, loop):
+        async def body():
+            await beside_loop(loop, None, lambda: None)
+            with pytest.raises(ZeroDivisionError):
+                await beside_loop(loop, None, lambda: 1 / 0)
+
+        loop.run_until_complete(body())
+
+
+@pytest.mark.parametrize("name", [name for name, workload in IN_PROCESS.items() if isinstance(workload, Bridge)])
+@pytest.mark.parametrize("package", ["plait", "janus", "culsans"])
+class TestBridges:
+    def test_every_item_goes_all_the_way(self, name, package, loop, queue_of):
+        queue_of(package)
+        assert IN_PROCESS[name].run(loop, package, None, 250).n == 250
+
+    def test_a_queue_that_mixes_up_its_items_is_noticed(self, name, package, loop, queue_of, monkeypatch):
+        queue_of(package)
+        made = bridges._queue
+
+        def spoilt(package, size):
+            ends = made(package, size)
+            return dataclasses.replace(ends, put=lambda item: ends.put(item + 1))
+
+        monkeypatch.setattr(bridges, "_queue", spoilt)
+        with pytest.raises(RuntimeError, match="wrong data"):
+            IN_PROCESS[name].run(loop, package, None, 10)
+
+
+@pytest.fixture
+def queue_of():
+    def require(package):
+        if not hasattr(pytest.importorskip(package), "Queue"):
+            pytest.skip(f"{package} has no Queue")
+
+    return require
+
+
+def test_the_kinds_are_all_the_kinds_there_are():
+    assert all(isinstance(workload, OnLoop | OnThreads | Bridge) for workload in IN_PROCESS.values())

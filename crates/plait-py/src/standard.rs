@@ -53,6 +53,21 @@ pub struct Standard {
     /// `threading.RLock`, as it was.
     pub rlock: Py<PyAny>,
     pub broken_barrier_error: Py<PyType>,
+    pub queue_full: Py<PyType>,
+    pub queue_empty: Py<PyType>,
+    /// Of plait's own before 3.13.
+    pub queue_shut_down: Py<PyType>,
+    pub asyncio_queue_full: Py<PyType>,
+    pub asyncio_queue_empty: Py<PyType>,
+    pub asyncio_queue_shut_down: Py<PyType>,
+    pub heappush: Py<PyAny>,
+    pub heappop: Py<PyAny>,
+    /// `plait._open_queues`: the standard algorithm on native queues.
+    pub open_queues: Py<PyModule>,
+    /// Its two marks, for the coroutines of queues.
+    pub opened: Py<PyAny>,
+    pub must_wait: Py<PyAny>,
+    pub asyncio_broken_barrier_error: Py<PyType>,
     /// asyncio's.
     pub asyncio: StandardPrimitives,
     /// threading's, and those of `queue`.
@@ -121,6 +136,18 @@ fn load(py: Python<'_>) -> PyResult<Standard> {
     let glue = py.import("plait._asyncio_glue")?;
     Ok(Standard {
         rlock: py.import("threading")?.getattr("RLock")?.unbind(),
+        asyncio_broken_barrier_error: class(&asyncio, "BrokenBarrierError")?,
+        queue_full: class(py.import("queue")?.as_any(), "Full")?,
+        queue_empty: class(py.import("queue")?.as_any(), "Empty")?,
+        queue_shut_down: class(py.import("plait._shut_down")?.as_any(), "ShutDown")?,
+        asyncio_queue_full: class(&asyncio, "QueueFull")?,
+        asyncio_queue_empty: class(&asyncio, "QueueEmpty")?,
+        asyncio_queue_shut_down: class(py.import("plait._shut_down")?.as_any(), "QueueShutDown")?,
+        heappush: py.import("heapq")?.getattr("heappush")?.unbind(),
+        heappop: py.import("heapq")?.getattr("heappop")?.unbind(),
+        opened: py.import("plait._open_queues")?.getattr("OPENED")?.unbind(),
+        must_wait: py.import("plait._open_queues")?.getattr("MUST_WAIT")?.unbind(),
+        open_queues: py.import("plait._open_queues")?.unbind(),
         broken_barrier_error: class(py.import("threading")?.as_any(), "BrokenBarrierError")?,
         asyncio: StandardPrimitives::of(&asyncio, &asyncio)?,
         threading: StandardPrimitives::of(&py.import("threading")?, &py.import("queue")?)?,

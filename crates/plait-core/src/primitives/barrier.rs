@@ -53,8 +53,10 @@ pub enum Passage {
     Through(usize),
     /// It was the last, has this number, and has to act and then to call [`Barrier::acted`].
     Act(usize),
-    /// With an error.
+    /// With an error: it was broken, or reset, while the party was inside.
     Broken,
+    /// Not at all: it was broken before.
+    Refused,
 }
 
 /// A meeting point.
@@ -189,8 +191,10 @@ fn enter<W>(
     waker: &mut Option<W>,
     wakes: &mut Wakes<W>,
 ) -> Progress<Passage> {
+    // One of a wait that was begun before a fork means nothing here.
+    wait.number = None;
     match open.state.phase {
-        Phase::Broken => return Progress::Ready(Passage::Broken),
+        Phase::Broken => return Progress::Ready(Passage::Refused),
         Phase::Filling => {}
         Phase::Acting | Phase::Draining | Phase::Resetting => return park(open, DOOR, wait, waker),
     }
@@ -236,7 +240,8 @@ fn break_it<W>(open: &mut Opened<W>, wakes: &mut Wakes<W>) {
 
 /// One party less; the last one opens the door.
 fn leave<W>(open: &mut Opened<W>, passage: Passage, wakes: &mut Wakes<W>) -> Passage {
-    open.state.inside -= 1;
+    // Zero in a child process that was made while somebody acted.
+    open.state.inside = open.state.inside.saturating_sub(1);
     if open.state.inside == 0 && matches!(open.state.phase, Phase::Draining | Phase::Resetting) {
         open.state.phase = Phase::Filling;
         open.wake_all(DOOR, wakes);

@@ -8,7 +8,7 @@
 //! wait for, and uses a channel of `()`: the number of items, and everything about waiting for them.
 
 use super::Primitive;
-use crate::wait_queue::{Inner, Standing, State, WaitQueue, Withdrawn};
+use crate::wait_queue::{Inner, Open, Standing, State, WaitQueue, Withdrawn};
 use crate::waiter::{Manner, Progress, Wait, Wakes};
 use std::collections::VecDeque;
 
@@ -154,26 +154,48 @@ impl<T, W> Channel<T, W> {
         wakes: &mut Wakes<W>,
     ) -> Progress<Result<(), Refusal>> {
         let mut open = self.queue.open();
-        let standing = open.standing(wait, waker);
-        match standing {
-            Standing::Waiting => return Progress::Pending,
-            Standing::TimedOut => return Progress::TimedOut,
-            Standing::Woken => collect(&mut open.state.putters, wait),
-            Standing::New => {}
-        }
-        if let Some(refusal) = open.state.refusal {
-            return Progress::Ready(Err(refusal));
-        }
-        let allowed = standing == Standing::Woken || wait.overtakes() || open.is_empty(PUT);
-        if allowed && open.state.room() > 0 {
+        let progress = poll_room(&mut open, wait, waker);
+        if let Progress::Ready(Ok(())) = progress {
             open.state.add(item.take().expect("an item is put once"));
             offer_item(&mut open, wakes);
-            return Progress::Ready(Ok(()));
         }
-        if standing == Standing::Woken {
-            wait.insist();
+        progress
+    }
+
+    /// Waits for room, and keeps it for an item that is not ready to be put yet: see [`Channel::fill`] and [`Channel::unreserve`].
+    #[inline]
+    pub fn poll_reserve(&self, wait: &mut Wait, waker: &mut Option<W>) -> Progress<Result<(), Refusal>> {
+        let mut open = self.queue.open();
+        let progress = poll_room(&mut open, wait, waker);
+        if let Progress::Ready(Ok(())) = progress {
+            open.state.putters.reserved += 1;
         }
-        open.park(PUT, wait, waker)
+        progress
+    }
+
+    /// Puts an item where room was reserved.
+    pub fn fill(&self, item: T, wakes: &mut Wakes<W>) {
+        let mut open = self.queue.open();
+        open.state.putters.reserved = open.state.putters.reserved.saturating_sub(1);
+        open.state.add(item);
+        offer_item(&mut open, wakes);
+    }
+
+    /// Gives room back that was reserved.
+    pub fn unreserve(&self, wakes: &mut Wakes<W>) {
+        let mut open = self.queue.open();
+        open.state.putters.reserved = open.state.putters.reserved.saturating_sub(1);
+        offer_room(&mut open, wakes);
+    }
+
+    /// Puts back what was got, as if it had not been: the next to come out.
+    pub fn put_back(&self, item: T, wakes: &mut Wakes<W>) {
+        let mut open = self.queue.open();
+        match open.state.order {
+            Order::Fifo => open.state.items.push_front(item),
+            Order::Lifo => open.state.items.push_back(item),
+        }
+        offer_item(&mut open, wakes);
     }
 
     /// Waits until every item that was put is done. One that waits in order, and is woken, has seen it; others look again.
@@ -207,14 +229,14 @@ impl<T, W> Channel<T, W> {
     pub fn shut_down(&self, drain: bool, wakes: &mut Wakes<W>) -> VecDeque<T> {
         let mut open = self.queue.open();
         open.state.refusal = Some(Refusal::ShutDown);
+        // From now on nobody parks, so nothing can be kept for anybody: what is there is for whoever is first.
+        open.state.forget_waiters();
         let mut drained = VecDeque::new();
         if drain {
             drained = std::mem::take(&mut open.state.items);
-            open.state.getters.reserved = 0;
             let unfinished = open.state.unfinished.saturating_sub(drained.len() as u64);
             set_unfinished(&mut open, unfinished, wakes);
         }
-        // Those who were promised something and have not come yet will find it gone, and read why.
         open.wake_all(GET, wakes);
         open.wake_all(PUT, wakes);
         drained
@@ -306,6 +328,33 @@ impl<T, W> Primitive<W> for Channel<T, W> {
             _ => {} // all who wait for the end of the work were woken
         }
     }
+}
+
+/// Waits for room; Ready says that there is some, and that the caller may use it now.
+#[inline]
+fn poll_room<T, W>(
+    open: &mut Open<'_, Items<T>, W, 3>,
+    wait: &mut Wait,
+    waker: &mut Option<W>,
+) -> Progress<Result<(), Refusal>> {
+    let standing = open.standing(wait, waker);
+    match standing {
+        Standing::Waiting => return Progress::Pending,
+        Standing::TimedOut => return Progress::TimedOut,
+        Standing::Woken => collect(&mut open.state.putters, wait),
+        Standing::New => {}
+    }
+    if let Some(refusal) = open.state.refusal {
+        return Progress::Ready(Err(refusal));
+    }
+    let allowed = standing == Standing::Woken || wait.overtakes() || open.is_empty(PUT);
+    if allowed && open.state.room() > 0 {
+        return Progress::Ready(Ok(()));
+    }
+    if standing == Standing::Woken {
+        wait.insist();
+    }
+    open.park(PUT, wait, waker)
 }
 
 /// A waiter that was woken has come.

@@ -34,6 +34,18 @@ fn swap<'py>(
     }
 }
 
+/// The task that a loop is running. None also where a later Python does not say.
+pub fn task_of<'py>(loop_: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let py = loop_.py();
+    match &standard(py).current_tasks {
+        CurrentTasks::Kept(tasks) => tasks.bind(py).get_item(loop_),
+        CurrentTasks::Swapped(_) => {
+            let current = py.import("asyncio")?.call_method1("current_task", (loop_,))?;
+            Ok((!current.is_none()).then_some(current))
+        }
+    }
+}
+
 /// A native task begins a step on a plait loop.
 #[inline]
 pub fn enter(loop_: &Bound<'_, EventLoop>, task: &Bound<'_, Task>) -> PyResult<()> {

@@ -8,6 +8,7 @@
 //! future that it is given, if any.
 
 pub mod asyncio;
+pub mod queue;
 pub mod ready;
 pub mod threading;
 pub mod timeouts;
@@ -70,6 +71,14 @@ pub fn plain_repr(slf: &Bound<'_, PyAny>) -> PyResult<String> {
     Ok(format!("{module}.{name} object at {:#x}", slf.as_ptr() as usize))
 }
 
+/// How many wait, as asyncio's objects show it.
+pub fn waiters_in_words(waiting: usize) -> String {
+    match waiting {
+        0 => String::new(),
+        waiting => format!(", waiters:{waiting}"),
+    }
+}
+
 /// `module.Class at 0x…`, as threading shows its objects.
 pub fn located_repr(slf: &Bound<'_, PyAny>) -> PyResult<String> {
     Ok(plain_repr(slf)?.replacen(" object at ", " at ", 1))
@@ -79,6 +88,31 @@ pub fn located_repr(slf: &Bound<'_, PyAny>) -> PyResult<String> {
 pub fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
     module.add("AsyncioLock", py.get_type::<asyncio::lock::AsyncioLock>())?;
+    module.add("AsyncioEvent", py.get_type::<asyncio::event::AsyncioEvent>())?;
+    module.add("AsyncioCondition", py.get_type::<asyncio::condition::AsyncioCondition>())?;
+    module.add("AsyncioSemaphore", py.get_type::<asyncio::semaphore::AsyncioSemaphore>())?;
+    module.add("AsyncioBoundedSemaphore", py.get_type::<asyncio::semaphore::AsyncioBoundedSemaphore>())?;
+    module.add("AsyncioBarrier", py.get_type::<asyncio::barrier::AsyncioBarrier>())?;
+    module.add("ThreadingEvent", py.get_type::<threading::event::ThreadingEvent>())?;
+    module.add("ThreadingCondition", py.get_type::<threading::condition::ThreadingCondition>())?;
+    module.add("ThreadingSemaphore", py.get_type::<threading::semaphore::ThreadingSemaphore>())?;
+    module.add("ThreadingBoundedSemaphore", py.get_type::<threading::semaphore::ThreadingBoundedSemaphore>())?;
+    module.add("ThreadingBarrier", py.get_type::<threading::barrier::ThreadingBarrier>())?;
     module.add("Lock", py.get_type::<universal::lock::UniversalLock>())?;
+    module.add("RLock", py.get_type::<universal::rlock::UniversalRLock>())?;
+    module.add("Event", py.get_type::<universal::event::UniversalEvent>())?;
+    module.add("Condition", py.get_type::<universal::condition::UniversalCondition>())?;
+    module.add("Semaphore", py.get_type::<universal::semaphore::UniversalSemaphore>())?;
+    module.add("BoundedSemaphore", py.get_type::<universal::semaphore::UniversalBoundedSemaphore>())?;
+    module.add("Barrier", py.get_type::<universal::barrier::UniversalBarrier>())?;
+    module.add("AsyncioQueue", py.get_type::<queue::asyncio::AsyncioQueue>())?;
+    module.add("AsyncioLifoQueue", py.get_type::<queue::asyncio::AsyncioLifoQueue>())?;
+    module.add("AsyncioPriorityQueue", py.get_type::<queue::asyncio::AsyncioPriorityQueue>())?;
+    module.add("ThreadingQueue", py.get_type::<queue::threading::ThreadingQueue>())?;
+    module.add("ThreadingLifoQueue", py.get_type::<queue::threading::ThreadingLifoQueue>())?;
+    module.add("ThreadingPriorityQueue", py.get_type::<queue::threading::ThreadingPriorityQueue>())?;
+    module.add("Queue", py.get_type::<queue::universal::UniversalQueue>())?;
+    module.add("LifoQueue", py.get_type::<queue::universal::UniversalLifoQueue>())?;
+    module.add("PriorityQueue", py.get_type::<queue::universal::UniversalPriorityQueue>())?;
     Ok(())
 }

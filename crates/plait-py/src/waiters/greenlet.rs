@@ -33,8 +33,18 @@ pub fn set_hub(py: Python<'_>, hub: Option<Py<PyAny>>) -> PyResult<Option<Py<PyA
 
 /// The hub for which the calling greenlet waits as a greenlet; None: it blocks its thread.
 pub fn current(py: Python<'_>) -> PyResult<Option<Bound<'_, PyAny>>> {
-    let found =
-        HUB.with_borrow(|hub| hub.as_ref().map(|hub| (hub.hub.clone_ref(py), hub.getcurrent.clone_ref(py))));
+    Ok(hub_and_greenlet(py)?.map(|(hub, _)| hub))
+}
+
+/// The calling greenlet, where it waits as a greenlet.
+pub fn running(py: Python<'_>) -> PyResult<Option<Bound<'_, PyAny>>> {
+    Ok(hub_and_greenlet(py)?.map(|(_, here)| here))
+}
+
+fn hub_and_greenlet(py: Python<'_>) -> PyResult<Option<(Bound<'_, PyAny>, Bound<'_, PyAny>)>> {
+    let found = HUB.with_borrow(|hub| {
+        hub.as_ref().map(|hub| (hub.hub.clone_ref(py), hub.getcurrent.clone_ref(py)))
+    });
     let Some((hub, getcurrent)) = found else {
         return Ok(None);
     };
@@ -42,7 +52,7 @@ pub fn current(py: Python<'_>) -> PyResult<Option<Bound<'_, PyAny>>> {
     let here = getcurrent.bind(py).call0()?;
     let is_main = here.getattr(intern!(py, "parent"))?.is_none();
     let is_hub = here.is(&hub.getattr(intern!(py, "greenlet"))?);
-    Ok((!is_main && !is_hub).then_some(hub))
+    Ok((!is_main && !is_hub).then_some((hub, here)))
 }
 
 /// See [`super::block`].

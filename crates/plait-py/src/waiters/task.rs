@@ -93,15 +93,7 @@ fn go_on<'py, P: Primitive<Waker>, T>(
     loop_: impl FnOnce() -> PyResult<Bound<'py, PyAny>>,
     mut poll: impl FnMut(&mut Wait, &mut Option<Waker>, &mut Wakes<Waker>) -> Progress<T>,
 ) -> PyResult<Step<T>> {
-    let (mut waker, mut wakes) = (None, Wakes::None);
-    let progress = poll(&mut wait, &mut waker, &mut wakes);
-    if let Progress::Pending = progress {
-        // Nobody has woken it: its future was settled by hand. It waits anew, with another one.
-        primitive.give_up(&mut wait, &mut waker, &mut wakes);
-    }
-    drop(waker);
-    fire(py, primitive, wakes);
-    if let Progress::Ready(value) = progress {
+    if let Some(value) = poll_once(py, primitive, &mut wait, &mut poll) {
         return Ok(Step::Ready(value));
     }
     let future = WaitFuture::on_loop(&loop_()?, wait, bound)?;
@@ -113,6 +105,39 @@ fn go_on<'py, P: Primitive<Waker>, T>(
     match progress {
         Progress::Ready(value) => Ok(Step::Ready(value)),
         _ => Ok(Step::Wait(future.unbind())),
+    }
+}
+
+/// What a coroutine that has awaited its future was woken for. None: somebody was faster, and it has to begin anew.
+pub fn collect<P: Primitive<Waker>, T>(
+    future: &Bound<'_, WaitFuture>,
+    primitive: &P,
+    mut poll: impl FnMut(&mut Wait, &mut Option<Waker>, &mut Wakes<Waker>) -> Progress<T>,
+) -> Option<T> {
+    let py = future.py();
+    let mut wait = future.get().wait.with(py, |wait| std::mem::replace(wait, Wait::new(Manner::InOrder)));
+    poll_once(py, primitive, &mut wait, &mut poll)
+}
+
+/// Polls without a waker.
+#[inline]
+fn poll_once<P: Primitive<Waker>, T>(
+    py: Python<'_>,
+    primitive: &P,
+    wait: &mut Wait,
+    poll: &mut impl FnMut(&mut Wait, &mut Option<Waker>, &mut Wakes<Waker>) -> Progress<T>,
+) -> Option<T> {
+    let (mut waker, mut wakes) = (None, Wakes::None);
+    let progress = poll(wait, &mut waker, &mut wakes);
+    if let Progress::Pending = progress {
+        // Nobody has woken it: its future was settled by hand. It waits anew, with another one.
+        primitive.give_up(wait, &mut waker, &mut wakes);
+    }
+    drop(waker);
+    fire(py, primitive, wakes);
+    match progress {
+        Progress::Ready(value) => Some(value),
+        _ => None,
     }
 }
 

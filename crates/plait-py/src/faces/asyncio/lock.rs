@@ -1,7 +1,7 @@
 //! `asyncio.Lock`.
 
 use super::OneLoop;
-use crate::faces::{answer, class_of, futures, plain_repr, ready, traverse, Answer};
+use crate::faces::{answer, class_of, futures, plain_repr, ready, traverse, waiters_in_words, Answer};
 use crate::guarded::Built;
 use crate::standard::standard;
 use crate::waiters::task::{self, WaitFuture, ONE_LOOP};
@@ -41,15 +41,12 @@ impl AsyncioLock {
 
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
         let state = if slf.get().locked() { "locked" } else { "unlocked" };
-        let waiters = match slf.get().lock.waiting() {
-            0 => String::new(),
-            waiting => format!(", waiters:{waiting}"),
-        };
+        let waiters = waiters_in_words(slf.get().lock.waiting());
         Ok(format!("<{} [{state}{waiters}]>", plain_repr(slf.as_any())?))
     }
 
     /// Whether the lock is held.
-    fn locked(&self) -> bool {
+    pub fn locked(&self) -> bool {
         self.lock.is_held()
     }
 
@@ -64,7 +61,7 @@ impl AsyncioLock {
         }
     }
 
-    fn __aenter__<'py>(slf: &Bound<'py, Self>) -> PyResult<Py<PyAny>> {
+    pub fn __aenter__<'py>(slf: &Bound<'py, Self>) -> PyResult<Py<PyAny>> {
         let py = slf.py();
         let this = slf.get();
         match attempt(py, &this.lock, ONE_LOOP.manner, |wait, waker, _| this.lock.poll(wait, waker)) {

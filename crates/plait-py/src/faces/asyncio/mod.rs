@@ -3,7 +3,11 @@
 //! They are bound to the loop in which somebody first has to wait, as asyncio's are, and wake their waiters without a detour where
 //! that loop runs.
 
+pub mod barrier;
+pub mod condition;
+pub mod event;
 pub mod lock;
+pub mod semaphore;
 
 use crate::guarded::Guarded;
 use crate::waiters::task::running_loop;

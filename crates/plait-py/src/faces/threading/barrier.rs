@@ -43,7 +43,7 @@ impl ThreadingBarrier {
     pub fn go_on(&self, py: Python<'_>, passage: Passage) -> PyResult<usize> {
         let number = match passage {
             Passage::Through(number) => return Ok(number),
-            Passage::Broken => {
+            Passage::Broken | Passage::Refused => {
                 return Err(PyErr::from_type(standard(py).broken_barrier_error.bind(py).clone(), ()));
             }
             Passage::Act(number) => number,

@@ -157,8 +157,8 @@ pub struct ThreadingBoundedSemaphore;
 impl ThreadingBoundedSemaphore {
     #[new]
     #[pyo3(signature = (*_args, **_kwargs))]
-    fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> (Self, ThreadingSemaphore) {
-        (ThreadingBoundedSemaphore, ThreadingSemaphore::blank())
+    fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> PyClassInitializer<Self> {
+        PyClassInitializer::from(ThreadingSemaphore::blank()).add_subclass(ThreadingBoundedSemaphore)
     }
 
     #[pyo3(signature = (value = None))]

@@ -1,0 +1,191 @@
+//! `asyncio.Condition`, over any lock with `acquire`, `release` and `locked`.
+
+use super::lock::AsyncioLock;
+use super::OneLoop;
+use crate::faces::{answer, class_of, futures, plain_repr, ready, traverse, waiters_in_words, Answer};
+use crate::guarded::{Built, Guarded};
+use crate::standard::standard;
+use crate::waiters::task::{self, WaitFuture, ONE_LOOP};
+use crate::waiters::{fire, Waker};
+use plait_core::primitives::condition::Condition;
+use plait_core::waiter::Wakes;
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList, PyTuple};
+
+/// Tasks of one event loop that wait to be notified, and a lock.
+///
+/// A cancelled waiter passes its notification on. For the loop's own thread. Counterpart: asyncio.Condition.
+#[pyclass(module = "plait.asyncio", name = "Condition", frozen, subclass, dict, weakref)]
+pub struct AsyncioCondition {
+    condition: Condition<Waker>,
+    lock: Guarded<Option<Py<PyAny>>>,
+    one_loop: OneLoop,
+    built: Built,
+}
+
+impl AsyncioCondition {
+    fn lock<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let lock = self.lock.with(py, |lock| lock.as_ref().map(|lock| lock.clone_ref(py)));
+        let lock = lock.ok_or_else(|| PyRuntimeError::new_err("Condition.__init__() was not called"))?;
+        Ok(lock.into_bound(py))
+    }
+
+    /// Whether somebody holds the lock.
+    fn is_locked(&self, py: Python<'_>) -> PyResult<bool> {
+        let lock = self.lock(py)?;
+        match lock.cast_exact::<AsyncioLock>() {
+            Ok(native) => Ok(native.get().locked()),
+            Err(_) => lock.call_method0(intern!(py, "locked"))?.is_truthy(),
+        }
+    }
+
+    fn check_locked(&self, py: Python<'_>, what: &str) -> PyResult<()> {
+        match self.is_locked(py)? {
+            true => Ok(()),
+            false => Err(PyRuntimeError::new_err(format!("cannot {what} on un-acquired lock"))),
+        }
+    }
+
+    /// One after the other, for one that was cancelled does not count.
+    fn notify_some(&self, py: Python<'_>, count: usize) {
+        for _ in 0..count {
+            match self.condition.notify(1) {
+                Wakes::None => break,
+                wakes => fire(py, &self.condition, wakes),
+            }
+        }
+    }
+}
+
+#[pymethods]
+impl AsyncioCondition {
+    #[new]
+    #[pyo3(signature = (*_args, **_kwargs))]
+    fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> Self {
+        AsyncioCondition {
+            condition: Condition::default(),
+            lock: Guarded::new(None),
+            one_loop: OneLoop::unknown(),
+            built: Built::new(),
+        }
+    }
+
+    #[pyo3(signature = (lock = None))]
+    fn __init__(slf: &Bound<'_, Self>, lock: Option<Bound<'_, PyAny>>) -> PyResult<()> {
+        let py = slf.py();
+        let lock = match lock {
+            Some(lock) => lock,
+            None => py.get_type::<AsyncioLock>().call0()?,
+        };
+        for name in [intern!(py, "locked"), intern!(py, "acquire"), intern!(py, "release")] {
+            slf.setattr(name, lock.getattr(name)?)?;
+        }
+        let replaced = slf.get().lock.with(py, |known| known.replace(lock.unbind()));
+        drop(replaced);
+        Ok(())
+    }
+
+    #[getter]
+    fn __class__<'py>(slf: &Bound<'py, Self>) -> Bound<'py, PyAny> {
+        class_of(slf, &standard(slf.py()).asyncio.condition)
+    }
+
+    fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
+        let state = if slf.get().is_locked(slf.py())? { "locked" } else { "unlocked" };
+        let waiters = waiters_in_words(slf.get().condition.waiting());
+        Ok(format!("<{} [{state}{waiters}]>", plain_repr(slf.as_any())?))
+    }
+
+    fn __aenter__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        let lock = slf.get().lock(py)?;
+        match lock.cast_exact::<AsyncioLock>() {
+            Ok(native) => Ok(AsyncioLock::__aenter__(native)?.into_bound(py)),
+            Err(_) => slf.call_method0(intern!(py, "_enter_later")),
+        }
+    }
+
+    #[pyo3(signature = (*_exception))]
+    fn __aexit__(slf: &Bound<'_, Self>, _exception: &Bound<'_, PyTuple>) -> PyResult<Py<PyAny>> {
+        let py = slf.py();
+        slf.call_method0(intern!(py, "release"))?;
+        ready::ready(py)
+    }
+
+    /// Wake up to n tasks that wait, those that have waited longest. RuntimeError when nobody holds the lock.
+    #[pyo3(signature = (n = None))]
+    fn notify(&self, py: Python<'_>, n: Option<i64>) -> PyResult<()> {
+        self.check_locked(py, "notify")?;
+        self.notify_some(py, n.unwrap_or(1).max(0) as usize);
+        Ok(())
+    }
+
+    /// Wake all tasks that wait. RuntimeError when nobody holds the lock.
+    fn notify_all(&self, py: Python<'_>) -> PyResult<()> {
+        self.notify(py, Some(i64::MAX))
+    }
+
+    fn _notify(&self, py: Python<'_>, n: i64) {
+        self.notify_some(py, n.max(0) as usize);
+    }
+
+    /// Parks the caller, which has to release the lock then.
+    fn _begin(slf: &Bound<'_, Self>) -> Answer {
+        let this = slf.get();
+        this.check_locked(slf.py(), "wait")?;
+        let loop_ = || this.one_loop.check(slf.as_any());
+        let poll = |wait: &mut _, waker: &mut _, _: &mut _| this.condition.poll(wait, waker);
+        answer(task::begin(slf.py(), &this.condition, ONE_LOOP, loop_, poll))
+    }
+
+    fn _resume(&self, waiter: &Bound<'_, WaitFuture>) -> Answer {
+        answer(task::resume(waiter, &self.condition, |wait, waker, _| self.condition.poll(wait, waker)))
+    }
+
+    fn _give_up(&self, waiter: &Bound<'_, WaitFuture>) {
+        task::give_up(waiter.py(), &self.condition, waiter.as_unbound());
+    }
+
+    #[getter]
+    fn _lock<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.lock(py)
+    }
+
+    #[getter]
+    fn _waiters<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        futures(py, |note| self.condition.visit(note))
+    }
+
+    #[getter]
+    fn _loop(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.one_loop.get(py)
+    }
+
+    #[setter(_loop)]
+    fn set_private_loop(&self, py: Python<'_>, value: Option<Py<PyAny>>) {
+        self.one_loop.set(py, value);
+    }
+
+    fn _get_loop<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        slf.get().one_loop.check(slf.as_any())
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        if !self.built.is_complete() {
+            return Ok(());
+        }
+        visit.call(self.lock.traverse())?;
+        self.one_loop.traverse(&visit)?;
+        traverse(&visit, |waker| self.condition.visit(waker))
+    }
+
+    fn __clear__(&self) {
+        Python::attach(|py| {
+            self.one_loop.set(py, None);
+            drop(self.lock.with(py, Option::take));
+        });
+    }
+}

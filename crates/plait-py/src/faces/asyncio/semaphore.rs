@@ -1,0 +1,202 @@
+//! `asyncio.Semaphore` and `BoundedSemaphore`.
+
+use super::OneLoop;
+use crate::faces::{answer, class_of, futures, plain_repr, ready, traverse, waiters_in_words, Answer};
+use crate::guarded::Built;
+use crate::standard::standard;
+use crate::waiters::task::{self, WaitFuture, ONE_LOOP};
+use crate::waiters::{attempt, fire, Waker};
+use plait_core::primitives::semaphore::Semaphore;
+use pyo3::exceptions::PyValueError;
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList, PyTuple};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// No bound.
+const UNBOUNDED: u64 = u64::MAX;
+
+/// A number of permits, which tasks of one event loop acquire and release.
+///
+/// Waiters get them first come, first served. A cancelled waiter passes on what it was handed. For the loop's own thread.
+/// Counterpart: asyncio.Semaphore.
+#[pyclass(module = "plait.asyncio", name = "Semaphore", frozen, subclass, dict, weakref)]
+pub struct AsyncioSemaphore {
+    semaphore: Semaphore<Waker>,
+    /// The number that may not be exceeded. Written by `__init__`.
+    bound: AtomicU64,
+    one_loop: OneLoop,
+    built: Built,
+}
+
+impl AsyncioSemaphore {
+    fn blank() -> AsyncioSemaphore {
+        AsyncioSemaphore {
+            semaphore: Semaphore::new(1),
+            bound: AtomicU64::new(UNBOUNDED),
+            one_loop: OneLoop::unknown(),
+            built: Built::new(),
+        }
+    }
+
+    fn bound(&self) -> Option<u64> {
+        Some(self.bound.load(Ordering::Relaxed)).filter(|bound| *bound != UNBOUNDED)
+    }
+
+    fn fill(&self, value: Option<Bound<'_, PyAny>>, bounded: bool) -> PyResult<()> {
+        let value = match value {
+            None => 1,
+            Some(value) if value.lt(0)? => {
+                return Err(PyValueError::new_err("Semaphore initial value must be >= 0"));
+            }
+            Some(value) => value.extract::<u64>()?,
+        };
+        self.semaphore.set_value(value);
+        self.bound.store(if bounded { value } else { UNBOUNDED }, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+#[pymethods]
+impl AsyncioSemaphore {
+    #[new]
+    #[pyo3(signature = (*_args, **_kwargs))]
+    fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> Self {
+        AsyncioSemaphore::blank()
+    }
+
+    #[pyo3(signature = (value = None))]
+    fn __init__(&self, value: Option<Bound<'_, PyAny>>) -> PyResult<()> {
+        self.fill(value, false)
+    }
+
+    #[getter]
+    fn __class__<'py>(slf: &Bound<'py, Self>) -> Bound<'py, PyAny> {
+        class_of(slf, &standard(slf.py()).asyncio.semaphore)
+    }
+
+    fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
+        let this = slf.get();
+        let state = match this.locked() {
+            true => "locked".to_owned(),
+            false => format!("unlocked, value:{}", this._value()),
+        };
+        let waiters = waiters_in_words(this.semaphore.waiting());
+        Ok(format!("<{} [{state}{waiters}]>", plain_repr(slf.as_any())?))
+    }
+
+    /// Whether a task that comes now has to wait.
+    fn locked(&self) -> bool {
+        self.semaphore.value() == 0 || self.semaphore.waiting() > 0
+    }
+
+    /// Give back a permit: to the task that has waited longest, if any waits. ValueError beyond the bound of a bounded one.
+    fn release(&self, py: Python<'_>) -> PyResult<()> {
+        match self.semaphore.release(1, self.bound()) {
+            Ok(wakes) => {
+                fire(py, &self.semaphore, wakes);
+                Ok(())
+            }
+            Err(_) => Err(PyValueError::new_err("BoundedSemaphore released too many times")),
+        }
+    }
+
+    fn __aenter__<'py>(slf: &Bound<'py, Self>) -> PyResult<Py<PyAny>> {
+        let py = slf.py();
+        let semaphore = &slf.get().semaphore;
+        match attempt(py, semaphore, ONE_LOOP.manner, |wait, waker, _| semaphore.poll(wait, waker)) {
+            Some(()) => ready::ready(py),
+            None => Ok(slf.call_method0(intern!(py, "_enter_later"))?.unbind()),
+        }
+    }
+
+    #[pyo3(signature = (*_exception))]
+    fn __aexit__(slf: &Bound<'_, Self>, _exception: &Bound<'_, PyTuple>) -> PyResult<Py<PyAny>> {
+        let py = slf.py();
+        slf.get().release(py)?;
+        ready::ready(py)
+    }
+
+    fn _begin(slf: &Bound<'_, Self>) -> Answer {
+        let this = slf.get();
+        let loop_ = || this.one_loop.check(slf.as_any());
+        let poll = |wait: &mut _, waker: &mut _, _: &mut _| this.semaphore.poll(wait, waker);
+        answer(task::begin(slf.py(), &this.semaphore, ONE_LOOP, loop_, poll))
+    }
+
+    fn _resume(&self, waiter: &Bound<'_, WaitFuture>) -> Answer {
+        answer(task::resume(waiter, &self.semaphore, |wait, waker, _| self.semaphore.poll(wait, waker)))
+    }
+
+    fn _give_up(&self, waiter: &Bound<'_, WaitFuture>) {
+        task::give_up(waiter.py(), &self.semaphore, waiter.as_unbound());
+    }
+
+    #[getter]
+    fn _value(&self) -> u64 {
+        self.semaphore.value()
+    }
+
+    #[getter]
+    fn _waiters<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyList>>> {
+        let waiters = futures(py, |note| self.semaphore.visit(note))?;
+        Ok((!waiters.is_empty()).then_some(waiters))
+    }
+
+    #[getter]
+    fn _loop(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.one_loop.get(py)
+    }
+
+    #[setter(_loop)]
+    fn set_private_loop(&self, py: Python<'_>, value: Option<Py<PyAny>>) {
+        self.one_loop.set(py, value);
+    }
+
+    fn _get_loop<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        slf.get().one_loop.check(slf.as_any())
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        if !self.built.is_complete() {
+            return Ok(());
+        }
+        self.one_loop.traverse(&visit)?;
+        traverse(&visit, |waker| self.semaphore.visit(waker))
+    }
+
+    fn __clear__(&self) {
+        Python::attach(|py| self.one_loop.set(py, None));
+    }
+}
+
+/// A semaphore that is never released more often than it was acquired.
+///
+/// Counterpart: asyncio.BoundedSemaphore.
+#[pyclass(module = "plait.asyncio", name = "BoundedSemaphore", frozen, subclass, extends = AsyncioSemaphore)]
+pub struct AsyncioBoundedSemaphore;
+
+#[pymethods]
+impl AsyncioBoundedSemaphore {
+    #[new]
+    #[pyo3(signature = (*_args, **_kwargs))]
+    fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> PyClassInitializer<Self> {
+        PyClassInitializer::from(AsyncioSemaphore::blank()).add_subclass(AsyncioBoundedSemaphore)
+    }
+
+    #[pyo3(signature = (value = None))]
+    fn __init__(slf: &Bound<'_, Self>, value: Option<Bound<'_, PyAny>>) -> PyResult<()> {
+        slf.as_super().get().fill(value, true)
+    }
+
+    #[getter]
+    fn __class__<'py>(slf: &Bound<'py, Self>) -> Bound<'py, PyAny> {
+        class_of(slf, &standard(slf.py()).asyncio.bounded_semaphore)
+    }
+
+    #[getter]
+    fn _bound_value(slf: &Bound<'_, Self>) -> Option<u64> {
+        slf.as_super().get().bound()
+    }
+}

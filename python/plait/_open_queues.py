@@ -1,0 +1,121 @@
+"""Queues that were taken apart: the standard algorithm on the native types.
+
+A native queue keeps its items to itself until somebody wants to see how it works inside: a subclass overrides ``_put``, a program reads ``mutex``,
+``not_empty``, ``queue`` (of asyncio's: ``_queue``, ``_getters``). Then it is opened, for good: what the standard class has is put into the object's
+dictionary, the items move there, whoever waits is woken, and the native methods let the standard ones run, which find all they need on the object. That is slow, and right.
+"""
+
+import asyncio
+import queue
+import threading
+from collections import deque
+from types import ModuleType
+from typing import Any
+from weakref import WeakKeyDictionary
+
+OPENED: Any = type("_Opened", (), {"__slots__": ()})()
+MUST_WAIT: Any = type("_MustWait", (), {"__slots__": ()})()
+
+_Condition: Any = None  # the native ones; `connect` brings them
+_Event: Any = None
+_opening = threading.RLock()
+
+# What a subclass may override, of what the standard algorithm calls.
+_THREAD_HOOKS = ("_init", "_qsize", "_put", "_get")
+_TASK_HOOKS = ("_init", "_put", "_get", "_format", "_wakeup_next", "_get_loop", "qsize", "empty", "full", "put_nowait", "get_nowait")
+_overriding: WeakKeyDictionary[type, bool] = WeakKeyDictionary()
+_hooks: dict[type, tuple[str, ...]] = {}
+
+
+def overrides_hooks(cls: type) -> bool:
+    """Whether a subclass of a native queue has ideas of its own about where items are kept."""
+    known = _overriding.get(cls)
+    if known is None:
+        base = next(base for base in cls.__mro__ if base in _hooks)
+        known = any(getattr(cls, name) is not getattr(base, name) for name in _hooks[base])
+        _overriding[cls] = known
+    return known
+
+
+def open_thread_queue(opened: Any) -> None:
+    """Open one of ``queue``'s, unless it is open already. Safe to call from all threads."""
+    with _opening:
+        if opened._is_open:
+            return
+        attributes = vars(opened)
+        mutex = attributes["mutex"] = threading.Lock()
+        for name in ("not_empty", "not_full", "all_tasks_done"):
+            attributes[name] = _Condition(mutex)
+        # Whoever waited, or comes now, tries for the mutex, and finds the items when it has it.
+        with mutex:
+            items = opened._close_down()
+            opened._init(opened.maxsize)
+            if items:
+                opened.queue.extend(items)
+
+
+def open_task_queue(opened: Any) -> None:
+    """Open one of asyncio's, unless it is open already. For the loop's own thread."""
+    if opened._is_open:
+        return
+    attributes = vars(opened)
+    attributes["_getters"] = deque()
+    attributes["_putters"] = deque()
+    finished = attributes["_finished"] = _Event()
+    if opened._unfinished_tasks == 0:
+        finished.set()
+    items = opened._close_down()
+    opened._init(opened._maxsize)
+    if items:
+        opened._queue.extend(items)
+
+
+class _Opens:
+    """An attribute of the standard class, which opens the queue when it is read first. From then on the object's own dictionary has it."""
+
+    def __init__(self, name: str, open_it: Any) -> None:
+        self._name = name
+        self._open = open_it
+
+    def __get__(self, instance: Any, owner: type) -> Any:
+        if instance is None:
+            raise AttributeError(f"type object {owner.__name__!r} has no attribute {self._name!r}")
+        if not instance._is_open:
+            self._open(instance)
+        try:
+            return vars(instance)[self._name]
+        except KeyError:
+            raise AttributeError(f"{type(instance).__name__!r} object has no attribute {self._name!r}") from None
+
+
+class _Never:
+    """The same attribute of a universal queue, which coroutines use too and which is never opened."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, instance: Any, owner: type) -> Any:
+        raise AttributeError(f"{owner.__name__!r} object has no attribute {self._name!r}")
+
+
+def connect(native: ModuleType) -> None:
+    """Complete the native types. Called once, by the native module."""
+    global _Condition, _Event
+    _Condition = native.ThreadingCondition
+    _Event = native.AsyncioEvent
+    kinds = ("Queue", "LifoQueue", "PriorityQueue")
+    for name in kinds:
+        cls = getattr(native, "Threading" + name)
+        for hook in _THREAD_HOOKS:
+            setattr(cls, hook, vars(getattr(queue, name))[hook])
+        _hooks[cls] = _THREAD_HOOKS
+        cls = getattr(native, "Asyncio" + name)
+        for hook in ("_init", "_put", "_get"):
+            setattr(cls, hook, vars(getattr(asyncio, name))[hook])
+        _hooks[cls] = _TASK_HOOKS
+    for attribute in ("queue", "mutex", "not_empty", "not_full", "all_tasks_done"):
+        setattr(native.ThreadingQueue, attribute, _Opens(attribute, open_thread_queue))
+        setattr(native.Queue, attribute, _Never(attribute))
+    for attribute in ("_queue", "_getters", "_putters", "_finished"):
+        setattr(native.AsyncioQueue, attribute, _Opens(attribute, open_task_queue))
+    native.AsyncioQueue._wakeup_next = asyncio.Queue._wakeup_next  # type: ignore[attr-defined]

@@ -1,0 +1,44 @@
+"""``from plait import threading``: every name of the standard module, with plait's primitives.
+
+``Condition``, ``Event``, ``Semaphore``, ``BoundedSemaphore`` and ``Barrier`` are native, ``Timer`` waits on a native event. Threads, ``local``, ``Lock`` and ``RLock`` are
+the standard ones: the interpreter itself makes them, in C. Nothing is patched; see ``plait.install()``.
+"""
+
+import threading as _standard
+from threading import *
+from typing import TYPE_CHECKING, Any
+
+if not TYPE_CHECKING:  # the standard signatures hold
+    from plait._native import ThreadingBarrier as Barrier
+    from plait._native import ThreadingBoundedSemaphore as BoundedSemaphore
+    from plait._native import ThreadingCondition as Condition
+    from plait._native import ThreadingEvent as Event
+    from plait._native import ThreadingSemaphore as Semaphore
+
+__all__ = list(_standard.__all__)
+
+
+class Timer(_standard.Timer):  # type: ignore[no-redef, misc]
+    """A thread that calls a function after a time, unless it is cancelled before.
+
+    Args:
+        interval: the time, in seconds, from ``start()`` on.
+        function: what to call, in the timer's own thread.
+        args: its arguments, a list.
+        kwargs: its keyword arguments, a dict.
+
+    ``cancel()`` may be called from any thread. Counterpart: ``threading.Timer``.
+    """
+
+    def __init__(self, interval: float, function: Any, args: Any = None, kwargs: Any = None) -> None:
+        super().__init__(interval, function, args, kwargs)
+        self.finished = Event()
+
+
+def __getattr__(name: str) -> Any:
+    """What is not in ``__all__``: deprecated and private names, and those of later Pythons."""
+    return getattr(_standard, name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*dir(_standard), *globals()})
