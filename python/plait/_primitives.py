@@ -9,7 +9,7 @@ import asyncio
 import asyncio.locks
 import enum
 from collections.abc import Callable
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any
 
 from plait._coroutines import coroutine_function
@@ -19,6 +19,7 @@ from plait._open_queues import MUST_WAIT, OPENED
 _standard_get = asyncio.Queue.get
 _standard_put = asyncio.Queue.put
 _standard_join = asyncio.Queue.join
+_StandardCondition = asyncio.Condition
 
 
 @coroutine_function
@@ -99,7 +100,8 @@ async def wait_for_notification(self: Any) -> bool:
     except BaseException:
         self._give_up(waiter)
         raise
-    await _until_notified(self, waiter, self.acquire)
+    # The host's rule: from some point on a wait that fails notifies another, whether it had been notified or not.
+    await _until_notified(self, waiter, self.acquire, hasattr(_StandardCondition, "_notify"))
     return True
 
 
@@ -126,37 +128,37 @@ async def wait_for_universal_notification(self: Any) -> bool:
         if times is not None:
             self._lock._restore(times)
 
-    await _until_notified(self, waiter, acquire)
+    await _until_notified(self, waiter, acquire, False)
     return True
 
 
 @coroutine_function
-def _until_notified(condition, waiter, acquire):  # type: ignore[no-untyped-def]
-    cancelled = None
-    notified = False
+def _until_notified(condition, waiter, acquire, passes_on_always):  # type: ignore[no-untyped-def]
+    error = None
+    notified = passes_on_always
     try:
-        while waiter is not None:
-            yield waiter
-            waiter = condition._resume(waiter)
-        notified = True
-    except BaseException as error:
-        condition._give_up(waiter)
-        cancelled = error
-    try:
+        try:
+            while waiter is not None:
+                yield waiter
+                waiter = condition._resume(waiter)
+            notified = True
+        except BaseException as raised:
+            notified = condition._withdraw(waiter) or passes_on_always
+            error = raised
         while True:
             try:
                 yield from acquire()
                 break
-            except asyncio.CancelledError as error:
-                cancelled = error
-        if cancelled is not None:
-            raise cancelled
+            except asyncio.CancelledError as raised:
+                error = raised
+        if error is not None:
+            raise error
     except BaseException:
-        if notified:
+        if notified:  # which the caller will not hear of
             condition._notify(1)
         raise
     finally:
-        cancelled = None  # which refers to this frame
+        error = None  # which refers to this frame
 
 
 async def wait_for(self: Any, predicate: Callable[[], Any]) -> Any:
@@ -307,30 +309,39 @@ def join(self):  # type: ignore[no-untyped-def]
         waiter = self._resume_join(waiter)
 
 
+def _lend(cls: Any, name: str, function: Any) -> None:
+    """Give a type a method, under the name that it has there."""
+    qualified = f"{cls.__name__}.{name}"
+    code = function.__code__.replace(co_name=name, co_qualname=qualified)
+    lent = FunctionType(code, function.__globals__, name, function.__defaults__, function.__closure__)
+    lent.__qualname__ = qualified
+    lent.__module__ = cls.__module__
+    lent.__doc__ = function.__doc__
+    setattr(cls, name, lent)
+
+
 def connect(native: ModuleType) -> None:
     """Complete the native types. Called once, by the native module."""
-    for name in ("AsyncioLock", "AsyncioSemaphore"):
-        getattr(native, name).acquire = acquire
-        getattr(native, name)._enter_later = _enter_later
-    native.AsyncioEvent.wait = wait
-    native.AsyncioCondition.wait = wait_for_notification
-    native.AsyncioCondition.wait_for = wait_for
-    native.AsyncioCondition._enter_later = _enter_by_acquiring
-    native.AsyncioBarrier.wait = wait_at_barrier
-    native.AsyncioBarrier.reset = reset
-    native.AsyncioBarrier.abort = abort
+    for cls in (native.AsyncioLock, native.AsyncioSemaphore):
+        _lend(cls, "acquire", acquire)
+        _lend(cls, "_enter_later", _enter_later)
+    for cls in (native.AsyncioLock, native.AsyncioSemaphore, native.AsyncioCondition):
+        _lend(cls, "_enter_by_acquiring", _enter_by_acquiring)
+    _lend(native.AsyncioEvent, "wait", wait)
+    _lend(native.AsyncioCondition, "wait", wait_for_notification)
+    _lend(native.AsyncioCondition, "wait_for", wait_for)
+    _lend(native.AsyncioBarrier, "wait", wait_at_barrier)
+    _lend(native.AsyncioBarrier, "reset", reset)
+    _lend(native.AsyncioBarrier, "abort", abort)
     states: type[enum.Enum] = asyncio.locks._BarrierState  # type: ignore[attr-defined]
     native.AsyncioBarrier._state = property(lambda self: states(self._phase))
-    for name in ("Lock", "RLock", "Semaphore"):
-        getattr(native, name).aacquire = acquire
-        getattr(native, name)._enter_later = _enter_later
-    native.AsyncioQueue.get = get
-    native.AsyncioQueue.put = put
-    native.AsyncioQueue.join = join
-    native.Queue.aget = get
-    native.Queue.aput = put
-    native.Queue.ajoin = join
-    native.Event.await_ = wait
-    native.Condition.await_ = wait_for_universal_notification
-    native.Condition.await_for = await_for
-    native.Barrier.await_ = wait_at_barrier
+    for cls in (native.Lock, native.RLock, native.Semaphore):
+        _lend(cls, "aacquire", acquire)
+        _lend(cls, "_enter_later", _enter_later)
+    _lend(native.Event, "await_", wait)
+    _lend(native.Condition, "await_", wait_for_universal_notification)
+    _lend(native.Condition, "await_for", await_for)
+    _lend(native.Barrier, "await_", wait_at_barrier)
+    for name, coroutine in (("get", get), ("put", put), ("join", join)):
+        _lend(native.AsyncioQueue, name, coroutine)
+        _lend(native.Queue, "a" + name, coroutine)

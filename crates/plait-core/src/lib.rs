@@ -29,7 +29,6 @@ mod fd;
 pub mod fork;
 pub mod inbox;
 pub mod net;
-#[cfg(not(loom))]
 pub mod parker;
 pub mod primitives;
 pub mod reactor;

@@ -7,8 +7,7 @@
 //! would never arrive.
 
 use crate::sync::atomic::{AtomicU32, Ordering};
-use rustix::io::Errno;
-use rustix::thread::futex::{self, Flags, Timespec};
+use crate::sync::{wait_while, wake_one};
 use std::time::Duration;
 
 const AWAKE: u32 = 0;
@@ -49,14 +48,14 @@ impl Parker {
     pub fn park(&self, timeout: Option<Duration>) -> Awoken {
         let asleep = self.word.compare_exchange(AWAKE, ASLEEP, Ordering::Acquire, Ordering::Acquire);
         if asleep.is_err() {
-            self.word.store(AWAKE, Ordering::Relaxed);
+            // Not a store, which would not see what the newest of several wake-ups came after: it would be lost.
+            self.word.swap(AWAKE, Ordering::Acquire);
             return Awoken::Unparked;
         }
-        let timeout = timeout.map(timespec);
-        let slept = futex::wait(&self.word, Flags::PRIVATE, ASLEEP, timeout.as_ref());
-        match (self.word.swap(AWAKE, Ordering::Acquire), slept) {
-            (WOKEN, _) => Awoken::Unparked,
-            (_, Err(Errno::TIMEDOUT)) => Awoken::TimedOut,
+        let timed_out = wait_while(&self.word, ASLEEP, timeout);
+        match self.word.swap(AWAKE, Ordering::Acquire) {
+            WOKEN => Awoken::Unparked,
+            _ if timed_out => Awoken::TimedOut,
             _ => Awoken::Interrupted,
         }
     }
@@ -66,19 +65,12 @@ impl Parker {
     pub fn unpark(&self) {
         // Release: the thread sees what was done before.
         if self.word.swap(WOKEN, Ordering::Release) == ASLEEP {
-            // Fails for bad addresses only, which a reference is not.
-            let _ = futex::wake(&self.word, Flags::PRIVATE, 1);
+            wake_one(&self.word);
         }
     }
 }
 
-fn timespec(duration: Duration) -> Timespec {
-    // What the kernel cannot count is for ever.
-    let seconds = i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
-    Timespec { tv_sec: seconds, tv_nsec: duration.subsec_nanos().into() }
-}
-
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use std::sync::Arc;
@@ -115,5 +107,36 @@ mod tests {
             while ours.park(None) != Awoken::Unparked {}
         }
         other.join().unwrap();
+    }
+}
+
+#[cfg(all(test, loom))]
+mod loom_tests {
+    use super::*;
+    use crate::sync::atomic::AtomicBool;
+    use crate::sync::Arc;
+    use loom::thread;
+
+    /// The flag is looked at without any lock, so nothing but the parker orders it after the wake-up. A lost wake-up would let the
+    /// thread sleep for ever, which shows as a model without end.
+    #[test]
+    fn loom_a_wake_up_shows_what_was_done_before_it() {
+        loom::model(|| {
+            let parker = Arc::new(Parker::new());
+            let done = Arc::new(AtomicBool::new(false));
+            let waker = {
+                let (parker, done) = (Arc::clone(&parker), Arc::clone(&done));
+                thread::spawn(move || {
+                    // Meant for an earlier sleep.
+                    parker.unpark();
+                    done.store(true, Ordering::Relaxed);
+                    parker.unpark();
+                })
+            };
+            while !done.load(Ordering::Relaxed) {
+                parker.park(None);
+            }
+            waker.join().unwrap();
+        });
     }
 }

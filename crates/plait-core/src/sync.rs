@@ -15,6 +15,7 @@ pub(crate) use loom::cell::{MutPtr, UnsafeCell};
 pub(crate) use plain_cell::{MutPtr, UnsafeCell};
 
 use std::sync::PoisonError;
+use std::time::Duration;
 
 /// Atomics for words that live as long as the process. Loom's have no `const` constructor, and a
 /// word that outlives a model could not be explored anyway, so these are always the standard ones.
@@ -28,12 +29,19 @@ pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Sleeps for as long as the word has this value, or less: the caller looks again.
+/// Sleeps for as long as the word has this value, or less: the caller looks again. True if the time is up; None: for as long as
+/// it takes.
 #[cfg(not(loom))]
-pub(crate) fn wait_while(word: &atomic::AtomicU32, value: u32) {
-    use rustix::thread::futex;
+pub(crate) fn wait_while(word: &atomic::AtomicU32, value: u32, timeout: Option<Duration>) -> bool {
+    use rustix::io::Errno;
+    use rustix::thread::futex::{self, Flags, Timespec};
+    let timeout = timeout.map(|duration| Timespec {
+        // What the kernel cannot count is for ever.
+        tv_sec: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: duration.subsec_nanos().into(),
+    });
     // Woken, interrupted or changed meanwhile: all the same to a caller that looks again.
-    let _ = futex::wait(word, futex::Flags::PRIVATE, value, None);
+    futex::wait(word, Flags::PRIVATE, value, timeout.as_ref()) == Err(Errno::TIMEDOUT)
 }
 
 /// Wakes one who sleeps in [`wait_while`].
@@ -44,10 +52,13 @@ pub(crate) fn wake_one(word: &atomic::AtomicU32) {
     let _ = futex::wake(word, futex::Flags::PRIVATE, 1);
 }
 
-/// Loom has no futex: whoever waits lets the others go on.
+/// Loom has no futex, and no clock: whoever waits lets the others go on until one of them has changed the word.
 #[cfg(loom)]
-pub(crate) fn wait_while(_word: &atomic::AtomicU32, _value: u32) {
-    loom::thread::yield_now();
+pub(crate) fn wait_while(word: &atomic::AtomicU32, value: u32, _timeout: Option<Duration>) -> bool {
+    while word.load(atomic::Ordering::Relaxed) == value {
+        loom::thread::yield_now();
+    }
+    false
 }
 
 #[cfg(loom)]

@@ -11,7 +11,8 @@
 //! memory to stay where it is, and unsafe code; no profile has asked for them.
 //!
 //! After a fork the waiters are gone with their threads, but the state stays: a lock that was held stays held, as
-//! in CPython. The first to open the lock in the child finds the lanes empty.
+//! in CPython. The first to open the lock in the child finds the lanes empty. The wait of a task outlives its place: it has not
+//! been woken, owns nothing, and begins anew if it is polled.
 
 use crate::waiter::{Manner, Progress, Wait, Wakes};
 use crate::word_lock::{WordGuard, WordLock};
@@ -47,6 +48,10 @@ pub struct Inner<S, W, const LANES: usize> {
     nodes: Slab<Node<W>>,
     lanes: [Lane; LANES],
     serial: u64,
+    /// Waits with serial numbers up to this one were forgotten.
+    forgotten: u64,
+    /// How many were woken and have not noticed yet.
+    woken: usize,
 }
 
 struct Node<W> {
@@ -74,7 +79,7 @@ impl Lane {
 /// How a wait stands, seen by a primitive that is polled.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// It has not parked yet.
+    /// It has not parked yet, or it was forgotten.
     New,
     /// Nobody has woken it.
     Waiting,
@@ -89,12 +94,14 @@ pub struct Open<'a, S, W, const LANES: usize> {
     guard: WordGuard<'a, Inner<S, W, LANES>>,
     /// The parent process's waiters. Fields are dropped in the order of their declaration: these after the lock is open.
     _inherited: Option<Slab<Node<W>>>,
+    /// A waker that was brought by a waiter whose first one came back.
+    second: Option<W>,
 }
 
 impl<S: State, W, const LANES: usize> WaitQueue<S, W, LANES> {
     /// A queue without waiters.
     pub fn new(state: S) -> Self {
-        let inner = Inner { state, nodes: Slab::new(), lanes: [Lane::EMPTY; LANES], serial: 0 };
+        let inner = Inner { state, nodes: Slab::new(), lanes: [Lane::EMPTY; LANES], serial: 0, forgotten: 0, woken: 0 };
         WaitQueue { inner: WordLock::new(inner) }
     }
 
@@ -106,12 +113,18 @@ impl<S: State, W, const LANES: usize> WaitQueue<S, W, LANES> {
             false => None,
             true => Some(guard.forget_all()),
         };
-        Open { guard, _inherited: inherited }
+        Open { guard, _inherited: inherited, second: None }
     }
 
     /// How many wait in a lane.
     pub fn waiting(&self, lane: usize) -> usize {
         self.open().length(lane)
+    }
+
+    /// How many wait, or were woken and have not noticed yet.
+    pub fn present(&self) -> usize {
+        let open = self.open();
+        open.nodes.len() + open.woken
     }
 
     /// Forgets all waiters, which will not be woken, and changes the state: for a primitive that is made anew after a fork.
@@ -152,6 +165,51 @@ impl<S, W, const LANES: usize> std::ops::DerefMut for Open<'_, S, W, LANES> {
     }
 }
 
+impl<S: State, W, const LANES: usize> Open<'_, S, W, LANES> {
+    /// How a wait stands. One whose time is up, and which nobody has woken, is taken out; its waker comes back in `waker`.
+    #[inline]
+    pub fn standing(&mut self, wait: &mut Wait, waker: &mut Option<W>) -> Standing {
+        let Some(ticket) = wait.ticket else {
+            return Standing::New;
+        };
+        if !self.holds(ticket) {
+            wait.ticket = None;
+            if self.has_forgotten(ticket) {
+                return Standing::New;
+            }
+            self.woken -= 1;
+            return Standing::Woken;
+        }
+        if !wait.expired {
+            return Standing::Waiting;
+        }
+        wait.ticket = None;
+        self.take_out(ticket, waker);
+        Standing::TimedOut
+    }
+
+    /// Takes a wait out of the queue; its waker comes back in `waker`.
+    pub fn withdraw(&mut self, wait: &mut Wait, waker: &mut Option<W>) -> Withdrawn {
+        let Some(ticket) = wait.ticket.take() else {
+            return Withdrawn::NotParked;
+        };
+        if self.holds(ticket) {
+            self.take_out(ticket, waker);
+            return Withdrawn::Waited;
+        }
+        if self.has_forgotten(ticket) {
+            return Withdrawn::NotParked;
+        }
+        self.woken -= 1;
+        Withdrawn::Woken(ticket.lane)
+    }
+
+    fn take_out(&mut self, ticket: Ticket, waker: &mut Option<W>) {
+        let parked = self.unlink(ticket.index);
+        self.second = waker.replace(parked);
+    }
+}
+
 impl<S: State, W, const LANES: usize> Inner<S, W, LANES> {
     /// How many wait in a lane.
     #[inline]
@@ -163,24 +221,6 @@ impl<S: State, W, const LANES: usize> Inner<S, W, LANES> {
     #[inline]
     pub fn is_empty(&self, lane: usize) -> bool {
         self.lanes[lane].length == 0
-    }
-
-    /// How a wait stands. One whose time is up, and which nobody has woken, is taken out; its waker comes back in `waker`.
-    #[inline]
-    pub fn standing(&mut self, wait: &mut Wait, waker: &mut Option<W>) -> Standing {
-        let Some(ticket) = wait.ticket else {
-            return Standing::New;
-        };
-        if !self.holds(ticket) {
-            wait.ticket = None;
-            return Standing::Woken;
-        }
-        if !wait.expired {
-            return Standing::Waiting;
-        }
-        wait.ticket = None;
-        *waker = Some(self.unlink(ticket.index));
-        Standing::TimedOut
     }
 
     /// Parks the waiter, whose waker is taken: at the end of the lane, or at its front if it has been overtaken. One whose time is
@@ -195,18 +235,6 @@ impl<S: State, W, const LANES: usize> Inner<S, W, LANES> {
         };
         wait.ticket = Some(self.link(lane, wait.manner, wait.overtaken, waker));
         Progress::Pending
-    }
-
-    /// Takes a wait out of the queue; its waker comes back in `waker`.
-    pub fn withdraw(&mut self, wait: &mut Wait, waker: &mut Option<W>) -> Withdrawn {
-        let Some(ticket) = wait.ticket.take() else {
-            return Withdrawn::NotParked;
-        };
-        if !self.holds(ticket) {
-            return Withdrawn::Woken(ticket.lane);
-        }
-        *waker = Some(self.unlink(ticket.index));
-        Withdrawn::Waited
     }
 
     /// In what manner the first of a lane waits.
@@ -226,6 +254,7 @@ impl<S: State, W, const LANES: usize> Inner<S, W, LANES> {
             first => {
                 let waker = self.unlink(first);
                 wakes.push(waker);
+                self.woken += 1;
                 true
             }
         }
@@ -243,6 +272,10 @@ impl<S: State, W, const LANES: usize> Inner<S, W, LANES> {
 
     fn holds(&self, ticket: Ticket) -> bool {
         self.nodes.get(ticket.index).is_some_and(|node| node.serial == ticket.serial)
+    }
+
+    fn has_forgotten(&self, ticket: Ticket) -> bool {
+        ticket.serial <= self.forgotten
     }
 
     fn link(&mut self, lane: usize, manner: Manner, in_front: bool, waker: W) -> Ticket {
@@ -286,6 +319,8 @@ impl<S: State, W, const LANES: usize> Inner<S, W, LANES> {
 
     fn forget_all(&mut self) -> Slab<Node<W>> {
         self.lanes = [Lane::EMPTY; LANES];
+        self.forgotten = self.serial;
+        self.woken = 0;
         self.state.forget_waiters();
         std::mem::take(&mut self.nodes)
     }
@@ -294,10 +329,13 @@ impl<S: State, W, const LANES: usize> Inner<S, W, LANES> {
 /// What a wait was that is withdrawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Withdrawn {
-    /// It had not parked, or knew already that it had been woken.
+    /// It had not parked, knew already that it had been woken, or was forgotten.
     NotParked,
     /// It waited, and does not any more.
     Waited,
     /// It had been woken, in this lane: what it was handed has to be passed on.
     Woken(usize),
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests;

@@ -85,9 +85,9 @@ impl Wait {
         self.manner != Manner::InOrder
     }
 
-    /// It was told to try again, and somebody was faster.
+    /// It was told to try again, and somebody was faster; or what it was promised is no more.
     pub(crate) fn insist(&mut self) {
-        if self.manner == Manner::Barging {
+        if self.manner != Manner::Looping {
             self.manner = Manner::InOrder;
             self.overtaken = true;
         }

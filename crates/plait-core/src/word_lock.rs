@@ -97,7 +97,7 @@ impl<T> WordLock<T> {
                         .compare_exchange(word, announced, Ordering::Relaxed, Ordering::Relaxed)
                         .is_ok()
                 {
-                    wait_while(&self.word, announced);
+                    wait_while(&self.word, announced, None);
                 }
             }
         }

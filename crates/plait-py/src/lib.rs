@@ -4,6 +4,7 @@
 //! have the only raw calls of the C API, [`standard`] the objects of the standard library that are used, [`errors`] its exceptions.
 //! [`bench`] is what `plait bench` loads servers with.
 
+mod arguments;
 mod bench;
 mod errors;
 mod event_loop;

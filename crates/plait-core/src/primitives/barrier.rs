@@ -144,9 +144,9 @@ impl<W> Barrier<W> {
         self.queue.open().state.parties
     }
 
-    /// Changes that, for a barrier that nobody uses yet.
-    pub fn set_parties(&self, parties: usize) {
-        self.queue.open().state.parties = parties;
+    /// Makes it anew, for so many.
+    pub fn reinitialise(&self, parties: usize) {
+        self.queue.reinitialise(|state| *state = Crowd { parties, inside: 0, phase: Phase::Filling });
     }
 
     /// How many are inside.

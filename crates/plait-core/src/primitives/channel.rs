@@ -298,6 +298,19 @@ impl<T, W> Channel<T, W> {
         std::mem::take(&mut open.state.items)
     }
 
+    /// Makes it anew, without a limit; hands out what was in it, and wakes everybody, to look again.
+    pub fn reinitialise(&self, wakes: &mut Wakes<W>) -> VecDeque<T> {
+        let mut open = self.queue.open();
+        open.state.forget_waiters();
+        open.state.refusal = None;
+        open.state.limit = 0;
+        for lane in [GET, PUT] {
+            open.wake_all(lane, wakes);
+        }
+        set_unfinished(&mut open, 0, wakes);
+        std::mem::take(&mut open.state.items)
+    }
+
     /// Shows each item and each waker: see [`WaitQueue::visit`].
     pub fn visit<E>(
         &self,

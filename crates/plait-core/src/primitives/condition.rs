@@ -36,11 +36,21 @@ impl<W> Condition<W> {
         }
     }
 
+    /// Ends a wait without passing anything on; says whether there was something to pass on.
+    pub fn withdraw(&self, wait: &mut Wait, waker: &mut Option<W>) -> bool {
+        matches!(self.queue.open().withdraw(wait, waker), Withdrawn::Woken(_))
+    }
+
     /// Wakes up to `count` waiters, those that have waited longest.
     pub fn notify(&self, count: usize) -> Wakes<W> {
         let mut wakes = Wakes::None;
         self.queue.open().wake(ALL, count, &mut wakes);
         wakes
+    }
+
+    /// How many wait, or were woken and have not noticed yet.
+    pub fn present(&self) -> usize {
+        self.queue.present()
     }
 
     /// How many wait.

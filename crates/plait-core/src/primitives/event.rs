@@ -63,14 +63,20 @@ impl<W> Event<W> {
         self.set.store(false, Ordering::Release);
     }
 
+    /// How many wait, or were woken and have not noticed yet.
+    pub fn present(&self) -> usize {
+        self.queue.present()
+    }
+
     /// How many wait.
     pub fn waiting(&self) -> usize {
         self.queue.waiting(ALL)
     }
 
-    /// Forgets the waiters: after a fork.
-    pub fn reinitialise(&self) {
-        self.queue.reinitialise(|_| {});
+    /// Forgets the waiters, after a fork; and takes the flag back, for an event that is made anew.
+    pub fn reinitialise(&self, unset: bool) {
+        let set = self.is_set() && !unset;
+        self.queue.reinitialise(|_| self.set.store(set, Ordering::Release));
     }
 
     /// Shows each waker: see [`WaitQueue::visit`].

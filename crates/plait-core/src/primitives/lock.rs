@@ -2,8 +2,8 @@
 //!
 //! A waiter in order is *handed* the lock: it stays held from the release on, so that nobody overtakes. Until that waiter has
 //! noticed, the lock counts as passing from hand to hand; asyncio shows it as not locked then, and does not let it be released.
-//! A barging waiter is *notified*: the lock is free for whoever is first, and no second one is notified before that
-//! one has looked.
+//! A barging waiter is *notified*: the lock is free for whoever is first, and no second one is notified, nor handed the
+//! lock, before that one has looked.
 //!
 //! Free, with waiters parked, is only a lock whose notified waiter has not looked yet: it will take the lock, or pass the
 //! notification on.
@@ -95,6 +95,11 @@ impl<W> Lock<W> {
         open.state.held && !open.state.handed
     }
 
+    /// How many wait, or were woken and have not noticed yet.
+    pub fn present(&self) -> usize {
+        self.queue.present()
+    }
+
     /// How many wait.
     pub fn waiting(&self) -> usize {
         self.queue.waiting(ALL)
@@ -131,16 +136,17 @@ impl<W> Primitive<W> for Lock<W> {
 fn pass_on<W>(open: &mut Inner<Held, W, 1>, wakes: &mut Wakes<W>) {
     open.state.held = false;
     match open.first(ALL) {
+        // It is left to the one that was told to try and has not looked yet.
+        _ if open.state.notified > 0 => {}
         None => {}
         Some(Manner::InOrder) => {
             open.state.held = true;
             open.state.handed = true;
             open.wake_first(ALL, wakes);
         }
-        Some(_) if open.state.notified == 0 => {
+        Some(_) => {
             open.state.notified = 1;
             open.wake_first(ALL, wakes);
         }
-        Some(_) => {}
     }
 }

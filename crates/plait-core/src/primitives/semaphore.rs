@@ -3,7 +3,8 @@
 //! A waiter in order is handed its permit: the number is smaller by one from the release on. A barging waiter is notified, and the
 //! permit is kept back from those who wait behind it, but not from those who come new.
 //!
-//! While there are permits that nobody was notified of, nobody waits.
+//! While there are permits that nobody was notified of, nobody waits, but for those in order who came while others had been handed
+//! theirs and not noticed yet: they are not to be faster, and are served when these have noticed.
 
 use super::Primitive;
 use crate::wait_queue::{Inner, Standing, State, WaitQueue, Withdrawn};
@@ -44,11 +45,11 @@ impl<W> Semaphore<W> {
 
     /// Waits for a permit.
     #[inline]
-    pub fn poll(&self, wait: &mut Wait, waker: &mut Option<W>) -> Progress<()> {
+    pub fn poll(&self, wait: &mut Wait, waker: &mut Option<W>, wakes: &mut Wakes<W>) -> Progress<()> {
         let mut open = self.queue.open();
         match open.standing(wait, waker) {
             Standing::New => {
-                if open.state.value > 0 && (wait.overtakes() || open.is_empty(ALL)) {
+                if open.state.value > 0 && (wait.overtakes() || (open.is_empty(ALL) && open.state.handed == 0)) {
                     open.state.value -= 1;
                     return Progress::Ready(());
                 }
@@ -57,6 +58,7 @@ impl<W> Semaphore<W> {
             Standing::TimedOut => return Progress::TimedOut,
             Standing::Woken if wait.manner == Manner::InOrder => {
                 open.state.handed -= 1;
+                hand_out(&mut open, wakes);
                 return Progress::Ready(());
             }
             Standing::Woken => {
@@ -94,6 +96,11 @@ impl<W> Semaphore<W> {
     /// Changes that, for a semaphore that nobody uses yet.
     pub fn set_value(&self, value: u64) {
         self.queue.open().state.value = value;
+    }
+
+    /// How many wait, or were woken and have not noticed yet.
+    pub fn present(&self) -> usize {
+        self.queue.present()
     }
 
     /// How many wait.

@@ -169,6 +169,17 @@ pub fn give_up<P: Primitive<Waker>>(py: Python<'_>, primitive: &P, future: &Py<W
     fire(py, primitive, wakes);
 }
 
+/// Ends a wait as `body` says.
+pub fn end<T>(
+    future: &Bound<'_, WaitFuture>,
+    body: impl FnOnce(&mut Wait, &mut Option<Waker>) -> T,
+) -> T {
+    let mut waker = None;
+    let result = future.get().wait.with(future.py(), |wait| body(wait, &mut waker));
+    drop(waker);
+    result
+}
+
 /// Settles the future, or sees to it that its loop does. False when that is in vain: it is done already, or its loop is closed.
 pub fn wake(future: &Bound<'_, WaitFuture>) -> bool {
     let py = future.py();

@@ -45,7 +45,7 @@ fn broken(py: Python<'_>, message: &'static str) -> PyErr {
 #[pymethods]
 impl AsyncioBarrier {
     #[new]
-    #[pyo3(signature = (*_args, **_kwargs))]
+    #[pyo3(signature = (*_args, **_kwargs), text_signature = "(parties)")]
     fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> Self {
         AsyncioBarrier { barrier: Barrier::new(1), one_loop: OneLoop::unknown(), built: Built::new() }
     }
@@ -54,7 +54,7 @@ impl AsyncioBarrier {
         if parties.lt(1)? {
             return Err(PyValueError::new_err("parties must be > 0"));
         }
-        self.barrier.set_parties(parties.extract()?);
+        self.barrier.reinitialise(parties.extract()?);
         Ok(())
     }
 

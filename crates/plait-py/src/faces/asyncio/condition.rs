@@ -2,6 +2,7 @@
 
 use super::lock::AsyncioLock;
 use super::OneLoop;
+use crate::arguments::{at_least, Given};
 use crate::faces::{answer, class_of, futures, plain_repr, ready, traverse, waiters_in_words, Answer};
 use crate::guarded::{Built, Guarded};
 use crate::standard::standard;
@@ -63,7 +64,7 @@ impl AsyncioCondition {
 #[pymethods]
 impl AsyncioCondition {
     #[new]
-    #[pyo3(signature = (*_args, **_kwargs))]
+    #[pyo3(signature = (*_args, **_kwargs), text_signature = "(lock=None)")]
     fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> Self {
         AsyncioCondition {
             condition: Condition::default(),
@@ -95,7 +96,7 @@ impl AsyncioCondition {
 
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
         let state = if slf.get().is_locked(slf.py())? { "locked" } else { "unlocked" };
-        let waiters = waiters_in_words(slf.get().condition.waiting());
+        let waiters = waiters_in_words(slf.get().condition.present());
         Ok(format!("<{} [{state}{waiters}]>", plain_repr(slf.as_any())?))
     }
 
@@ -103,8 +104,10 @@ impl AsyncioCondition {
         let py = slf.py();
         let lock = slf.get().lock(py)?;
         match lock.cast_exact::<AsyncioLock>() {
-            Ok(native) => Ok(AsyncioLock::__aenter__(native)?.into_bound(py)),
-            Err(_) => slf.call_method0(intern!(py, "_enter_later")),
+            Ok(native) if slf.is_exact_instance_of::<AsyncioCondition>() => {
+                Ok(AsyncioLock::__aenter__(native)?.into_bound(py))
+            }
+            _ => slf.call_method0(intern!(py, "_enter_by_acquiring")),
         }
     }
 
@@ -116,16 +119,29 @@ impl AsyncioCondition {
     }
 
     /// Wake up to n tasks that wait, those that have waited longest. RuntimeError when nobody holds the lock.
-    #[pyo3(signature = (n = None))]
-    fn notify(&self, py: Python<'_>, n: Option<i64>) -> PyResult<()> {
-        self.check_locked(py, "notify")?;
-        self.notify_some(py, n.unwrap_or(1).max(0) as usize);
+    #[pyo3(signature = (n = Given(None)), text_signature = "($self, n=1)")]
+    fn notify(slf: &Bound<'_, Self>, n: Given<'_>) -> PyResult<()> {
+        slf.get().check_locked(slf.py(), "notify")?;
+        let count = match n.0 {
+            None => 1,
+            Some(_) if slf.get().condition.waiting() == 0 => 0,
+            Some(n) => at_least(&n, 1)?.unwrap_or(0) as usize,
+        };
+        slf.get().notify_some(slf.py(), count);
         Ok(())
     }
 
     /// Wake all tasks that wait. RuntimeError when nobody holds the lock.
-    fn notify_all(&self, py: Python<'_>) -> PyResult<()> {
-        self.notify(py, Some(i64::MAX))
+    fn notify_all(slf: &Bound<'_, Self>) -> PyResult<()> {
+        match slf.is_exact_instance_of::<AsyncioCondition>() {
+            true => {
+                slf.get().check_locked(slf.py(), "notify")?;
+                slf.get().notify_some(slf.py(), usize::MAX);
+                Ok(())
+            }
+            // By name: a subclass may notify in its own way.
+            false => slf.call_method1(intern!(slf.py(), "notify"), (slf.get().condition.waiting(),)).map(drop),
+        }
     }
 
     fn _notify(&self, py: Python<'_>, n: i64) {
@@ -143,6 +159,11 @@ impl AsyncioCondition {
 
     fn _resume(&self, waiter: &Bound<'_, WaitFuture>) -> Answer {
         answer(task::resume(waiter, &self.condition, |wait, waker, _| self.condition.poll(wait, waker)))
+    }
+
+    /// Ends a wait; says whether it had been notified, which the caller has to pass on.
+    fn _withdraw(&self, waiter: &Bound<'_, WaitFuture>) -> bool {
+        task::end(waiter, |wait, waker| self.condition.withdraw(wait, waker))
     }
 
     fn _give_up(&self, waiter: &Bound<'_, WaitFuture>) {

@@ -24,12 +24,14 @@ pub struct AsyncioEvent {
 #[pymethods]
 impl AsyncioEvent {
     #[new]
-    #[pyo3(signature = (*_args, **_kwargs))]
+    #[pyo3(signature = (*_args, **_kwargs), text_signature = "()")]
     fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> Self {
         AsyncioEvent { event: Event::default(), one_loop: OneLoop::unknown(), built: Built::new() }
     }
 
-    fn __init__(&self) {}
+    fn __init__(&self) {
+        self.event.reinitialise(true);
+    }
 
     #[getter]
     fn __class__<'py>(slf: &Bound<'py, Self>) -> Bound<'py, PyAny> {
@@ -38,7 +40,7 @@ impl AsyncioEvent {
 
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
         let state = if slf.get().is_set() { "set" } else { "unset" };
-        let waiters = waiters_in_words(slf.get().event.waiting());
+        let waiters = waiters_in_words(slf.get().event.present());
         Ok(format!("<{} [{state}{waiters}]>", plain_repr(slf.as_any())?))
     }
 

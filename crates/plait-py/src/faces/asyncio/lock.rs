@@ -27,12 +27,14 @@ pub struct AsyncioLock {
 #[pymethods]
 impl AsyncioLock {
     #[new]
-    #[pyo3(signature = (*_args, **_kwargs))]
+    #[pyo3(signature = (*_args, **_kwargs), text_signature = "()")]
     fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> Self {
         AsyncioLock { lock: Lock::default(), one_loop: OneLoop::unknown(), built: Built::new() }
     }
 
-    fn __init__(&self) {}
+    fn __init__(&self) {
+        self.lock.reinitialise();
+    }
 
     #[getter]
     fn __class__<'py>(slf: &Bound<'py, Self>) -> Bound<'py, PyAny> {
@@ -41,7 +43,7 @@ impl AsyncioLock {
 
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
         let state = if slf.get().locked() { "locked" } else { "unlocked" };
-        let waiters = waiters_in_words(slf.get().lock.waiting());
+        let waiters = waiters_in_words(slf.get().lock.present());
         Ok(format!("<{} [{state}{waiters}]>", plain_repr(slf.as_any())?))
     }
 
@@ -63,6 +65,9 @@ impl AsyncioLock {
 
     pub fn __aenter__<'py>(slf: &Bound<'py, Self>) -> PyResult<Py<PyAny>> {
         let py = slf.py();
+        if !slf.is_exact_instance_of::<AsyncioLock>() {
+            return Ok(slf.call_method0(intern!(py, "_enter_by_acquiring"))?.unbind());
+        }
         let this = slf.get();
         match attempt(py, &this.lock, ONE_LOOP.manner, |wait, waker, _| this.lock.poll(wait, waker)) {
             Some(()) => ready::ready(py),
@@ -71,8 +76,13 @@ impl AsyncioLock {
     }
 
     #[pyo3(signature = (*_exception))]
-    fn __aexit__(&self, py: Python<'_>, _exception: &Bound<'_, PyTuple>) -> PyResult<Py<PyAny>> {
-        self.release(py)?;
+    fn __aexit__(slf: &Bound<'_, Self>, _exception: &Bound<'_, PyTuple>) -> PyResult<Py<PyAny>> {
+        let py = slf.py();
+        match slf.is_exact_instance_of::<AsyncioLock>() {
+            true => slf.get().release(py)?,
+            // A subclass may have its own.
+            false => slf.call_method0(intern!(py, "release")).map(drop)?,
+        }
         ready::ready(py)
     }
 
@@ -99,8 +109,11 @@ impl AsyncioLock {
 
     #[getter]
     fn _waiters<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyList>>> {
-        let waiters = futures(py, |note| self.lock.visit(note))?;
-        Ok((!waiters.is_empty()).then_some(waiters))
+        // None until somebody had to wait, and so had to know the loop.
+        match self.one_loop.get(py) {
+            None => Ok(None),
+            Some(_) => futures(py, |note| self.lock.visit(note)).map(Some),
+        }
     }
 
     #[getter]

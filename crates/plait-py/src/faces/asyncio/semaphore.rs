@@ -1,6 +1,7 @@
 //! `asyncio.Semaphore` and `BoundedSemaphore`.
 
 use super::OneLoop;
+use crate::arguments::{at_least, Given};
 use crate::faces::{answer, class_of, futures, plain_repr, ready, traverse, waiters_in_words, Answer};
 use crate::guarded::Built;
 use crate::standard::standard;
@@ -16,6 +17,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// No bound.
 const UNBOUNDED: u64 = u64::MAX;
+const REFUSAL: &str = "Semaphore initial value must be >= 0";
 
 /// A number of permits, which tasks of one event loop acquire and release.
 ///
@@ -44,13 +46,10 @@ impl AsyncioSemaphore {
         Some(self.bound.load(Ordering::Relaxed)).filter(|bound| *bound != UNBOUNDED)
     }
 
-    fn fill(&self, value: Option<Bound<'_, PyAny>>, bounded: bool) -> PyResult<()> {
-        let value = match value {
+    fn fill(&self, value: Given<'_>, bounded: bool) -> PyResult<()> {
+        let value = match value.0 {
             None => 1,
-            Some(value) if value.lt(0)? => {
-                return Err(PyValueError::new_err("Semaphore initial value must be >= 0"));
-            }
-            Some(value) => value.extract::<u64>()?,
+            Some(value) => at_least(&value, 0)?.ok_or_else(|| PyValueError::new_err(REFUSAL))?,
         };
         self.semaphore.set_value(value);
         self.bound.store(if bounded { value } else { UNBOUNDED }, Ordering::Relaxed);
@@ -58,16 +57,21 @@ impl AsyncioSemaphore {
     }
 }
 
+/// Whether it is one of the types here, and no subclass.
+fn is_exact(slf: &Bound<'_, AsyncioSemaphore>) -> bool {
+    slf.is_exact_instance_of::<AsyncioSemaphore>() || slf.is_exact_instance_of::<AsyncioBoundedSemaphore>()
+}
+
 #[pymethods]
 impl AsyncioSemaphore {
     #[new]
-    #[pyo3(signature = (*_args, **_kwargs))]
+    #[pyo3(signature = (*_args, **_kwargs), text_signature = "(value=1)")]
     fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> Self {
         AsyncioSemaphore::blank()
     }
 
-    #[pyo3(signature = (value = None))]
-    fn __init__(&self, value: Option<Bound<'_, PyAny>>) -> PyResult<()> {
+    #[pyo3(signature = (value = Given(None)))]
+    fn __init__(&self, value: Given<'_>) -> PyResult<()> {
         self.fill(value, false)
     }
 
@@ -82,13 +86,13 @@ impl AsyncioSemaphore {
             true => "locked".to_owned(),
             false => format!("unlocked, value:{}", this._value()),
         };
-        let waiters = waiters_in_words(this.semaphore.waiting());
+        let waiters = waiters_in_words(this.semaphore.present());
         Ok(format!("<{} [{state}{waiters}]>", plain_repr(slf.as_any())?))
     }
 
     /// Whether a task that comes now has to wait.
     fn locked(&self) -> bool {
-        self.semaphore.value() == 0 || self.semaphore.waiting() > 0
+        self.semaphore.value() == 0 || self.semaphore.present() > 0
     }
 
     /// Give back a permit: to the task that has waited longest, if any waits. ValueError beyond the bound of a bounded one.
@@ -104,8 +108,11 @@ impl AsyncioSemaphore {
 
     fn __aenter__<'py>(slf: &Bound<'py, Self>) -> PyResult<Py<PyAny>> {
         let py = slf.py();
+        if !is_exact(slf) {
+            return Ok(slf.call_method0(intern!(py, "_enter_by_acquiring"))?.unbind());
+        }
         let semaphore = &slf.get().semaphore;
-        match attempt(py, semaphore, ONE_LOOP.manner, |wait, waker, _| semaphore.poll(wait, waker)) {
+        match attempt(py, semaphore, ONE_LOOP.manner, |wait, waker, wakes| semaphore.poll(wait, waker, wakes)) {
             Some(()) => ready::ready(py),
             None => Ok(slf.call_method0(intern!(py, "_enter_later"))?.unbind()),
         }
@@ -114,19 +121,23 @@ impl AsyncioSemaphore {
     #[pyo3(signature = (*_exception))]
     fn __aexit__(slf: &Bound<'_, Self>, _exception: &Bound<'_, PyTuple>) -> PyResult<Py<PyAny>> {
         let py = slf.py();
-        slf.get().release(py)?;
+        match is_exact(slf) {
+            true => slf.get().release(py)?,
+            // A subclass may have its own.
+            false => slf.call_method0(intern!(py, "release")).map(drop)?,
+        }
         ready::ready(py)
     }
 
     fn _begin(slf: &Bound<'_, Self>) -> Answer {
         let this = slf.get();
         let loop_ = || this.one_loop.check(slf.as_any());
-        let poll = |wait: &mut _, waker: &mut _, _: &mut _| this.semaphore.poll(wait, waker);
+        let poll = |wait: &mut _, waker: &mut _, wakes: &mut _| this.semaphore.poll(wait, waker, wakes);
         answer(task::begin(slf.py(), &this.semaphore, ONE_LOOP, loop_, poll))
     }
 
     fn _resume(&self, waiter: &Bound<'_, WaitFuture>) -> Answer {
-        answer(task::resume(waiter, &self.semaphore, |wait, waker, _| self.semaphore.poll(wait, waker)))
+        answer(task::resume(waiter, &self.semaphore, |wait, waker, wakes| self.semaphore.poll(wait, waker, wakes)))
     }
 
     fn _give_up(&self, waiter: &Bound<'_, WaitFuture>) {
@@ -140,8 +151,11 @@ impl AsyncioSemaphore {
 
     #[getter]
     fn _waiters<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyList>>> {
-        let waiters = futures(py, |note| self.semaphore.visit(note))?;
-        Ok((!waiters.is_empty()).then_some(waiters))
+        // None until somebody had to wait, and so had to know the loop.
+        match self.one_loop.get(py) {
+            None => Ok(None),
+            Some(_) => futures(py, |note| self.semaphore.visit(note)).map(Some),
+        }
     }
 
     #[getter]
@@ -180,13 +194,13 @@ pub struct AsyncioBoundedSemaphore;
 #[pymethods]
 impl AsyncioBoundedSemaphore {
     #[new]
-    #[pyo3(signature = (*_args, **_kwargs))]
+    #[pyo3(signature = (*_args, **_kwargs), text_signature = "(value=1)")]
     fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> PyClassInitializer<Self> {
         PyClassInitializer::from(AsyncioSemaphore::blank()).add_subclass(AsyncioBoundedSemaphore)
     }
 
-    #[pyo3(signature = (value = None))]
-    fn __init__(slf: &Bound<'_, Self>, value: Option<Bound<'_, PyAny>>) -> PyResult<()> {
+    #[pyo3(signature = (value = Given(None)))]
+    fn __init__(slf: &Bound<'_, Self>, value: Given<'_>) -> PyResult<()> {
         slf.as_super().get().fill(value, true)
     }
 

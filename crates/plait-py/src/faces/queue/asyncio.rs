@@ -2,6 +2,7 @@
 
 use super::answers::{answer, item, waiting};
 use super::store::{Done, Kind, Store};
+use crate::arguments::Given;
 use crate::faces::asyncio::OneLoop;
 use crate::faces::class_of;
 use crate::guarded::Built;
@@ -28,7 +29,7 @@ pub struct AsyncioQueue {
 
 impl AsyncioQueue {
     fn blank(kind: Kind) -> AsyncioQueue {
-        AsyncioQueue { store: Store::new(kind), one_loop: OneLoop::unknown(), built: Built::new() }
+        AsyncioQueue { store: Store::for_one_loop(kind), one_loop: OneLoop::unknown(), built: Built::new() }
     }
 
     /// Lets asyncio's method of that name run: the queue is open.
@@ -53,15 +54,16 @@ impl AsyncioQueue {
 #[pymethods]
 impl AsyncioQueue {
     #[new]
-    #[pyo3(signature = (*_args, **_kwargs))]
+    #[pyo3(signature = (*_args, **_kwargs), text_signature = "(maxsize=0)")]
     fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> Self {
         AsyncioQueue::blank(Kind::Fifo)
     }
 
-    #[pyo3(signature = (maxsize = None))]
-    fn __init__(slf: &Bound<'_, Self>, maxsize: Option<Bound<'_, PyAny>>) -> PyResult<()> {
+    #[pyo3(signature = (maxsize = Given(None)))]
+    fn __init__(slf: &Bound<'_, Self>, maxsize: Given<'_>) -> PyResult<()> {
         let py = slf.py();
-        let measured = maxsize.is_none_or(|maxsize| slf.get().store.set_maxsize(maxsize));
+        slf.get().store.empty_out(py);
+        let measured = maxsize.0.is_none_or(|maxsize| slf.get().store.set_maxsize(maxsize));
         let exact = slf.is_exact_instance_of::<AsyncioQueue>()
             || slf.is_exact_instance_of::<AsyncioLifoQueue>()
             || slf.is_exact_instance_of::<AsyncioPriorityQueue>();
@@ -329,7 +331,7 @@ pub struct AsyncioLifoQueue;
 #[pymethods]
 impl AsyncioLifoQueue {
     #[new]
-    #[pyo3(signature = (*_args, **_kwargs))]
+    #[pyo3(signature = (*_args, **_kwargs), text_signature = "(maxsize=0)")]
     fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> PyClassInitializer<Self> {
         PyClassInitializer::from(AsyncioQueue::blank(Kind::Lifo)).add_subclass(AsyncioLifoQueue)
     }
@@ -349,7 +351,7 @@ pub struct AsyncioPriorityQueue;
 #[pymethods]
 impl AsyncioPriorityQueue {
     #[new]
-    #[pyo3(signature = (*_args, **_kwargs))]
+    #[pyo3(signature = (*_args, **_kwargs), text_signature = "(maxsize=0)")]
     fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> PyClassInitializer<Self> {
         PyClassInitializer::from(AsyncioQueue::blank(Kind::Priority)).add_subclass(AsyncioPriorityQueue)
     }

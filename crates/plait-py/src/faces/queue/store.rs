@@ -30,7 +30,8 @@ pub struct Store {
     pub kind: Kind,
     channel: Channel<Item, Waker>,
     heap: Guarded<Option<Py<PyList>>>,
-    heap_lock: Lock<Waker>,
+    /// None for one loop's tasks, which are never two at a time.
+    heap_lock: Option<Lock<Waker>>,
     /// What the user gave as `maxsize`: shown as it was.
     maxsize: Guarded<Option<Py<PyAny>>>,
     /// The items have moved out: see the module above.
@@ -64,11 +65,16 @@ impl Store {
             kind,
             channel: Channel::new(order, 0),
             heap: Guarded::new(None),
-            heap_lock: Lock::default(),
+            heap_lock: Some(Lock::default()),
             maxsize: Guarded::new(None),
             open: AtomicBool::new(false),
             open_shut_down: AtomicBool::new(false),
         }
+    }
+
+    /// For tasks of one loop.
+    pub fn for_one_loop(kind: Kind) -> Store {
+        Store { heap_lock: None, ..Store::new(kind) }
     }
 
     #[inline]
@@ -329,13 +335,16 @@ impl Store {
         py: Python<'py>,
         body: impl FnOnce(&Bound<'py, PyList>) -> PyResult<R>,
     ) -> PyResult<R> {
-        let poll = |wait: &mut _, waker: &mut _, _: &mut _| self.heap_lock.poll(wait, waker);
-        if attempt(py, &self.heap_lock, Manner::Barging, poll).is_none() {
-            block(py, &self.heap_lock, Manner::Barging, Patience::Forever, poll)?;
+        let Some(lock) = &self.heap_lock else {
+            return body(&self.heap_list(py));
+        };
+        let poll = |wait: &mut _, waker: &mut _, _: &mut _| lock.poll(wait, waker);
+        if attempt(py, lock, Manner::Barging, poll).is_none() {
+            block(py, lock, Manner::Barging, Patience::Forever, poll)?;
         }
         let result = body(&self.heap_list(py));
-        if let Ok(wakes) = self.heap_lock.release() {
-            fire(py, &self.heap_lock, wakes);
+        if let Ok(wakes) = lock.release() {
+            fire(py, lock, wakes);
         }
         result
     }
@@ -462,6 +471,17 @@ impl Store {
         visit.call(self.heap.traverse())?;
         visit.call(self.maxsize.traverse())?;
         self.channel.visit(|item| visit.call(item), |waker| waker.traverse(visit))
+    }
+
+    /// `__init__` once more: drops what is there. (An open queue's items are the standard algorithm's affair.)
+    pub fn empty_out(&self, py: Python<'_>) {
+        if self.is_open() || (self.len() == 0 && self.unfinished() == 0 && !self.is_shut_down()) {
+            return;
+        }
+        let mut wakes = Wakes::None;
+        let items = self.channel.reinitialise(&mut wakes);
+        fire(py, &self.channel, wakes);
+        drop((items, self.heap.with(py, Option::take)));
     }
 
     /// For the collector: lets all items go.

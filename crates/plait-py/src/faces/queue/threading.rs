@@ -1,6 +1,7 @@
 //! `queue.Queue`, `LifoQueue` and `PriorityQueue`.
 
 use super::store::{Done, Kind, Store};
+use crate::arguments::Given;
 use crate::faces::class_of;
 use crate::faces::timeouts::seconds;
 use crate::guarded::Built;
@@ -102,6 +103,7 @@ impl ThreadingQueue {
     /// Opens the queue if it is still sealed and a number is not what it should be, or a subclass has ideas of its own.
     fn initialise(slf: &Bound<'_, Self>, maxsize: Option<Bound<'_, PyAny>>) -> PyResult<()> {
         let py = slf.py();
+        slf.get().store.empty_out(py);
         let measured = maxsize.is_none_or(|maxsize| slf.get().store.set_maxsize(maxsize));
         let glue = standard(py).open_queues.bind(py);
         if !measured || (!is_exact(slf) && glue.call_method1("overrides_hooks", (slf.get_type(),))?.is_truthy()?) {
@@ -131,14 +133,14 @@ fn patience(timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Patience> {
 #[pymethods]
 impl ThreadingQueue {
     #[new]
-    #[pyo3(signature = (*_args, **_kwargs))]
+    #[pyo3(signature = (*_args, **_kwargs), text_signature = "(maxsize=0)")]
     fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> Self {
         ThreadingQueue::blank(Kind::Fifo)
     }
 
-    #[pyo3(signature = (maxsize = None))]
-    fn __init__(slf: &Bound<'_, Self>, maxsize: Option<Bound<'_, PyAny>>) -> PyResult<()> {
-        ThreadingQueue::initialise(slf, maxsize)
+    #[pyo3(signature = (maxsize = Given(None)))]
+    fn __init__(slf: &Bound<'_, Self>, maxsize: Given<'_>) -> PyResult<()> {
+        ThreadingQueue::initialise(slf, maxsize.0)
     }
 
     #[getter]
@@ -337,7 +339,7 @@ pub struct ThreadingLifoQueue;
 #[pymethods]
 impl ThreadingLifoQueue {
     #[new]
-    #[pyo3(signature = (*_args, **_kwargs))]
+    #[pyo3(signature = (*_args, **_kwargs), text_signature = "(maxsize=0)")]
     fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> PyClassInitializer<Self> {
         PyClassInitializer::from(ThreadingQueue::blank(Kind::Lifo)).add_subclass(ThreadingLifoQueue)
     }
@@ -357,7 +359,7 @@ pub struct ThreadingPriorityQueue;
 #[pymethods]
 impl ThreadingPriorityQueue {
     #[new]
-    #[pyo3(signature = (*_args, **_kwargs))]
+    #[pyo3(signature = (*_args, **_kwargs), text_signature = "(maxsize=0)")]
     fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> PyClassInitializer<Self> {
         PyClassInitializer::from(ThreadingQueue::blank(Kind::Priority)).add_subclass(ThreadingPriorityQueue)
     }

@@ -3,6 +3,7 @@
 use super::answers::{answer, item, waiting};
 use super::store::Kind;
 use super::threading::ThreadingQueue;
+use crate::arguments::Given;
 use crate::waiters::task::{running_loop, WaitFuture, UNIVERSAL};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
@@ -28,14 +29,14 @@ impl UniversalQueue {
 #[pymethods]
 impl UniversalQueue {
     #[new]
-    #[pyo3(signature = (*_args, **_kwargs))]
+    #[pyo3(signature = (*_args, **_kwargs), text_signature = "(maxsize=0)")]
     fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> PyClassInitializer<Self> {
         UniversalQueue::blank(Kind::Fifo)
     }
 
-    #[pyo3(signature = (maxsize = None))]
-    fn __init__(slf: &Bound<'_, Self>, maxsize: Option<Bound<'_, PyAny>>) -> PyResult<()> {
-        let Some(maxsize) = maxsize else { return Ok(()) };
+    #[pyo3(signature = (maxsize = Given(None)))]
+    fn __init__(slf: &Bound<'_, Self>, maxsize: Given<'_>) -> PyResult<()> {
+        let Some(maxsize) = maxsize.0 else { return Ok(()) };
         let kind = maxsize.get_type().name()?;
         match slf.as_super().get().store.set_maxsize(maxsize) {
             true => Ok(()),
@@ -133,7 +134,7 @@ pub struct UniversalLifoQueue;
 #[pymethods]
 impl UniversalLifoQueue {
     #[new]
-    #[pyo3(signature = (*_args, **_kwargs))]
+    #[pyo3(signature = (*_args, **_kwargs), text_signature = "(maxsize=0)")]
     fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> PyClassInitializer<Self> {
         UniversalQueue::blank(Kind::Lifo).add_subclass(UniversalLifoQueue)
     }
@@ -148,7 +149,7 @@ pub struct UniversalPriorityQueue;
 #[pymethods]
 impl UniversalPriorityQueue {
     #[new]
-    #[pyo3(signature = (*_args, **_kwargs))]
+    #[pyo3(signature = (*_args, **_kwargs), text_signature = "(maxsize=0)")]
     fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> PyClassInitializer<Self> {
         UniversalQueue::blank(Kind::Priority).add_subclass(UniversalPriorityQueue)
     }

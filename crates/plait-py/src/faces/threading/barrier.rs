@@ -61,7 +61,7 @@ impl ThreadingBarrier {
 #[pymethods]
 impl ThreadingBarrier {
     #[new]
-    #[pyo3(signature = (*_args, **_kwargs))]
+    #[pyo3(signature = (*_args, **_kwargs), text_signature = "(parties, action=None, timeout=None)")]
     fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> Self {
         ThreadingBarrier::blank()
     }
@@ -79,7 +79,7 @@ impl ThreadingBarrier {
         }
         let action = action.filter(|action| action.bind(py).is_truthy().unwrap_or(true));
         let timeout = timeout.as_ref().map(seconds).transpose()?;
-        self.barrier.set_parties(parties.extract()?);
+        self.barrier.reinitialise(parties.extract()?);
         drop(self.given.with(py, |given| std::mem::replace(given, Given { action, timeout })));
         Ok(())
     }

@@ -3,6 +3,7 @@
 //! The lock's methods are looked up once. As in the standard library they become attributes of the object, so that
 //! `condition.acquire()` is the lock's own method.
 
+use crate::arguments::{at_least, Given};
 use crate::faces::timeouts::{patience, seconds};
 use crate::faces::{class_of, traverse};
 use crate::guarded::{Built, Guarded};
@@ -143,7 +144,7 @@ impl ThreadingCondition {
 #[pymethods]
 impl ThreadingCondition {
     #[new]
-    #[pyo3(signature = (*_args, **_kwargs))]
+    #[pyo3(signature = (*_args, **_kwargs), text_signature = "(lock=None)")]
     fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> Self {
         ThreadingCondition::blank()
     }
@@ -231,12 +232,13 @@ impl ThreadingCondition {
     }
 
     /// Wake up to n threads that wait, those that have waited longest. RuntimeError without the lock.
-    #[pyo3(signature = (n = None))]
-    fn notify(&self, py: Python<'_>, n: Option<Bound<'_, PyAny>>) -> PyResult<()> {
+    #[pyo3(signature = (n = Given(None)), text_signature = "($self, n=1)")]
+    fn notify(&self, py: Python<'_>, n: Given<'_>) -> PyResult<()> {
         self.check_owned(py, "notify")?;
-        let count = match n {
+        let count = match n.0 {
             None => 1,
-            Some(n) => n.extract::<i64>()?.max(0) as usize,
+            Some(_) if self.condition.waiting() == 0 => 0,
+            Some(n) => at_least(&n, 1)?.unwrap_or(0) as usize,
         };
         self.notify_some(py, count);
         Ok(())

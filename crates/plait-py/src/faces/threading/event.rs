@@ -30,12 +30,14 @@ impl ThreadingEvent {
 #[pymethods]
 impl ThreadingEvent {
     #[new]
-    #[pyo3(signature = (*_args, **_kwargs))]
+    #[pyo3(signature = (*_args, **_kwargs), text_signature = "()")]
     fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> Self {
         ThreadingEvent::unset()
     }
 
-    fn __init__(&self) {}
+    fn __init__(&self) {
+        self.event.reinitialise(true);
+    }
 
     #[getter]
     fn __class__<'py>(slf: &Bound<'py, Self>) -> Bound<'py, PyAny> {
@@ -98,7 +100,7 @@ impl ThreadingEvent {
     }
 
     fn _at_fork_reinit(&self) {
-        self.event.reinitialise();
+        self.event.reinitialise(false);
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {

@@ -1,5 +1,6 @@
 //! `threading.Semaphore` and `BoundedSemaphore`.
 
+use crate::arguments::{at_least, Given};
 use crate::faces::timeouts::Acquisition;
 use crate::faces::{class_of, located_repr, traverse};
 use crate::guarded::Built;
@@ -40,11 +41,10 @@ impl ThreadingSemaphore {
     }
 
     /// `__init__`: so many permits (1 unless said), which may be the bound too.
-    pub fn fill(&self, value: Option<Bound<'_, PyAny>>, bounded: bool) -> PyResult<()> {
-        let value = match value {
+    pub fn fill(&self, value: Given<'_>, bounded: bool) -> PyResult<()> {
+        let value = match value.0 {
             None => 1,
-            Some(value) if value.lt(0)? => return Err(PyValueError::new_err(REFUSAL)),
-            Some(value) => value.extract::<u64>()?,
+            Some(value) => at_least(&value, 0)?.ok_or_else(|| PyValueError::new_err(REFUSAL))?,
         };
         self.semaphore.set_value(value);
         self.bound.store(if bounded { value } else { UNBOUNDED }, Ordering::Relaxed);
@@ -52,7 +52,7 @@ impl ThreadingSemaphore {
     }
 
     fn acquire_within(&self, py: Python<'_>, acquisition: Acquisition) -> PyResult<bool> {
-        let poll = |wait: &mut _, waker: &mut _, _: &mut _| self.semaphore.poll(wait, waker);
+        let poll = |wait: &mut _, waker: &mut _, wakes: &mut _| self.semaphore.poll(wait, waker, wakes);
         if attempt(py, &self.semaphore, Manner::Barging, poll).is_some() {
             return Ok(true);
         }
@@ -76,13 +76,13 @@ impl ThreadingSemaphore {
 #[pymethods]
 impl ThreadingSemaphore {
     #[new]
-    #[pyo3(signature = (*_args, **_kwargs))]
+    #[pyo3(signature = (*_args, **_kwargs), text_signature = "(value=1)")]
     fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> Self {
         ThreadingSemaphore::blank()
     }
 
-    #[pyo3(signature = (value = None))]
-    fn __init__(&self, value: Option<Bound<'_, PyAny>>) -> PyResult<()> {
+    #[pyo3(signature = (value = Given(None)))]
+    fn __init__(&self, value: Given<'_>) -> PyResult<()> {
         self.fill(value, false)
     }
 
@@ -110,12 +110,11 @@ impl ThreadingSemaphore {
     }
 
     /// Give back n permits, one or more. ValueError beyond the bound of a bounded one.
-    #[pyo3(signature = (n = None))]
-    fn release(&self, py: Python<'_>, n: Option<Bound<'_, PyAny>>) -> PyResult<()> {
-        let count = match n {
+    #[pyo3(signature = (n = Given(None)), text_signature = "($self, n=1)")]
+    fn release(&self, py: Python<'_>, n: Given<'_>) -> PyResult<()> {
+        let count = match n.0 {
             None => 1,
-            Some(n) if n.lt(1)? => return Err(PyValueError::new_err("n must be one or more")),
-            Some(n) => n.extract()?,
+            Some(n) => at_least(&n, 1)?.ok_or_else(|| PyValueError::new_err("n must be one or more"))?,
         };
         self.add(py, count)
     }
@@ -156,13 +155,13 @@ pub struct ThreadingBoundedSemaphore;
 #[pymethods]
 impl ThreadingBoundedSemaphore {
     #[new]
-    #[pyo3(signature = (*_args, **_kwargs))]
+    #[pyo3(signature = (*_args, **_kwargs), text_signature = "(value=1)")]
     fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> PyClassInitializer<Self> {
         PyClassInitializer::from(ThreadingSemaphore::blank()).add_subclass(ThreadingBoundedSemaphore)
     }
 
-    #[pyo3(signature = (value = None))]
-    fn __init__(slf: &Bound<'_, Self>, value: Option<Bound<'_, PyAny>>) -> PyResult<()> {
+    #[pyo3(signature = (value = Given(None)))]
+    fn __init__(slf: &Bound<'_, Self>, value: Given<'_>) -> PyResult<()> {
         slf.as_super().get().fill(value, true)
     }
 

@@ -29,7 +29,7 @@ fn answer<'py>(
 #[pymethods]
 impl UniversalBarrier {
     #[new]
-    #[pyo3(signature = (*_args, **_kwargs))]
+    #[pyo3(signature = (*_args, **_kwargs), text_signature = "(parties, action=None, timeout=None)")]
     fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> PyClassInitializer<Self> {
         PyClassInitializer::from(ThreadingBarrier::blank()).add_subclass(UniversalBarrier)
     }

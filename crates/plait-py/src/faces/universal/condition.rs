@@ -19,7 +19,7 @@ pub struct UniversalCondition;
 #[pymethods]
 impl UniversalCondition {
     #[new]
-    #[pyo3(signature = (*_args, **_kwargs))]
+    #[pyo3(signature = (*_args, **_kwargs), text_signature = "(lock=None)")]
     fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> PyClassInitializer<Self> {
         PyClassInitializer::from(ThreadingCondition::blank()).add_subclass(UniversalCondition)
     }
@@ -64,6 +64,11 @@ impl UniversalCondition {
 
     fn _give_up(slf: &Bound<'_, Self>, waiter: &Bound<'_, WaitFuture>) {
         task::give_up(slf.py(), &slf.as_super().get().condition, waiter.as_unbound());
+    }
+
+    /// Ends a wait; says whether it had been notified, which the caller has to pass on.
+    fn _withdraw(slf: &Bound<'_, Self>, waiter: &Bound<'_, WaitFuture>) -> bool {
+        task::end(waiter, |wait, waker| slf.as_super().get().condition.withdraw(wait, waker))
     }
 
     fn _notify(slf: &Bound<'_, Self>, n: usize) {

@@ -15,7 +15,7 @@ pub struct UniversalEvent;
 #[pymethods]
 impl UniversalEvent {
     #[new]
-    #[pyo3(signature = (*_args, **_kwargs))]
+    #[pyo3(signature = (*_args, **_kwargs), text_signature = "()")]
     fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> PyClassInitializer<Self> {
         PyClassInitializer::from(ThreadingEvent::unset()).add_subclass(UniversalEvent)
     }

@@ -1,5 +1,6 @@
 //! `plait.Semaphore` and `plait.BoundedSemaphore`: threading's, and coroutines.
 
+use crate::arguments::Given;
 use crate::faces::threading::semaphore::ThreadingSemaphore;
 use crate::faces::{answer, ready, Answer};
 use crate::waiters::attempt;
@@ -20,7 +21,7 @@ pub struct UniversalSemaphore;
 #[pymethods]
 impl UniversalSemaphore {
     #[new]
-    #[pyo3(signature = (*_args, **_kwargs))]
+    #[pyo3(signature = (*_args, **_kwargs), text_signature = "(value=1)")]
     fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> PyClassInitializer<Self> {
         PyClassInitializer::from(ThreadingSemaphore::blank()).add_subclass(UniversalSemaphore)
     }
@@ -39,7 +40,7 @@ impl UniversalSemaphore {
     fn __aenter__(slf: &Bound<'_, Self>) -> PyResult<Py<PyAny>> {
         let py = slf.py();
         let semaphore = &slf.as_super().get().semaphore;
-        match attempt(py, semaphore, UNIVERSAL.manner, |wait, waker, _| semaphore.poll(wait, waker)) {
+        match attempt(py, semaphore, UNIVERSAL.manner, |wait, waker, wakes| semaphore.poll(wait, waker, wakes)) {
             Some(()) => ready::ready(py),
             None => Ok(slf.call_method0(intern!(py, "_enter_later"))?.unbind()),
         }
@@ -55,13 +56,13 @@ impl UniversalSemaphore {
     fn _begin(slf: &Bound<'_, Self>) -> Answer {
         let py = slf.py();
         let semaphore = &slf.as_super().get().semaphore;
-        let poll = |wait: &mut _, waker: &mut _, _: &mut _| semaphore.poll(wait, waker);
+        let poll = |wait: &mut _, waker: &mut _, wakes: &mut _| semaphore.poll(wait, waker, wakes);
         answer(task::begin(py, semaphore, UNIVERSAL, || running_loop(py), poll))
     }
 
     fn _resume(slf: &Bound<'_, Self>, waiter: &Bound<'_, WaitFuture>) -> Answer {
         let semaphore = &slf.as_super().get().semaphore;
-        answer(task::resume(waiter, semaphore, |wait, waker, _| semaphore.poll(wait, waker)))
+        answer(task::resume(waiter, semaphore, |wait, waker, wakes| semaphore.poll(wait, waker, wakes)))
     }
 
     fn _give_up(slf: &Bound<'_, Self>, waiter: &Bound<'_, WaitFuture>) {
@@ -78,15 +79,15 @@ pub struct UniversalBoundedSemaphore;
 #[pymethods]
 impl UniversalBoundedSemaphore {
     #[new]
-    #[pyo3(signature = (*_args, **_kwargs))]
+    #[pyo3(signature = (*_args, **_kwargs), text_signature = "(value=1)")]
     fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> PyClassInitializer<Self> {
         PyClassInitializer::from(ThreadingSemaphore::blank())
             .add_subclass(UniversalSemaphore)
             .add_subclass(UniversalBoundedSemaphore)
     }
 
-    #[pyo3(signature = (value = None))]
-    fn __init__(slf: &Bound<'_, Self>, value: Option<Bound<'_, PyAny>>) -> PyResult<()> {
+    #[pyo3(signature = (value = Given(None)))]
+    fn __init__(slf: &Bound<'_, Self>, value: Given<'_>) -> PyResult<()> {
         slf.as_super().as_super().get().fill(value, true)
     }
 }

@@ -52,17 +52,6 @@ pub fn bytes_like(data: &Bound<'_, PyAny>) -> Option<PyBuffer<u8>> {
     }
 }
 
-/// An argument that was left out differs from None.
-pub struct Given<'py>(pub Option<Bound<'py, PyAny>>);
-
-impl<'a, 'py> FromPyObject<'a, 'py> for Given<'py> {
-    type Error = std::convert::Infallible;
-
-    fn extract(object: Borrowed<'a, 'py, PyAny>) -> Result<Self, Self::Error> {
-        Ok(Given(Some(object.to_owned())))
-    }
-}
-
 /// A limit for comparisons with lengths: the next whole number below, or as much as can be.
 pub fn limit_as_length(limit: &Bound<'_, PyAny>) -> PyResult<usize> {
     match size(limit) {

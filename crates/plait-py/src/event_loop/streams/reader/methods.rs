@@ -1,7 +1,8 @@
 //! StreamReader's Python methods, and the attributes of asyncio's own for those who reach for them.
 
-use super::arguments::{bytes_like, limit_as_length, Given};
+use super::arguments::{bytes_like, limit_as_length};
 use super::{ReaderState, StreamReader, DEFAULT_LIMIT};
+use crate::arguments::Given;
 use crate::event_loop::streams::{fail, loop_or_current, new_future, plain};
 use crate::ffi;
 use crate::guarded::{Built, Guarded};

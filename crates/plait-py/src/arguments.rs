@@ -1,0 +1,32 @@
+//! Arguments that PyO3's own conversions do not tell apart, or refuse in other words.
+
+use pyo3::prelude::*;
+use pyo3::Borrowed;
+
+/// An argument that was left out differs from None.
+pub struct Given<'py>(pub Option<Bound<'py, PyAny>>);
+
+impl<'a, 'py> FromPyObject<'a, 'py> for Given<'py> {
+    type Error = std::convert::Infallible;
+
+    fn extract(object: Borrowed<'a, 'py, PyAny>) -> Result<Self, Self::Error> {
+        Ok(Given(Some(object.to_owned())))
+    }
+}
+
+/// A number of waiters or permits, where Python would only compare it: anything that is not less than `least`, or `Err(true)` if it is
+/// less. What is no number is refused in the words of that comparison.
+pub fn at_least(value: &Bound<'_, PyAny>, least: i64) -> PyResult<Option<u64>> {
+    if value.lt(least)? {
+        return Ok(None);
+    }
+    if let Ok(whole) = value.extract::<u64>() {
+        return Ok(Some(whole));
+    }
+    // 1.5 waiters are two, and what is too large for a number here is more than there can be.
+    let rounded = value.extract::<f64>().map_or(f64::INFINITY, f64::ceil);
+    Ok(Some(rounded.min(MOST as f64) as u64))
+}
+
+/// More than there can be of anything, and still a number that can be added to.
+const MOST: u64 = u64::MAX / 4;
