@@ -20,6 +20,7 @@ def coroutine_function(function: Callable[..., Generator[Any, None, Any]]) -> An
     flags = function.__code__.co_flags & ~inspect.CO_GENERATOR | inspect.CO_COROUTINE
     code = function.__code__.replace(co_flags=flags)
     made: Any = FunctionType(code, function.__globals__, function.__name__, function.__defaults__, function.__closure__)
+    made.__kwdefaults__ = function.__kwdefaults__
     update_wrapper(made, function)
     del made.__wrapped__
     return made

@@ -13,9 +13,9 @@ Streams have no factory that could be asked, so their classes and functions are 
 ``asyncio.streams`` only the functions are: the standard classes there check each other by name, and those that a program
 imported before have to go on working.
 
-``asyncio.sleep`` and ``asyncio.gather`` are replaced too, in each module of asyncio that has the name. They work on any loop, and
-what imported them before keeps the standard ones, which work on plait's. So it is with locks and queues, of asyncio, ``threading`` and ``queue``: objects of the
-standard classes that exist already go on beside plait's.
+``asyncio.sleep``, ``gather``, ``wait``, ``timeout`` and their relatives, and ``TaskGroup``, are replaced too, in each module of asyncio that has
+the name. They work on any loop, and what imported them before keeps the standard ones, which work on plait's. So it is with locks and queues, of
+asyncio, ``threading`` and ``queue``: objects of the standard classes that exist already go on beside plait's.
 """
 
 import asyncio as _asyncio
@@ -32,6 +32,14 @@ from plait._native import EventLoop, StreamReader, StreamReaderProtocol, StreamW
 from plait._swap import Swap
 from plait._switch import disabled
 from plait._tasks import gather, sleep
+from plait._waiting import TaskGroup, as_completed, shield, timeout, timeout_at, wait, wait_for
+
+# By the modules that define the standard ones.
+_FUNCTIONS: dict[str, dict[str, Any]] = {
+    "asyncio.tasks": {"sleep": sleep, "gather": gather, "wait": wait, "wait_for": wait_for, "shield": shield, "as_completed": as_completed},
+    "asyncio.timeouts": {"timeout": timeout, "timeout_at": timeout_at},
+    "asyncio.taskgroups": {"TaskGroup": TaskGroup},
+}
 
 _LOCKS = ("Lock", "Event", "Condition", "Semaphore", "BoundedSemaphore", "Barrier")
 _QUEUES = ("Queue", "LifoQueue", "PriorityQueue")
@@ -56,7 +64,8 @@ def install(
             ``asyncio.new_event_loop``, ``asyncio.get_event_loop``, ``unittest.IsolatedAsyncioTestCase``) are plait's.
             A loop that is named, by ``loop_factory=`` or by its class, is respected, and so is a policy set later. And
             asyncio's streams, locks and queues are plait's, on any loop.
-            ``asyncio.sleep`` and ``asyncio.gather`` are plait's, unless somebody has replaced them already.
+            ``asyncio.sleep``, ``gather``, ``wait``, ``wait_for``, ``timeout``, ``timeout_at``, ``shield``, ``as_completed`` and ``TaskGroup`` are
+            plait's, unless somebody has replaced them already.
         threading: ``Condition``, ``Event``, ``Semaphore``, ``BoundedSemaphore`` and ``Barrier`` of ``threading`` are plait's. Threads, ``Lock`` and ``RLock``
             stay the standard ones.
         queue: ``Queue``, ``LifoQueue`` and ``PriorityQueue`` of ``queue`` are plait's.
@@ -161,13 +170,14 @@ def _loop_swaps() -> list[Swap]:
 
 
 def _function_swaps() -> list[Swap]:
+    """Where asyncio's own function still stands in the module that defines it, each module that has the same one gets plait's."""
     modules = [module for name, module in list(sys.modules.items()) if name.partition(".")[0] == "asyncio"]
-    standard = vars(_asyncio.tasks)
     return [
         Swap(module, name, function)
-        for name, function in (("sleep", sleep), ("gather", gather))
+        for home, functions in _FUNCTIONS.items()
+        for name, function in functions.items()
         for module in modules
-        if vars(module).get(name) is standard[name]
+        if vars(module).get(name) is vars(sys.modules[home])[name] is not function
     ]
 
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Generator
 from contextvars import Context
 from socket import socket
-from types import GenericAlias
+from types import GenericAlias, TracebackType
 from typing import Any, Literal, Never, TypedDict, TypeVar, final, type_check_only
 
 from typing_extensions import disjoint_base
@@ -26,6 +26,13 @@ __all__ = [
     "TimerFuture",
     "_GatheringFuture",
     "GatherCallback",
+    "WaitManyFuture",
+    "Timeout",
+    "WaitForTimeout",
+    "TaskGroup",
+    "Answered",
+    "Completions",
+    "WatcherCallback",
     "TcpTransport",
     "SockOp",
     "StreamReader",
@@ -33,6 +40,12 @@ __all__ = [
     "StreamReaderProtocol",
     "start_timer",
     "gather",
+    "timeout",
+    "timeout_at",
+    "start_wait_for",
+    "start_wait",
+    "start_completions",
+    "shield",
     "registered_tasks",
     "after_fork_in_child",
     "BenchIdle",
@@ -121,7 +134,7 @@ class TaskWakeupMethWrapper:
     def __self__(self) -> Task[Any]: ...
     def __call__(self, *args: Any, **kwargs: Any) -> None: ...
 
-@final
+@disjoint_base
 class TimerFuture(Future[None]):
     """What a sleeping task waits for."""
 
@@ -141,6 +154,84 @@ class GatherCallback:
     __qualname__: str
     def __call__(self, future: Any) -> None: ...
 
+@final
+class WaitManyFuture(TimerFuture):
+    """What a task in `wait` waits for."""
+
+    def give_up(self) -> None: ...
+    def answer(self) -> tuple[set[Any], set[Any]]: ...
+
+@disjoint_base
+class Timeout:
+    """What `timeout` returns; to isinstance, an asyncio.Timeout (which no stub may derive from: it is final)."""
+
+    def when(self) -> float | None: ...
+    def reschedule(self, when: float | None) -> None: ...
+    def expired(self) -> bool: ...
+    async def __aenter__(self) -> Timeout: ...
+    def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_val: BaseException | None,
+        exc_tb: TracebackType | None,
+    ) -> Answered: ...
+    def _begin(self) -> None: ...
+    def _on_timeout(self) -> None: ...
+    @property
+    def _state(self) -> Any: ...
+    @property
+    def _when(self) -> float | None: ...
+    @property
+    def _task(self) -> asyncio.Task[Any] | None: ...
+
+@final
+class WaitForTimeout(Timeout):
+    """The time-out of a `wait_for`."""
+
+    def ended(self) -> None: ...
+    def failed(self, error: BaseException) -> None: ...
+
+@disjoint_base
+class TaskGroup(asyncio.TaskGroup):
+    """Tasks that are all awaited when the block ends, and cancelled when one of them fails.
+
+    Their exceptions, but CancelledError, leave the block together in an ExceptionGroup. For the loop's own thread, to be entered
+    once, in a task. Counterpart: ``asyncio.TaskGroup``.
+    """
+
+@final
+class Answered:
+    """An awaitable that is answered already, with None."""
+
+    def __await__(self) -> Answered: ...
+    def __iter__(self) -> Answered: ...
+    def __next__(self) -> Any: ...
+    def send(self, _value: Any) -> Any: ...
+    def throw(self, type: Any, value: Any = None, traceback: Any = None, /) -> Any: ...
+    def close(self) -> None: ...
+
+@final
+class Completions:
+    """What `as_completed` iterates over."""
+
+    def __len__(self) -> int: ...
+    def wait(self) -> Future[None] | None: ...
+    def give_up(self, waiter: Any) -> None: ...
+    def take(self) -> Any: ...
+
+@final
+class WatcherCallback:
+    """The callback that `wait`, `shield`, `as_completed` or a group shows, or leaves with a future of another make."""
+
+    __qualname__: str
+    def __call__(self, future: Any) -> None: ...
+
+def timeout(delay: float | None) -> Timeout: ...
+def timeout_at(when: float | None) -> Timeout: ...
+def start_wait_for(fut: Any, timeout: float | None, /) -> Any: ...
+def start_wait(fs: Any, timeout: float | None, return_when: str, /) -> WaitManyFuture | None: ...
+def start_completions(aws: Any, timeout: float | None, /) -> Completions: ...
+def shield(arg: Awaitable[_T]) -> asyncio.Future[_T]: ...
 def start_timer(delay: float, /) -> TimerFuture | None: ...
 def gather(*coros_or_futures: Awaitable[Any], return_exceptions: bool = False) -> asyncio.Future[list[Any]]: ...
 def registered_tasks() -> list[Task[Any]]: ...

@@ -314,6 +314,7 @@ def _lend(cls: Any, name: str, function: Any) -> None:
     qualified = f"{cls.__name__}.{name}"
     code = function.__code__.replace(co_name=name, co_qualname=qualified)
     lent = FunctionType(code, function.__globals__, name, function.__defaults__, function.__closure__)
+    lent.__kwdefaults__ = function.__kwdefaults__
     lent.__qualname__ = qualified
     lent.__module__ = cls.__module__
     lent.__doc__ = function.__doc__

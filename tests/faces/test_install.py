@@ -20,7 +20,11 @@ def snapshot() -> tuple[object, ...]:
         events._event_loop_policy,
         getattr(asyncio, "EventLoop", None),
         multiprocessing.spawn.get_preparation_data,
-        [vars(module).get(name) for module in (asyncio, asyncio.tasks, asyncio.streams) for name in ("sleep", "gather")],
+        [
+            vars(module).get(name)
+            for module in (asyncio, asyncio.tasks, asyncio.streams, asyncio.timeouts, asyncio.taskgroups)
+            for name in ("sleep", "gather", "wait", "wait_for", "shield", "as_completed", "timeout", "timeout_at", "TaskGroup")
+        ],
         asyncio.Task,
         asyncio.Future,
         asyncio.SelectorEventLoop,

@@ -79,6 +79,9 @@ def test_mirror_has_every_name() -> None:
     ours = {"run", "Runner", "new_event_loop", "get_event_loop", "EventLoop", "DefaultEventLoopPolicy"}
     ours |= {"StreamReader", "StreamReaderProtocol", "StreamWriter", "open_connection", "start_server"}
     ours |= {"open_unix_connection", "start_unix_server", "sleep", "gather"}
+    ours |= {"wait", "shield", "as_completed", "timeout", "timeout_at", "TaskGroup"}
+    if sys.version_info >= (3, 12):
+        ours.add("wait_for")
     for name in asyncio.__all__:
         assert (getattr(mirror, name) is getattr(asyncio, name)) is (name not in ours), name
     namespace: dict[str, object] = {}

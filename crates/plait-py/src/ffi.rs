@@ -94,6 +94,15 @@ pub fn stop_iteration(py: Python<'_>, value: Py<PyAny>) -> PyErr {
     made.map_or_else(|failed| failed, PyErr::from_value)
 }
 
+/// The error that `raise exception` would be in the calling Python code: an exception that is being handled there becomes its context.
+#[cold]
+pub fn raised(exception: &Bound<'_, PyAny>) -> PyErr {
+    // SAFETY: attached; `exception` is an exception instance (callers keep nothing else), live, and of its own type. The call
+    // sets the error indicator, which is fetched at once.
+    unsafe { ffi::PyErr_SetObject(exception.get_type().as_ptr(), exception.as_ptr()) };
+    PyErr::fetch(exception.py())
+}
+
 /// `exception.__traceback__ = traceback`, for exceptions kept in a future and raised again later.
 pub fn set_traceback(exception: &Bound<'_, PyAny>, traceback: Option<&Bound<'_, PyAny>>) {
     let traceback = traceback.map_or(std::ptr::null_mut(), Bound::as_ptr);

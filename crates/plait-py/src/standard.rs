@@ -101,6 +101,7 @@ pub struct Standard {
     /// `asyncio.gather` as it was before plait could replace it: it knows what to do without arguments.
     pub gather: Py<PyAny>,
     pub logger: Py<PyAny>,
+    pub waiting: Waiting,
     /// Older Pythons answer `set_exception(StopIteration)` with a TypeError, newer ones keep a RuntimeError.
     pub stop_iteration_is_refused: bool,
     /// From 3.13 on (and late 3.12) `Server._attach` takes the transport.
@@ -112,6 +113,24 @@ pub struct Standard {
     pub stream_writer_del: Py<PyAny>,
     /// `plait._asyncio_glue`: what is written in Python because asyncio's own pieces are.
     pub glue: Py<PyModule>,
+}
+
+/// What `timeout`, `wait`, `shield` and TaskGroup stand in for, and how the host's behave: that changed within the lives of Pythons.
+pub struct Waiting {
+    pub timeout: Py<PyType>,
+    pub task_group: Py<PyType>,
+    pub isfuture: Py<PyAny>,
+    pub shield: Py<PyAny>,
+    pub wait_for: Py<PyAny>,
+    /// A subclass of CancelledError ends a timed-out block as CancelledError does.
+    pub subclasses_expire: bool,
+    /// A timed-out block that ends with another exception shows a TimeoutError among its contexts.
+    pub contexts_tell: bool,
+    /// The same of TaskGroups and CancelledError.
+    pub groups_know_subclasses: bool,
+    /// A TaskGroup takes its own cancellation of the parent back after all tasks are done, and passes one from outside on.
+    pub groups_uncancel_last: bool,
+    pub groups_close_what_they_refuse: bool,
 }
 
 static STANDARD: PyOnceLock<Standard> = PyOnceLock::new();
@@ -182,6 +201,7 @@ fn load(py: Python<'_>) -> PyResult<Standard> {
             None => tasks.getattr("ensure_future")?.unbind(),
         },
         gather: tasks.getattr("gather")?.unbind(),
+        waiting: waiting(py)?,
         logger: py.import("asyncio.log")?.getattr("logger")?.unbind(),
         stop_iteration_is_refused: glue.call_method0("stop_iteration_is_refused")?.extract()?,
         servers_know_transports: servers_know_transports(py)?,
@@ -204,4 +224,25 @@ fn current_tasks(py: Python<'_>) -> PyResult<CurrentTasks> {
         return Ok(CurrentTasks::Kept(kept.cast_into::<PyDict>()?.unbind()));
     }
     Ok(CurrentTasks::Swapped(py.import("_asyncio")?.getattr("_swap_current_task")?.unbind()))
+}
+
+fn waiting(py: Python<'_>) -> PyResult<Waiting> {
+    let tasks = py.import("asyncio.tasks")?;
+    let timeout = py.import("asyncio.timeouts")?.getattr("Timeout")?.cast_into::<PyType>()?;
+    let group = py.import("asyncio.taskgroups")?.getattr("TaskGroup")?.cast_into::<PyType>()?;
+    let mentions = |class: &Bound<'_, PyType>, method: &str, name: &str| -> PyResult<bool> {
+        class.getattr(method)?.getattr("__code__")?.getattr("co_names")?.contains(name)
+    };
+    Ok(Waiting {
+        subclasses_expire: mentions(&timeout, "__aexit__", "issubclass")?,
+        contexts_tell: timeout.hasattr("_insert_timeout_error")?,
+        groups_know_subclasses: mentions(&group, "__aexit__", "issubclass")?,
+        groups_uncancel_last: mentions(&group, "__aexit__", "cancelling")?,
+        groups_close_what_they_refuse: mentions(&group, "create_task", "close")?,
+        timeout: timeout.unbind(),
+        task_group: group.unbind(),
+        isfuture: py.import("asyncio.futures")?.getattr("isfuture")?.unbind(),
+        shield: tasks.getattr("shield")?.unbind(),
+        wait_for: tasks.getattr("wait_for")?.unbind(),
+    })
 }

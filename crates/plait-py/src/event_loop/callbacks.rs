@@ -2,6 +2,7 @@
 
 use super::gathering::GatheringFuture;
 use super::task::Task;
+use super::watcher::Watcher;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 
@@ -10,6 +11,8 @@ pub enum Callback {
     Wake(Py<Task>),
     /// What `gather` waits with: the child is counted, no Python object in between.
     Gather(Py<GatheringFuture>),
+    /// What `wait`, `shield` or a TaskGroup waits with.
+    Watch(Watcher),
     /// `callback(future)` in `context`, as `add_done_callback` took it.
     Call { callback: Py<PyAny>, context: Py<PyAny> },
 }
@@ -23,6 +26,7 @@ pub enum Callbacks {
     None,
     Wake(Py<Task>),
     Gather(Py<GatheringFuture>),
+    Watch(Watcher),
     Some(Box<Vec<Callback>>),
 }
 
@@ -32,12 +36,16 @@ impl Callbacks {
         *self = match (std::mem::take(self), callback) {
             (Callbacks::None, Callback::Wake(task)) => Callbacks::Wake(task),
             (Callbacks::None, Callback::Gather(outer)) => Callbacks::Gather(outer),
+            (Callbacks::None, Callback::Watch(watcher)) => Callbacks::Watch(watcher),
             (Callbacks::None, callback) => Callbacks::Some(Box::new(vec![callback])),
             (Callbacks::Wake(task), callback) => {
                 Callbacks::Some(Box::new(vec![Callback::Wake(task), callback]))
             }
             (Callbacks::Gather(outer), callback) => {
                 Callbacks::Some(Box::new(vec![Callback::Gather(outer), callback]))
+            }
+            (Callbacks::Watch(watcher), callback) => {
+                Callbacks::Some(Box::new(vec![Callback::Watch(watcher), callback]))
             }
             (Callbacks::Some(mut list), callback) => {
                 list.push(callback);
@@ -51,6 +59,7 @@ impl Callbacks {
             Callbacks::None => Vec::new(),
             Callbacks::Wake(task) => vec![Callback::Wake(task)],
             Callbacks::Gather(outer) => vec![Callback::Gather(outer)],
+            Callbacks::Watch(watcher) => vec![Callback::Watch(watcher)],
             Callbacks::Some(list) => *list,
         }
     }
@@ -68,7 +77,23 @@ impl Callbacks {
             Callbacks::None => Vec::new(),
             Callbacks::Wake(task) => vec![Callback::Wake(task.clone_ref(py))],
             Callbacks::Gather(outer) => vec![Callback::Gather(outer.clone_ref(py))],
+            Callbacks::Watch(watcher) => vec![Callback::Watch(watcher.clone_ref(py))],
             Callbacks::Some(list) => list.iter().map(|callback| callback.clone_ref(py)).collect(),
+        }
+    }
+
+    /// Takes a watcher out; to be dropped elsewhere. None when it is not there.
+    pub fn remove_watcher(&mut self, watcher: &Watcher) -> Option<Callback> {
+        match self {
+            Callbacks::Watch(own) if own.is(watcher) => match std::mem::take(self) {
+                Callbacks::Watch(own) => Some(Callback::Watch(own)),
+                _ => None,
+            },
+            Callbacks::Some(list) => {
+                let same = |callback: &Callback| matches!(callback, Callback::Watch(own) if own.is(watcher));
+                list.iter().position(same).map(|position| list.remove(position))
+            }
+            _ => None,
         }
     }
 
@@ -77,6 +102,7 @@ impl Callbacks {
             Callbacks::None => Ok(()),
             Callbacks::Wake(task) => visit.call(task),
             Callbacks::Gather(outer) => visit.call(outer),
+            Callbacks::Watch(watcher) => watcher.traverse(visit),
             Callbacks::Some(list) => list.iter().try_for_each(|callback| callback.traverse(visit)),
         }
     }
@@ -87,6 +113,7 @@ impl Callback {
         match self {
             Callback::Wake(task) => Callback::Wake(task.clone_ref(py)),
             Callback::Gather(outer) => Callback::Gather(outer.clone_ref(py)),
+            Callback::Watch(watcher) => Callback::Watch(watcher.clone_ref(py)),
             Callback::Call { callback, context } => {
                 Callback::Call { callback: callback.clone_ref(py), context: context.clone_ref(py) }
             }
@@ -97,6 +124,7 @@ impl Callback {
         match self {
             Callback::Wake(task) => visit.call(task),
             Callback::Gather(outer) => visit.call(outer),
+            Callback::Watch(watcher) => watcher.traverse(visit),
             Callback::Call { callback, context } => {
                 visit.call(callback)?;
                 visit.call(context)

@@ -34,14 +34,15 @@ fn swap<'py>(
     }
 }
 
-/// The task that a loop is running. None also where a later Python does not say.
-pub fn task_of<'py>(loop_: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
+/// The task that the loop is running.
+#[inline]
+pub fn of<'py>(loop_: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
     let py = loop_.py();
     match &standard(py).current_tasks {
         CurrentTasks::Kept(tasks) => tasks.bind(py).get_item(loop_),
         CurrentTasks::Swapped(_) => {
-            let current = py.import("asyncio")?.call_method1("current_task", (loop_,))?;
-            Ok((!current.is_none()).then_some(current))
+            let task = py.import("asyncio")?.call_method1("current_task", (loop_,))?;
+            Ok((!task.is_none()).then_some(task))
         }
     }
 }

@@ -267,7 +267,7 @@ fn stay_quiet(child: &Bound<'_, PyAny>) -> PyResult<()> {
 
 /// asyncio closes a coroutine that the loop would not take, so that it does not warn too.
 #[cold]
-fn close_after(coroutine: &Bound<'_, PyAny>, error: PyErr) -> PyErr {
+pub fn close_after(coroutine: &Bound<'_, PyAny>, error: PyErr) -> PyErr {
     let py = coroutine.py();
     if !error.is_instance_of::<PyRuntimeError>(py) {
         return error;

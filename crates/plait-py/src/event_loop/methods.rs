@@ -459,6 +459,8 @@ impl EventLoop {
                 }
                 Ready::Woken(future) => future.clone_ref(py).into_any(),
                 Ready::Elapsed(timer) => timer.clone_ref(py).into_any(),
+                Ready::Overdue(timeout, _) => timeout.clone_ref(py).into_any(),
+                Ready::Watched(_, future) => future.clone_ref(py).into_any(),
                 Ready::Gathered(outer, _) => outer.clone_ref(py).into_any(),
                 Ready::Call { callback, .. } => callback.clone_ref(py),
                 Ready::Transport(transport, _) => transport.clone_ref(py).into_any(),

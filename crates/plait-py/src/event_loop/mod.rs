@@ -2,7 +2,8 @@
 //!
 //! * `run` the iteration, `ready` what it executes, `schedule` how callbacks get there, `handle` what stands for them;
 //! * `future`, `future_iter`, `callbacks`, `task`, `step`, `registry`, `current`: coroutines;
-//! * `sleep`, `gather`, `gathering`: the functions of asyncio that have something native to wait for;
+//! * `sleep`, `gather`, `gathering`, `waiting`, `timeout`, `shield`, `completions`, `task_group`: the functions of asyncio that have
+//!   something native to wait for, over `watcher`, `any_task` and `answered`;
 //! * `descriptors` who watches what, `watching` the same for callers, `sock` the `sock_*` operations;
 //! * `tcp`, `accept`: transports and servers; `streams` what most programs use of them.
 //!
@@ -11,7 +12,10 @@
 //! signal bookkeeping, exception reports) is *lent* to this type, by name, in `plait._asyncio_glue`.
 
 mod accept;
+pub mod answered;
+mod any_task;
 pub mod callbacks;
+pub mod completions;
 pub mod current;
 pub mod descriptors;
 pub mod future;
@@ -24,12 +28,17 @@ pub mod ready;
 pub mod registry;
 pub mod run;
 pub mod schedule;
+pub mod shield;
 pub mod sleep;
 pub mod sock;
 pub mod step;
 pub mod streams;
 pub mod task;
+pub mod task_group;
 pub mod tcp;
+pub mod timeout;
+pub mod waiting;
+pub mod watcher;
 pub mod watching;
 
 use crate::errors::closed;
@@ -166,14 +175,20 @@ impl EventLoop {
     /// The same for a task or a future, with the check that `call_soon` makes in debug mode.
     #[inline]
     pub fn push_step(&self, py: Python<'_>, ready: Ready) -> PyResult<()> {
-        if self.debug(py) {
-            self.check_thread(py)?;
-        }
+        self.check_thread_in_debug_mode(py)?;
         self.push_ready(py, ready)
     }
 
     pub fn remove_timer(&self, py: Python<'_>, key: TimerKey) -> Option<Timer> {
         self.state.with(py, |s| s.timers.remove(key))
+    }
+
+    /// The check that asyncio makes in debug mode.
+    pub fn check_thread_in_debug_mode(&self, py: Python<'_>) -> PyResult<()> {
+        match self.debug(py) {
+            true => self.check_thread(py),
+            false => Ok(()),
+        }
     }
 
     fn check_thread(&self, py: Python<'_>) -> PyResult<()> {

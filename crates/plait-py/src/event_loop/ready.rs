@@ -7,6 +7,8 @@ use super::handle::Handle;
 use super::sleep::TimerFuture;
 use super::task::Task;
 use super::tcp::TcpTransport;
+use super::timeout::Timeout;
+use super::watcher::Watcher;
 use crate::waiters::task::WaitFuture;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
@@ -26,6 +28,10 @@ pub enum Ready {
     Woken(Py<WaitFuture>),
     /// A sleep is over.
     Elapsed(Py<TimerFuture>),
+    /// A time-out's moment has come, unless it counts another turn by now.
+    Overdue(Py<Timeout>, u32),
+    /// A future is done that somebody watches.
+    Watched(Watcher, Py<Future>),
     /// A child of a `gather` is done.
     Gathered(Py<GatheringFuture>, Py<Future>),
     /// A done-callback: `callback(argument)` in `context`.
@@ -59,6 +65,11 @@ impl Ready {
             }
             Ready::Woken(future) => visit.call(future),
             Ready::Elapsed(timer) => visit.call(timer),
+            Ready::Overdue(timeout, _) => visit.call(timeout),
+            Ready::Watched(watcher, child) => {
+                watcher.traverse(visit)?;
+                visit.call(child)
+            }
             Ready::Gathered(outer, child) => {
                 visit.call(outer)?;
                 visit.call(child)

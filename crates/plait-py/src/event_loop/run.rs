@@ -9,6 +9,7 @@ use super::ready::Ready;
 use super::sleep::{Timer, TimerFuture};
 use super::step;
 use super::tcp::TcpTransport;
+use super::timeout::Timeout;
 use super::{thread_token, EventLoop};
 use crate::errors::{closed, leaves_the_loop, os_error};
 use crate::ffi;
@@ -240,6 +241,10 @@ impl Iteration<'_, '_> {
                     Ready::Handle(TimerHandle::into_handle(timer, py))
                 }
                 Timer::Sleep(timer) => Ready::Elapsed(timer),
+                Timer::Timeout(timeout) => {
+                    let turn = timeout.get().turn(py);
+                    Ready::Overdue(timeout, turn)
+                }
             };
             this.state.with(py, |s| s.ready.push_back(ready));
         }
@@ -267,6 +272,8 @@ fn execute(loop_: &Bound<'_, EventLoop>, ready: Ready) -> PyResult<()> {
             reported(loop_, waiters::task::settle(&future.into_bound(py)).map(drop), "wake-up")
         }
         Ready::Elapsed(timer) => reported(loop_, TimerFuture::elapse(&timer.into_bound(py)), "sleep"),
+        Ready::Overdue(timeout, turn) => reported(loop_, Timeout::fire(timeout.bind(py), turn), "timeout"),
+        Ready::Watched(watcher, child) => reported(loop_, watcher.run(loop_, child.bind(py)), watcher.name()),
         Ready::Gathered(outer, child) => {
             let (outer, child) = (outer.into_bound(py), child.into_bound(py));
             reported(loop_, GatheringFuture::child_done(&outer, child.as_any()), "gather")
@@ -367,6 +374,8 @@ fn execute_in_debug_mode(loop_: &Bound<'_, EventLoop>, ready: Ready) -> PyResult
         }
         Ready::Woken(future) => Some(future.clone_ref(py).into_any()),
         Ready::Elapsed(timer) => Some(timer.clone_ref(py).into_any()),
+        Ready::Overdue(timeout, _) => Some(timeout.clone_ref(py).into_any()),
+        Ready::Watched(_, child) => Some(child.clone_ref(py).into_any()),
         Ready::Gathered(outer, _) => Some(outer.clone_ref(py).into_any()),
         Ready::Call { callback, .. } => Some(callback.clone_ref(py)),
         Ready::Transport(transport, _) => Some(transport.clone_ref(py).into_any()),

@@ -10,6 +10,7 @@
 use super::future::{Future, Outcome};
 use super::handle::{Call, Handle, TimerHandle};
 use super::schedule::due;
+use super::timeout::Timeout;
 use super::EventLoop;
 use crate::guarded::Guarded;
 use crate::standard::standard;
@@ -23,8 +24,10 @@ use pyo3::prelude::*;
 pub enum Timer {
     /// A callback, from `call_later` or `call_at`.
     Handle(Py<TimerHandle>),
-    /// A sleep.
+    /// A sleep, or the time-out of a `wait`.
     Sleep(Py<TimerFuture>),
+    /// A time-out.
+    Timeout(Py<Timeout>),
 }
 
 impl Timer {
@@ -32,6 +35,7 @@ impl Timer {
         match self {
             Timer::Handle(timer) => Timer::Handle(timer.clone_ref(py)),
             Timer::Sleep(timer) => Timer::Sleep(timer.clone_ref(py)),
+            Timer::Timeout(timeout) => Timer::Timeout(timeout.clone_ref(py)),
         }
     }
 
@@ -49,6 +53,7 @@ impl Timer {
                 handle.get().set_key(py, key);
                 Ok(handle)
             }
+            Timer::Timeout(timeout) => Timeout::shown(timeout.bind(py), loop_, when),
         }
     }
 
@@ -56,12 +61,13 @@ impl Timer {
         match self {
             Timer::Handle(timer) => visit.call(timer),
             Timer::Sleep(timer) => visit.call(timer),
+            Timer::Timeout(timeout) => visit.call(timeout),
         }
     }
 }
 
 /// A future that a timer of its loop settles.
-#[pyclass(module = "plait._native", frozen, extends = Future)]
+#[pyclass(module = "plait._native", frozen, subclass, extends = Future)]
 pub struct TimerFuture {
     /// Where it stands among the timers; None once it is not wanted any more. Kept from the moment when the timer is
     /// due until it is settled.
@@ -69,6 +75,19 @@ pub struct TimerFuture {
 }
 
 impl TimerFuture {
+    /// Without a timer yet.
+    pub fn unarmed() -> TimerFuture {
+        TimerFuture { key: Guarded::new(None) }
+    }
+
+    /// Puts it among the loop's timers.
+    pub fn arm(slf: &Bound<'_, TimerFuture>, loop_: &Bound<'_, EventLoop>, when: f64) {
+        let py = slf.py();
+        let entry = Timer::Sleep(slf.clone().unbind());
+        let key = loop_.get().state.with(py, |s| s.timers.insert(when, entry));
+        slf.get().key.with(py, |k| *k = Some(key));
+    }
+
     /// The timer was due.
     pub fn elapse(slf: &Bound<'_, TimerFuture>) -> PyResult<()> {
         let py = slf.py();
@@ -79,7 +98,7 @@ impl TimerFuture {
     }
 
     /// Takes it out of the timers, or makes nothing of its being due.
-    fn stop(slf: &Bound<'_, TimerFuture>) -> PyResult<()> {
+    pub fn stop(slf: &Bound<'_, TimerFuture>) -> PyResult<()> {
         let py = slf.py();
         if let Some(key) = slf.get().key.with(py, Option::take) {
             let loop_ = slf.as_super().get().loop_of(py)?;
@@ -132,11 +151,9 @@ pub fn start_timer<'py>(delay: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py,
     }
     let future = Future::on_loop(py, &loop_)?;
     future.state.with(py, |s| s.blocking = true);
-    let timer = TimerFuture { key: Guarded::new(None) };
-    let timer = Bound::new(py, PyClassInitializer::from(future).add_subclass(timer))?;
-    let entry = Timer::Sleep(timer.clone().unbind());
-    let key = loop_.get().state.with(py, |s| s.timers.insert(when, entry));
-    timer.get().key.with(py, |k| *k = Some(key));
+    let timer = PyClassInitializer::from(future).add_subclass(TimerFuture::unarmed());
+    let timer = Bound::new(py, timer)?;
+    TimerFuture::arm(&timer, &loop_, when);
     Ok(Some(timer))
 }
 

@@ -8,6 +8,7 @@ use super::future::{Future, Outcome, Phase};
 use super::gathering::GatheringFuture;
 use super::sleep::TimerFuture;
 use super::task::Task;
+use super::waiting::WaitManyFuture;
 use super::EventLoop;
 use crate::errors::{invalid_state, leaves_the_loop};
 use crate::ffi::{self, Sent};
@@ -99,6 +100,7 @@ pub fn exact_future<'a, 'py>(object: &'a Bound<'py, PyAny>) -> Option<&'a Bound<
         || object.is_exact_instance_of::<WaitFuture>()
         || object.is_exact_instance_of::<TimerFuture>()
         || object.is_exact_instance_of::<GatheringFuture>()
+        || object.is_exact_instance_of::<WaitManyFuture>()
     {
         object.cast::<Future>().ok()
     } else {
@@ -119,6 +121,9 @@ pub fn cancel_awaited(awaited: &Bound<'_, PyAny>, message: Option<Py<PyAny>>) ->
     }
     if let Ok(timer) = awaited.cast_exact::<TimerFuture>() {
         return Future::cancel_base(timer.as_super(), message);
+    }
+    if let Ok(waiter) = awaited.cast_exact::<WaitManyFuture>() {
+        return Future::cancel_base(waiter.as_super().as_super(), message);
     }
     if let Ok(outer) = awaited.cast_exact::<GatheringFuture>() {
         return GatheringFuture::cancel(outer, message);

@@ -331,12 +331,12 @@ impl Task {
     }
 
     /// Take back one `cancel()`; returns how many requests are left.
-    fn uncancel(&self, py: Python<'_>) -> u32 {
+    pub fn uncancel(&self, py: Python<'_>) -> u32 {
         self.state.with(py, |t| t.marks.unrequest())
     }
 
     /// How many `cancel()` have not been taken back.
-    fn cancelling(&self, py: Python<'_>) -> u32 {
+    pub fn cancelling(&self, py: Python<'_>) -> u32 {
         self.state.with(py, |t| t.marks.requests())
     }
 

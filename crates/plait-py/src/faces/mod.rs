@@ -9,11 +9,11 @@
 
 pub mod asyncio;
 pub mod queue;
-pub mod ready;
 pub mod threading;
 pub mod timeouts;
 pub mod universal;
 
+use crate::event_loop::answered::Answered;
 use crate::waiters::task::{Step, WaitFuture};
 use crate::waiters::Waker;
 use pyo3::gc::{PyTraverseError, PyVisit};
@@ -27,6 +27,11 @@ pub fn class_of<'py, T: PyTypeInfo>(slf: &Bound<'py, T>, standard: &Py<PyType>) 
         true => standard.bind(slf.py()).clone().into_any(),
         false => slf.as_any().get_type().into_any(),
     }
+}
+
+/// Something to await that is there already: what `__aenter__` and `__aexit__` answer with when they have nothing to wait for.
+pub fn answered(py: Python<'_>) -> PyResult<Py<PyAny>> {
+    Ok(Answered::nothing(py)?.into_any().unbind())
 }
 
 /// What a coroutine's question is answered with: None, it may go on; or what it has to await.
@@ -96,7 +101,8 @@ pub fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("ThreadingEvent", py.get_type::<threading::event::ThreadingEvent>())?;
     module.add("ThreadingCondition", py.get_type::<threading::condition::ThreadingCondition>())?;
     module.add("ThreadingSemaphore", py.get_type::<threading::semaphore::ThreadingSemaphore>())?;
-    module.add("ThreadingBoundedSemaphore", py.get_type::<threading::semaphore::ThreadingBoundedSemaphore>())?;
+    module
+        .add("ThreadingBoundedSemaphore", py.get_type::<threading::semaphore::ThreadingBoundedSemaphore>())?;
     module.add("ThreadingBarrier", py.get_type::<threading::barrier::ThreadingBarrier>())?;
     module.add("Lock", py.get_type::<universal::lock::UniversalLock>())?;
     module.add("RLock", py.get_type::<universal::rlock::UniversalRLock>())?;
@@ -115,4 +121,37 @@ pub fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("LifoQueue", py.get_type::<queue::universal::UniversalLifoQueue>())?;
     module.add("PriorityQueue", py.get_type::<queue::universal::UniversalPriorityQueue>())?;
     Ok(())
+}
+
+/// See `instance_dict`: bases first.
+#[cfg(all(Py_GIL_DISABLED, not(Py_3_14)))]
+pub fn show_instance_dicts(py: Python<'_>) {
+    use crate::instance_dict::install;
+    install::<asyncio::barrier::AsyncioBarrier>(py);
+    install::<asyncio::condition::AsyncioCondition>(py);
+    install::<asyncio::event::AsyncioEvent>(py);
+    install::<asyncio::lock::AsyncioLock>(py);
+    install::<asyncio::semaphore::AsyncioSemaphore>(py);
+    install::<queue::asyncio::AsyncioQueue>(py);
+    install::<queue::threading::ThreadingQueue>(py);
+    install::<threading::barrier::ThreadingBarrier>(py);
+    install::<threading::condition::ThreadingCondition>(py);
+    install::<threading::event::ThreadingEvent>(py);
+    install::<threading::semaphore::ThreadingSemaphore>(py);
+    install::<universal::lock::UniversalLock>(py);
+    install::<universal::rlock::UniversalRLock>(py);
+    install::<asyncio::semaphore::AsyncioBoundedSemaphore>(py);
+    install::<queue::asyncio::AsyncioLifoQueue>(py);
+    install::<queue::asyncio::AsyncioPriorityQueue>(py);
+    install::<queue::threading::ThreadingLifoQueue>(py);
+    install::<queue::threading::ThreadingPriorityQueue>(py);
+    install::<queue::universal::UniversalQueue>(py);
+    install::<queue::universal::UniversalLifoQueue>(py);
+    install::<queue::universal::UniversalPriorityQueue>(py);
+    install::<threading::semaphore::ThreadingBoundedSemaphore>(py);
+    install::<universal::barrier::UniversalBarrier>(py);
+    install::<universal::condition::UniversalCondition>(py);
+    install::<universal::event::UniversalEvent>(py);
+    install::<universal::semaphore::UniversalSemaphore>(py);
+    install::<universal::semaphore::UniversalBoundedSemaphore>(py);
 }

@@ -38,9 +38,7 @@ impl Acquisition {
         match (blocking, timeout) {
             (true, None) => Ok(Acquisition::forever()),
             (false, None) => Ok(Acquisition::AtOnce),
-            (false, Some(_)) => {
-                Err(PyValueError::new_err("can't specify timeout for non-blocking acquire"))
-            }
+            (false, Some(_)) => Err(PyValueError::new_err("can't specify timeout for non-blocking acquire")),
             (true, timeout) => Ok(Acquisition::Within(patience(timeout.as_ref())?)),
         }
     }

@@ -42,9 +42,8 @@ pub fn running(py: Python<'_>) -> PyResult<Option<Bound<'_, PyAny>>> {
 }
 
 fn hub_and_greenlet(py: Python<'_>) -> PyResult<Option<(Bound<'_, PyAny>, Bound<'_, PyAny>)>> {
-    let found = HUB.with_borrow(|hub| {
-        hub.as_ref().map(|hub| (hub.hub.clone_ref(py), hub.getcurrent.clone_ref(py)))
-    });
+    let found =
+        HUB.with_borrow(|hub| hub.as_ref().map(|hub| (hub.hub.clone_ref(py), hub.getcurrent.clone_ref(py))));
     let Some((hub, getcurrent)) = found else {
         return Ok(None);
     };
@@ -72,7 +71,8 @@ pub fn block<'py, P: Primitive<Waker>, T>(
             task::Step::Wait(future) => future.into_bound(py),
         };
         let left = patience.left().map(|left| left.as_secs_f64());
-        let woken = parked().and_then(|()| hub.call_method1(intern!(py, "park"), (&future, left))?.is_truthy());
+        let woken =
+            parked().and_then(|()| hub.call_method1(intern!(py, "park"), (&future, left))?.is_truthy());
         match woken {
             Ok(true) => step = task::resume(&future, primitive, &mut poll)?,
             Ok(false) => match task::expire(&future, primitive, &mut poll) {

@@ -170,10 +170,7 @@ pub fn give_up<P: Primitive<Waker>>(py: Python<'_>, primitive: &P, future: &Py<W
 }
 
 /// Ends a wait as `body` says.
-pub fn end<T>(
-    future: &Bound<'_, WaitFuture>,
-    body: impl FnOnce(&mut Wait, &mut Option<Waker>) -> T,
-) -> T {
+pub fn end<T>(future: &Bound<'_, WaitFuture>, body: impl FnOnce(&mut Wait, &mut Option<Waker>) -> T) -> T {
     let mut waker = None;
     let result = future.get().wait.with(future.py(), |wait| body(wait, &mut waker));
     drop(waker);

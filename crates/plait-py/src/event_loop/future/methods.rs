@@ -226,6 +226,9 @@ impl Future {
                     let context = task.get().context(py);
                     list.append((Task::wakeup_callable(task.bind(py))?, context))?;
                 }
+                Callback::Watch(watcher) => {
+                    list.append((watcher.callable(py)?, ffi::copy_context(py)?))?;
+                }
                 Callback::Gather(outer) => {
                     list.append((GatheringFuture::callback(outer.bind(py))?, ffi::copy_context(py)?))?;
                 }

@@ -184,9 +184,9 @@ impl Future {
             Seen::Exception(error, traceback) => {
                 let error = error.into_bound(py);
                 ffi::set_traceback(&error, traceback.as_ref().map(|tb| tb.bind(py)));
-                Err(PyErr::from_value(error))
+                Err(ffi::raised(&error))
             }
-            Seen::Cancelled => Err(self.cancelled_error(py)),
+            Seen::Cancelled => Err(ffi::raised(self.cancelled_error(py).value(py).as_any())),
             Seen::Pending => Err(invalid_state(py, pending.to_owned())),
         }
     }
@@ -268,6 +268,7 @@ impl Future {
             Ok(Callbacks::Gather(outer)) => {
                 GatheringFuture::child_settled(outer.bind(py), slf).map(|()| true)
             }
+            Ok(Callbacks::Watch(watcher)) => watcher.settled(slf).map(|()| true),
             Ok(Callbacks::Some(list)) => {
                 list.into_iter().try_for_each(|callback| Future::schedule_one(slf, callback))?;
                 Ok(true)
@@ -284,6 +285,7 @@ impl Future {
         match callback {
             Callback::Wake(task) => Task::schedule_wakeup(task.bind(py), slf),
             Callback::Gather(outer) => GatheringFuture::child_settled(outer.bind(py), slf),
+            Callback::Watch(watcher) => watcher.settled(slf),
             Callback::Call { callback, context } => {
                 let (loop_, native) =
                     slf.get().state.with(py, |s| (s.loop_.as_ref().map(|l| l.clone_ref(py)), s.native));
@@ -301,7 +303,7 @@ impl Future {
         }
     }
 
-    fn set_error(slf: &Bound<'_, Future>, error: Bound<'_, PyAny>) -> PyResult<bool> {
+    pub fn set_error(slf: &Bound<'_, Future>, error: Bound<'_, PyAny>) -> PyResult<bool> {
         let py = slf.py();
         let traceback = error.getattr(intern!(py, "__traceback__"))?;
         if !traceback.is_none() {
@@ -344,6 +346,10 @@ impl Future {
 
     pub fn traverse_state(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
         let state = self.state.traverse();
+        // Without a loop it has not begun to hold anything; and on 3.11 it may be memory that is zero still (`Built`).
+        if state.loop_.is_none() {
+            return Ok(());
+        }
         visit.call(&state.loop_)?;
         visit.call(&state.value)?;
         state.callbacks.traverse(visit)?;

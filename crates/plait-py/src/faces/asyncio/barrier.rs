@@ -1,7 +1,7 @@
 //! `asyncio.Barrier`.
 
 use super::OneLoop;
-use crate::faces::{class_of, plain_repr, traverse};
+use crate::faces::{answered, class_of, plain_repr, traverse};
 use crate::guarded::Built;
 use crate::standard::standard;
 use crate::waiters::task::{self, Step, WaitFuture, ONE_LOOP};
@@ -79,7 +79,7 @@ impl AsyncioBarrier {
 
     #[pyo3(signature = (*_exception))]
     fn __aexit__(&self, py: Python<'_>, _exception: &Bound<'_, PyTuple>) -> PyResult<Py<PyAny>> {
-        crate::faces::ready::ready(py)
+        answered(py)
     }
 
     fn _begin<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {

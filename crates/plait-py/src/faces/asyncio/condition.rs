@@ -3,7 +3,7 @@
 use super::lock::AsyncioLock;
 use super::OneLoop;
 use crate::arguments::{at_least, Given};
-use crate::faces::{answer, class_of, futures, plain_repr, ready, traverse, waiters_in_words, Answer};
+use crate::faces::{answer, answered, class_of, futures, plain_repr, traverse, waiters_in_words, Answer};
 use crate::guarded::{Built, Guarded};
 use crate::standard::standard;
 use crate::waiters::task::{self, WaitFuture, ONE_LOOP};
@@ -115,7 +115,7 @@ impl AsyncioCondition {
     fn __aexit__(slf: &Bound<'_, Self>, _exception: &Bound<'_, PyTuple>) -> PyResult<Py<PyAny>> {
         let py = slf.py();
         slf.call_method0(intern!(py, "release"))?;
-        ready::ready(py)
+        answered(py)
     }
 
     /// Wake up to n tasks that wait, those that have waited longest. RuntimeError when nobody holds the lock.
@@ -140,7 +140,9 @@ impl AsyncioCondition {
                 Ok(())
             }
             // By name: a subclass may notify in its own way.
-            false => slf.call_method1(intern!(slf.py(), "notify"), (slf.get().condition.waiting(),)).map(drop),
+            false => {
+                slf.call_method1(intern!(slf.py(), "notify"), (slf.get().condition.waiting(),)).map(drop)
+            }
         }
     }
 

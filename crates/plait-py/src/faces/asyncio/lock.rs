@@ -1,7 +1,7 @@
 //! `asyncio.Lock`.
 
 use super::OneLoop;
-use crate::faces::{answer, class_of, futures, plain_repr, ready, traverse, waiters_in_words, Answer};
+use crate::faces::{answer, answered, class_of, futures, plain_repr, traverse, waiters_in_words, Answer};
 use crate::guarded::Built;
 use crate::standard::standard;
 use crate::waiters::task::{self, WaitFuture, ONE_LOOP};
@@ -70,7 +70,7 @@ impl AsyncioLock {
         }
         let this = slf.get();
         match attempt(py, &this.lock, ONE_LOOP.manner, |wait, waker, _| this.lock.poll(wait, waker)) {
-            Some(()) => ready::ready(py),
+            Some(()) => answered(py),
             None => Ok(slf.call_method0(intern!(py, "_enter_later"))?.unbind()),
         }
     }
@@ -83,7 +83,7 @@ impl AsyncioLock {
             // A subclass may have its own.
             false => slf.call_method0(intern!(py, "release")).map(drop)?,
         }
-        ready::ready(py)
+        answered(py)
     }
 
     fn _begin(slf: &Bound<'_, Self>) -> Answer {

@@ -2,7 +2,7 @@
 
 use super::OneLoop;
 use crate::arguments::{at_least, Given};
-use crate::faces::{answer, class_of, futures, plain_repr, ready, traverse, waiters_in_words, Answer};
+use crate::faces::{answer, answered, class_of, futures, plain_repr, traverse, waiters_in_words, Answer};
 use crate::guarded::Built;
 use crate::standard::standard;
 use crate::waiters::task::{self, WaitFuture, ONE_LOOP};
@@ -112,8 +112,9 @@ impl AsyncioSemaphore {
             return Ok(slf.call_method0(intern!(py, "_enter_by_acquiring"))?.unbind());
         }
         let semaphore = &slf.get().semaphore;
-        match attempt(py, semaphore, ONE_LOOP.manner, |wait, waker, wakes| semaphore.poll(wait, waker, wakes)) {
-            Some(()) => ready::ready(py),
+        match attempt(py, semaphore, ONE_LOOP.manner, |wait, waker, wakes| semaphore.poll(wait, waker, wakes))
+        {
+            Some(()) => answered(py),
             None => Ok(slf.call_method0(intern!(py, "_enter_later"))?.unbind()),
         }
     }
@@ -126,7 +127,7 @@ impl AsyncioSemaphore {
             // A subclass may have its own.
             false => slf.call_method0(intern!(py, "release")).map(drop)?,
         }
-        ready::ready(py)
+        answered(py)
     }
 
     fn _begin(slf: &Bound<'_, Self>) -> Answer {
@@ -137,7 +138,9 @@ impl AsyncioSemaphore {
     }
 
     fn _resume(&self, waiter: &Bound<'_, WaitFuture>) -> Answer {
-        answer(task::resume(waiter, &self.semaphore, |wait, waker, wakes| self.semaphore.poll(wait, waker, wakes)))
+        answer(task::resume(waiter, &self.semaphore, |wait, waker, wakes| {
+            self.semaphore.poll(wait, waker, wakes)
+        }))
     }
 
     fn _give_up(&self, waiter: &Bound<'_, WaitFuture>) {

@@ -226,7 +226,11 @@ impl AsyncioQueue {
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
         let (py, this) = (slf.py(), slf.get());
         let loop_ = || this.one_loop.check(slf.as_any());
-        answer(py, this.store.begin_put(&item, ONE_LOOP_QUEUE, Some(waiter), loop_)?, AsyncioQueue::shut_down_error)
+        answer(
+            py,
+            this.store.begin_put(&item, ONE_LOOP_QUEUE, Some(waiter), loop_)?,
+            AsyncioQueue::shut_down_error,
+        )
     }
 
     fn _begin_join<'py>(slf: &Bound<'py, Self>) -> PyResult<Option<Bound<'py, PyAny>>> {
@@ -241,7 +245,11 @@ impl AsyncioQueue {
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
         let (py, this) = (slf.py(), slf.get());
         let loop_ = || this.one_loop.check(slf.as_any());
-        answer(py, this.store.begin_join(py, ONE_LOOP_QUEUE, Some(waiter), loop_)?, AsyncioQueue::shut_down_error)
+        answer(
+            py,
+            this.store.begin_join(py, ONE_LOOP_QUEUE, Some(waiter), loop_)?,
+            AsyncioQueue::shut_down_error,
+        )
     }
 
     fn _give_up(&self, waiter: &Bound<'_, WaitFuture>) {

@@ -128,9 +128,8 @@ impl Store {
     pub fn try_put(&self, item: &Bound<'_, PyAny>, manner: Manner) -> PyResult<Option<Done<()>>> {
         let py = item.py();
         if self.kind == Kind::Priority {
-            let reserved = attempt(py, &self.channel, manner, |wait, waker, _| {
-                self.channel.poll_reserve(wait, waker)
-            });
+            let reserved =
+                attempt(py, &self.channel, manner, |wait, waker, _| self.channel.poll_reserve(wait, waker));
             return reserved.map(|reserved| self.push_where_reserved(item, reserved)).transpose();
         }
         let mut slot = Some(Some(item.clone().unbind()));
@@ -154,9 +153,8 @@ impl Store {
             return reserved.map(|reserved| self.push_where_reserved(item, reserved)).transpose();
         }
         let mut slot = Some(Some(item.clone().unbind()));
-        let poll = |wait: &mut _, waker: &mut _, wakes: &mut _| {
-            self.channel.poll_put(&mut slot, wait, waker, wakes)
-        };
+        let poll =
+            |wait: &mut _, waker: &mut _, wakes: &mut _| self.channel.poll_put(&mut slot, wait, waker, wakes);
         Ok(block(py, &self.channel, manner, patience, poll)?.map(Done::from))
     }
 
@@ -246,11 +244,7 @@ impl Store {
 
     /// Tries to get. None: there is nothing.
     #[inline]
-    pub fn try_get<'py>(
-        &self,
-        py: Python<'py>,
-        manner: Manner,
-    ) -> PyResult<Option<Done<Bound<'py, PyAny>>>> {
+    pub fn try_get<'py>(&self, py: Python<'py>, manner: Manner) -> PyResult<Option<Done<Bound<'py, PyAny>>>> {
         let got = attempt(py, &self.channel, manner, |wait, waker, wakes| {
             self.channel.poll_get(wait, waker, wakes)
         });
@@ -264,16 +258,12 @@ impl Store {
         manner: Manner,
         patience: Patience,
     ) -> PyResult<Option<Done<Bound<'py, PyAny>>>> {
-        let poll =
-            |wait: &mut _, waker: &mut _, wakes: &mut _| self.channel.poll_get(wait, waker, wakes);
+        let poll = |wait: &mut _, waker: &mut _, wakes: &mut _| self.channel.poll_get(wait, waker, wakes);
         block(py, &self.channel, manner, patience, poll)?.map(|got| self.item(py, got)).transpose()
     }
 
     /// What a coroutine that has awaited `waiter` gets. None: somebody was faster.
-    pub fn collect<'py>(
-        &self,
-        waiter: &Bound<'py, WaitFuture>,
-    ) -> PyResult<Option<Done<Bound<'py, PyAny>>>> {
+    pub fn collect<'py>(&self, waiter: &Bound<'py, WaitFuture>) -> PyResult<Option<Done<Bound<'py, PyAny>>>> {
         let got = task::collect(waiter, &self.channel, |wait, waker, wakes| {
             self.channel.poll_get(wait, waker, wakes)
         });
@@ -287,8 +277,7 @@ impl Store {
         service: Service,
         loop_: impl FnOnce() -> PyResult<Bound<'py, PyAny>>,
     ) -> PyResult<Step<Done<Bound<'py, PyAny>>>> {
-        let poll =
-            |wait: &mut _, waker: &mut _, wakes: &mut _| self.channel.poll_get(wait, waker, wakes);
+        let poll = |wait: &mut _, waker: &mut _, wakes: &mut _| self.channel.poll_get(wait, waker, wakes);
         Ok(match task::begin(py, &self.channel, service, loop_, poll)? {
             Step::Wait(future) => Step::Wait(future),
             Step::Ready(got) => Step::Ready(self.item(py, got)?),
@@ -296,11 +285,7 @@ impl Store {
     }
 
     #[inline]
-    fn item<'py>(
-        &self,
-        py: Python<'py>,
-        got: Result<Item, Refusal>,
-    ) -> PyResult<Done<Bound<'py, PyAny>>> {
+    fn item<'py>(&self, py: Python<'py>, got: Result<Item, Refusal>) -> PyResult<Done<Bound<'py, PyAny>>> {
         match got {
             Ok(Some(item)) => Ok(Done::Yes(item.into_bound(py))),
             Ok(None) => self.pop_heap(py).map(Done::Yes),

@@ -106,7 +106,9 @@ impl ThreadingQueue {
         slf.get().store.empty_out(py);
         let measured = maxsize.is_none_or(|maxsize| slf.get().store.set_maxsize(maxsize));
         let glue = standard(py).open_queues.bind(py);
-        if !measured || (!is_exact(slf) && glue.call_method1("overrides_hooks", (slf.get_type(),))?.is_truthy()?) {
+        if !measured
+            || (!is_exact(slf) && glue.call_method1("overrides_hooks", (slf.get_type(),))?.is_truthy()?)
+        {
             glue.call_method1("open_thread_queue", (slf,))?;
         }
         Ok(())
@@ -288,7 +290,11 @@ impl ThreadingQueue {
     fn set_maxsize(slf: &Bound<'_, Self>, value: Bound<'_, PyAny>) -> PyResult<()> {
         match slf.get().store.set_maxsize(value) {
             true => Ok(()),
-            false => standard(slf.py()).open_queues.bind(slf.py()).call_method1("open_thread_queue", (slf,)).map(drop),
+            false => standard(slf.py())
+                .open_queues
+                .bind(slf.py())
+                .call_method1("open_thread_queue", (slf,))
+                .map(drop),
         }
     }
 

@@ -79,7 +79,10 @@ impl UniversalQueue {
         item(py, slf.as_super().get().store.try_get(py, UNIVERSAL.manner)?, ThreadingQueue::shut_down_error)
     }
 
-    fn _take_woken<'py>(slf: &Bound<'py, Self>, waiter: &Bound<'py, WaitFuture>) -> PyResult<Bound<'py, PyAny>> {
+    fn _take_woken<'py>(
+        slf: &Bound<'py, Self>,
+        waiter: &Bound<'py, WaitFuture>,
+    ) -> PyResult<Bound<'py, PyAny>> {
         item(slf.py(), slf.as_super().get().store.collect(waiter)?, ThreadingQueue::shut_down_error)
     }
 
@@ -101,7 +104,8 @@ impl UniversalQueue {
         waiter: &Bound<'py, WaitFuture>,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
         let py = slf.py();
-        let step = slf.as_super().get().store.begin_put(&item, UNIVERSAL, Some(waiter), || running_loop(py))?;
+        let step =
+            slf.as_super().get().store.begin_put(&item, UNIVERSAL, Some(waiter), || running_loop(py))?;
         answer(py, step, ThreadingQueue::shut_down_error)
     }
 

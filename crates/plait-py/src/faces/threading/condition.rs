@@ -223,7 +223,10 @@ impl ThreadingCondition {
                 }
                 (Some(_), Some(patience)) => match patience.left() {
                     Some(left) if left.is_zero() => return Ok(result),
-                    left => left.map(|left| left.as_secs_f64().into_pyobject(py)).transpose()?.map(Bound::into_any),
+                    left => left
+                        .map(|left| left.as_secs_f64().into_pyobject(py))
+                        .transpose()?
+                        .map(Bound::into_any),
                 },
             };
             // By name: a subclass may wait in its own way.

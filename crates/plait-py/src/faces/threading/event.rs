@@ -109,4 +109,6 @@ impl ThreadingEvent {
             false => Ok(()),
         }
     }
+
+    fn __clear__(&self) {}
 }

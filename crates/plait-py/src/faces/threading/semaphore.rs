@@ -144,6 +144,8 @@ impl ThreadingSemaphore {
             false => Ok(()),
         }
     }
+
+    fn __clear__(&self) {}
 }
 
 /// A semaphore that is never released more often than it was acquired.

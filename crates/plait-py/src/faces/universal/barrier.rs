@@ -20,9 +20,7 @@ fn answer<'py>(
     let py = slf.py();
     match step? {
         Step::Wait(future) => Ok(future.into_bound(py).into_any()),
-        Step::Ready(passage) => {
-            Ok(slf.as_super().get().go_on(py, passage)?.into_pyobject(py)?.into_any())
-        }
+        Step::Ready(passage) => Ok(slf.as_super().get().go_on(py, passage)?.into_pyobject(py)?.into_any()),
     }
 }
 

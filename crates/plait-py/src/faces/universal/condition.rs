@@ -45,7 +45,10 @@ impl UniversalCondition {
     }
 
     #[pyo3(signature = (*exception))]
-    fn __aexit__<'py>(slf: &Bound<'py, Self>, exception: &Bound<'py, PyTuple>) -> PyResult<Bound<'py, PyAny>> {
+    fn __aexit__<'py>(
+        slf: &Bound<'py, Self>,
+        exception: &Bound<'py, PyTuple>,
+    ) -> PyResult<Bound<'py, PyAny>> {
         slf.as_super().get().lock(slf.py())?.call_method1("__aexit__", exception)
     }
 

@@ -1,7 +1,7 @@
 //! `plait.Lock`.
 
 use crate::faces::timeouts::Acquisition;
-use crate::faces::{answer, ready, traverse, Answer};
+use crate::faces::{answer, answered, traverse, Answer};
 use crate::guarded::Built;
 use crate::waiters::task::{self, running_loop, WaitFuture, UNIVERSAL};
 use crate::waiters::{attempt, block, fire, Waker};
@@ -89,7 +89,7 @@ impl UniversalLock {
         let py = slf.py();
         let this = slf.get();
         match attempt(py, &this.lock, UNIVERSAL.manner, |wait, waker, _| this.lock.poll(wait, waker)) {
-            Some(()) => ready::ready(py),
+            Some(()) => answered(py),
             None => Ok(slf.call_method0(intern!(py, "_enter_later"))?.unbind()),
         }
     }
@@ -97,7 +97,7 @@ impl UniversalLock {
     #[pyo3(signature = (*_exception))]
     fn __aexit__(&self, py: Python<'_>, _exception: &Bound<'_, PyTuple>) -> PyResult<Py<PyAny>> {
         self.release(py)?;
-        ready::ready(py)
+        answered(py)
     }
 
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
@@ -135,4 +135,6 @@ impl UniversalLock {
             false => Ok(()),
         }
     }
+
+    fn __clear__(&self) {}
 }

@@ -4,7 +4,7 @@
 
 use super::strand::Strand;
 use crate::faces::timeouts::Acquisition;
-use crate::faces::{answer, ready, traverse, Answer};
+use crate::faces::{answer, answered, traverse, Answer};
 use crate::guarded::{Built, Guarded};
 use crate::waiters::task::{self, running_loop, Step, WaitFuture, UNIVERSAL};
 use crate::waiters::{attempt, block, fire, Waker};
@@ -145,7 +145,7 @@ impl UniversalRLock {
     #[pyo3(signature = (*_exception))]
     fn __aexit__(&self, py: Python<'_>, _exception: &Bound<'_, PyTuple>) -> PyResult<Py<PyAny>> {
         self.release(py)?;
-        ready::ready(py)
+        answered(py)
     }
 
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
@@ -225,4 +225,6 @@ impl UniversalRLock {
             false => Ok(()),
         }
     }
+
+    fn __clear__(&self) {}
 }

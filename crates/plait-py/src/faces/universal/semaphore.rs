@@ -2,7 +2,7 @@
 
 use crate::arguments::Given;
 use crate::faces::threading::semaphore::ThreadingSemaphore;
-use crate::faces::{answer, ready, Answer};
+use crate::faces::{answer, answered, Answer};
 use crate::waiters::attempt;
 use crate::waiters::task::{self, running_loop, WaitFuture, UNIVERSAL};
 use pyo3::intern;
@@ -40,8 +40,10 @@ impl UniversalSemaphore {
     fn __aenter__(slf: &Bound<'_, Self>) -> PyResult<Py<PyAny>> {
         let py = slf.py();
         let semaphore = &slf.as_super().get().semaphore;
-        match attempt(py, semaphore, UNIVERSAL.manner, |wait, waker, wakes| semaphore.poll(wait, waker, wakes)) {
-            Some(()) => ready::ready(py),
+        match attempt(py, semaphore, UNIVERSAL.manner, |wait, waker, wakes| {
+            semaphore.poll(wait, waker, wakes)
+        }) {
+            Some(()) => answered(py),
             None => Ok(slf.call_method0(intern!(py, "_enter_later"))?.unbind()),
         }
     }
@@ -50,7 +52,7 @@ impl UniversalSemaphore {
     fn __aexit__(slf: &Bound<'_, Self>, _exception: &Bound<'_, PyTuple>) -> PyResult<Py<PyAny>> {
         let py = slf.py();
         slf.as_super().get().add(py, 1)?;
-        ready::ready(py)
+        answered(py)
     }
 
     fn _begin(slf: &Bound<'_, Self>) -> Answer {

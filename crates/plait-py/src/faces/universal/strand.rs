@@ -21,7 +21,7 @@ impl Strand {
     pub fn current(py: Python<'_>) -> PyResult<Strand> {
         let loop_ = standard(py).get_running_loop.bind(py).call0()?;
         if !loop_.is_none() {
-            if let Some(task) = current::task_of(&loop_)? {
+            if let Some(task) = current::of(&loop_)? {
                 return Ok(Strand::Task(task.as_ptr() as usize));
             }
         }
