@@ -64,10 +64,10 @@ test-python: $(VENV)/.built $(VENV)/.has-test $(VENV)/.has-bench build/nest-asyn
 	PLAIT_NEST_ASYNCIO_OLD=$(abspath build/nest-asyncio-old) \
 	    $(BIN)/python -m pytest -q tests --ignore=tests/cpython $(PYTEST_ARGS)
 
-cpython-quick: $(VENV)/.built ## a part of the interpreter's own asyncio tests
+cpython-quick: $(VENV)/.built ## a part of the interpreter's own tests of asyncio, threading and queue
 	$(BIN)/python tests/cpython/run.py --quick
 
-cpython-tests: ## the interpreter's own asyncio tests in full, on every Python 3.11 to 3.13 that is found
+cpython-tests: ## the interpreter's own tests in full, on every Python 3.11 to 3.13 that is found
 	@status=0; pythons="$$(scripts/find-python --all)" || exit 1; \
 	while read -r version python; do \
 	    echo "== Python $$version"; \

@@ -1,20 +1,18 @@
-"""Put plait where CPython's asyncio suites take asyncio.
+"""Put plait where CPython's suites take asyncio, threading and queue.
 
-The suites reach for a loop, a class or a function in six ways, and each has one answer here:
+It begins with `plait.install()`, as in a program: streams, locks, queues, `asyncio.sleep`, `threading.Condition` and
+others are plait's by their standard names, also in the interpreters that the suites start (in_children/). What the
+suites reach in other ways, since they test one implementation among several, is added to that:
 
-- through the policy (`asyncio.new_event_loop`, `asyncio.run`, `IsolatedAsyncioTestCase`): the default policy is
+- a loop through the policy (`asyncio.new_event_loop`, `asyncio.run`, `IsolatedAsyncioTestCase`): the default policy is
   plait's. `set_event_loop_policy(None)`, which nearly every suite calls when it ends, then comes back to plait too.
-- by the name `asyncio.SelectorEventLoop` or `asyncio.EventLoop`: a stand-in class that makes plait's loop.
-- as `asyncio.tasks._CTask` and `asyncio.futures._CFuture`, which the suites read while they are imported and subclass
+- a loop by the name `asyncio.SelectorEventLoop` or `asyncio.EventLoop`: a stand-in class that makes plait's loop.
+- `asyncio.tasks._CTask` and `asyncio.futures._CFuture`, which the suites read while they are imported and subclass
   on the spot: the native classes, put there before the import. `asyncio.Task` and `asyncio.Future` stay what they are,
   since plait promises not to rebind them: suites that use those names check stock tasks and futures on plait's loop.
-- as `asyncio.StreamReader` and its relatives: what `plait.install()` puts there. Whoever makes a stock reader or writer all the
-  same is counted.
-- `asyncio.sleep` and `asyncio.gather` are plait's, as `plait.install()` puts them there, also for the tests' foreign loops.
-- as `BaseEventLoop()` with a mocked selector: a few set-ups, replaced one by one after the import. `utils.TestLoop`,
+- `BaseEventLoop()` with a mocked selector: a few set-ups, replaced one by one after the import. `utils.TestLoop`,
   also a BaseEventLoop, stays: it is the foreign loop on which native tasks and futures have to work.
-
-`plait.install()` was rejected as the way in: it leaves the classes of the second and third kind alone, on purpose.
+- a queue module of test_queue's own, with and without C: the first becomes the installed one, see `patch_test_queue`.
 
 Nothing here hides a difference. What plait's loop lacks is not added to it, but for `_run_once`, which the suites use
 as "run one iteration" and which has a public spelling.
@@ -23,17 +21,20 @@ as "run one iteration" and which has a public spelling.
 import asyncio
 import asyncio.base_events
 import asyncio.futures
-import asyncio.streams
 import asyncio.tasks
 import functools
+import os
+import queue
 import types
 
 import plait
-from plait import _install, _native
+import standard
+from plait import _native
+from report import Report
+from selection import HERE, Module
 
 # What really ran, for `check_that_plait_ran`.
 loops_made = 0
-stock_streams_made = 0
 
 
 def new_loop() -> plait.EventLoop:
@@ -82,35 +83,29 @@ def run_once(loop) -> None:
     loop.run_forever()
 
 
-def before_import() -> None:
-    """What the suites look up while they are imported, or later by a name in asyncio."""
+def before_import(report: Report) -> None:
+    """What the suites look up while they are imported, or later by a standard name."""
+    plait.install()
+    standard.watch(lambda name, place: report.note("standard", name=name, place=place))
     asyncio.tasks._CTask = _native.Task
     asyncio.futures._CFuture = _native.Future
     asyncio.SelectorEventLoop = SelectorEventLoop
     if hasattr(asyncio, "EventLoop"):
         asyncio.EventLoop = SelectorEventLoop
     asyncio.DefaultEventLoopPolicy = CountingPolicy
-    for swap in _install._stream_swaps():
-        swap.apply()
-    for stock in (asyncio.streams.StreamReader, asyncio.streams.StreamWriter, asyncio.streams.StreamReaderProtocol):
-        count_instances(stock)
-    for module in (asyncio, asyncio.tasks, asyncio.streams):
-        for function in (plait.asyncio.sleep, plait.asyncio.gather):
-            if hasattr(module, function.__name__):
-                setattr(module, function.__name__, function)
     asyncio.set_event_loop_policy(None)
+    install_in_children(report)
 
 
-def count_instances(stock: type) -> None:
-    init = stock.__init__
+def install_in_children(report: Report) -> None:
+    """Interpreters that the suites start find in_children/sitecustomize.py."""
+    from test.support import script_helper
 
-    @functools.wraps(init)
-    def counting(self, *args, **kwargs):
-        global stock_streams_made
-        stock_streams_made += 1
-        return init(self, *args, **kwargs)
-
-    stock.__init__ = counting
+    path = [str(HERE / "in_children"), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
+    os.environ.update(PYTHONPATH=os.pathsep.join(filter(None, path)), PLAIT_CPYTHON_REPORT=report.path)
+    # What interpreter_requires_environment() answers, for interpreters that do not run without variables like these:
+    # without it the helpers start nearly all of theirs with -I or -E.
+    script_helper.__cached_interp_requires_environment = True
 
 
 def after_import(module: types.ModuleType) -> None:
@@ -180,30 +175,45 @@ def patch_test_pep492(module) -> None:
     module.BaseTest.setUp = set_up
 
 
+def patch_test_queue(module) -> None:
+    """Where the suite tests a fresh queue module with C, it shall test the one that programs get, with plait's classes.
+
+    Its fresh module without C is left as it is: there the standard Queue runs, on plait's Condition.
+    """
+    for case in vars(module).values():
+        if isinstance(case, type) and getattr(case, "queue", None) is module.c_queue:
+            case.queue = queue
+
+
 MODULE_PATCHES = {
+    "test_queue": patch_test_queue,
     "test_base_events": patch_test_base_events,
     "test_runners": patch_test_runners,
     "test_pep492": patch_test_pep492,
 }
 
 
-def takes_native(test_class: type) -> bool:
-    """Whether a test class was built on the native Task or Future, itself or by a subclass."""
-    natives = (_native.Task, _native.Future)
-    used = [getattr(test_class, name, None) for name in ("Task", "Future", "cls")]
-    return any(isinstance(item, type) and issubclass(item, natives) for item in used)
+# The attributes in which the suites keep the class that a test is about.
+TESTED_CLASS = ("Task", "Future", "cls", "locktype", "condtype", "eventtype", "semtype", "barriertype", "type2test")
 
 
-def check_that_plait_ran(module, native_tests: int) -> list[str]:
+def natives_tested(test) -> set[str]:
+    """plait's classes that a test was about, itself or by a subclass: "Task", "threading.Event"."""
+    natives = {_native.Task: "Task", _native.Future: "Future", **{face: name for name, face in standard.FACES.items()}}
+    tested = [getattr(test, name, None) for name in TESTED_CLASS]
+    ancestors = {ancestor for item in tested if isinstance(item, type) for ancestor in item.__mro__}
+    return {name for native, name in natives.items() if native in ancestors}
+
+
+def check_that_plait_ran(module: Module, natives: set[str], report: Report) -> list[str]:
     """Why the result of a whole module would mean nothing; empty if plait really ran."""
     faults = []
     if module.makes_loops and not loops_made:
         faults.append("the suite made no plait loop")
-    if module.takes_natives and not native_tests:
-        faults.append("no test class was built on the native Task or Future")
-    if module.makes_streams and stock_streams_made:
-        faults.append(f"{stock_streams_made} stock stream objects were made")
-    return faults + check_types() + check_functions()
+    if module.starts_interpreters and not any(note["kind"] == "child" for note in report.notes()):
+        faults.append("plait was installed in none of the interpreters that the suite started")
+    faults += [f"no test was about plait's {name}" for name in module.takes if name not in natives]
+    return faults + standard.check_faces() + check_types() + check_functions()
 
 
 def check_types() -> list[str]:
@@ -224,7 +234,7 @@ def check_types() -> list[str]:
 
 
 def check_functions() -> list[str]:
-    """After the suite, sleep and gather are still plait's, and what they wait for is native, on plait's loop and a stock one."""
+    """After the suite, sleep and gather are still plait's, and what they wait for is native, on any loop."""
     seen = []
 
     async def note(loop):

@@ -1,4 +1,4 @@
-"""Run the host interpreter's own asyncio test suites on plait.
+"""Run the host interpreter's own test suites of asyncio, threading and queue on plait.
 
     python tests/cpython/run.py [--quick] [--stock] [--listed] [-k NAME]… [MODULE…]
 
@@ -34,13 +34,16 @@ class Outcome:
         self.left_out = collections.Counter()
         for note in notes:
             self.left_out.update(note.get("left_out", {}))
-        self.tests = {note["id"]: note for note in notes if note["kind"] == "outcome"}
+        # Not by name, which doctests of one file share
+        self.tests = [note for note in notes if note["kind"] == "outcome"]
         self.listed = collections.Counter(note["list"] for note in notes if note["kind"] == "listed")
         self.stale = [note["id"] for note in notes if note["kind"] == "stale"]
-        self.failures = [name for name, note in self.tests.items() if note["outcome"] == "failed"]
+        self.failures = [note["id"] for note in self.tests if note["outcome"] == "failed"]
         self.failures += [f"{module}: {note['reason']}" for note in notes if note["kind"] == "hollow"]
-        self.skipped_themselves = {n: note["reason"] for n, note in self.tests.items() if note["outcome"] == "skipped"}
-        self.passed = sum(note["outcome"] == "passed" for note in self.tests.values())
+        self.failures += [f"{module}: {fault}" for fault in standard_objects(notes)]
+        self.children = sum(note["kind"] == "child" for note in notes)
+        self.skipped_themselves = {note["id"]: note["reason"] for note in self.tests if note["outcome"] == "skipped"}
+        self.passed = sum(note["outcome"] == "passed" for note in self.tests)
         self.unreached = self.skipped_by_fixture = 0
         self.judge_the_end(notes, how_it_ended)
 
@@ -50,7 +53,8 @@ class Outcome:
         missing = self.planned - len(self.tests)
         if how_it_ended or not any(note["kind"] == "end" for note in notes):
             how_it_ended = how_it_ended or "ended too soon"
-            started = [note["id"] for note in notes if note["kind"] == "started" and note["id"] not in self.tests]
+            ended = {note["id"] for note in self.tests}
+            started = [note["id"] for note in notes if note["kind"] == "started" and note["id"] not in ended]
             self.failures += started or [f"{self.module}: {how_it_ended}"]
             self.unreached = missing - len(started)
             print(f"{self.module}: {how_it_ended} in {', '.join(started) or 'no test'}; {self.unreached} not reached")
@@ -66,8 +70,20 @@ class Outcome:
 
     @property
     def skipped(self) -> int:
-        by_themselves = sum(note["outcome"] == "skipped" for note in self.tests.values())
+        by_themselves = sum(note["outcome"] == "skipped" for note in self.tests)
         return by_themselves + self.skipped_by_fixture + self.listed.total()
+
+
+def standard_objects(notes: list[dict]) -> list[str]:
+    """Where the suite made objects of the standard library in the place of plait's."""
+    places = collections.defaultdict(list)
+    for note in notes:
+        if note["kind"] == "standard" and note["place"] not in places[note["name"]]:
+            places[note["name"]].append(note["place"])
+    return [
+        f"made a standard {name} in {len(found)} place{'s'[: len(found) > 1]}, {found[0]} the first"
+        for name, found in places.items()
+    ]
 
 
 def run_module(module: str, options) -> Outcome:
@@ -125,10 +141,10 @@ def tell_what_did_not_run(outcomes: list[Outcome], verbose: bool) -> None:
 
 def parse_arguments():
     known = [module.name for module in selection.for_this_python()]
-    parser = argparse.ArgumentParser(description="Run CPython's own asyncio test suites on plait.")
+    parser = argparse.ArgumentParser(description="Run CPython's own suites of asyncio, threading and queue on plait.")
     parser.add_argument("modules", nargs="*", metavar="MODULE", help="such as test_tasks; all of them if none is named")
-    parser.add_argument("--quick", action="store_true", help="without the classes that mix native and pure-Python ones")
-    parser.add_argument("--stock", action="store_true", help="the same tests on asyncio itself, with the listed ones")
+    parser.add_argument("--quick", action="store_true", help="without what takes long and tells little (selection.py)")
+    parser.add_argument("--stock", action="store_true", help="the same tests on the standard library, listed ones too")
     parser.add_argument("--listed", action="store_true", help="only the tests in skips.txt and later.txt")
     parser.add_argument("-k", dest="names", action="append", default=[], metavar="NAME", help="only tests so named")
     parser.add_argument("-v", "--verbose", action="store_true")
@@ -137,7 +153,8 @@ def parse_arguments():
     unknown = set(options.modules) - set(known)
     if unknown:
         parser.error(f"not for this Python, or not known: {', '.join(sorted(unknown))}")
-    options.modules = options.modules or known
+    if not options.modules:
+        options.modules = [name for name in known if selection.find(name).quick or not options.quick]
     return options
 
 
@@ -148,6 +165,7 @@ def main() -> int:
     for outcome in outcomes:
         for failure in outcome.failures:
             print(f"FAILED {failure}")
+    print(f"{sum(outcome.children for outcome in outcomes)} interpreters started by the suites had plait installed")
     passed, failed, skipped = (sum(getattr(o, name) for o in outcomes) for name in ("passed", "failed", "skipped"))
     print(f"{passed} passed, {failed} failed, {skipped} skipped")
     if not passed and not failed:

@@ -1,4 +1,4 @@
-"""Which of CPython's asyncio tests are run here, and which are not.
+"""Which of CPython's own tests are run here, and which are not.
 
 Three lists, because three different things keep a test out:
 
@@ -15,7 +15,6 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-PACKAGE = "test.test_asyncio"
 HERE = Path(__file__).resolve().parent
 
 
@@ -23,40 +22,75 @@ class Module(NamedTuple):
     """A test module, and what must have happened in it for its result to mean anything."""
 
     name: str
-    makes_loops: bool = True
-    takes_natives: bool = False  # builds its cases on asyncio's C Task or Future
-    makes_streams: bool = False  # then all of them are plait's
+    package: str = "test"
+    makes_loops: bool = False
+    takes: tuple[str, ...] = ()  # the classes of plait's that its cases are built on
+    starts_interpreters: bool = False
+    quick: bool = True
     since: tuple[int, int] = (3, 11)
 
 
+def asyncio_module(name: str, *, makes_loops: bool = True, **fields) -> Module:
+    return Module(name, "test.test_asyncio", makes_loops, **fields)
+
+
+# Up to 3.12 not even every patch release installs the package, and some have a module in its place.
+def executor_module(name: str, **fields) -> Module:
+    return Module(name, "test.test_concurrent_futures", since=(3, 13), **fields)
+
+
 MODULES = (
-    Module("test_base_events"),
-    Module("test_events"),
-    Module("test_tasks", takes_natives=True),
+    asyncio_module("test_base_events"),
+    asyncio_module("test_events"),
+    asyncio_module("test_tasks", takes=("Task", "Future")),
     # test_futures makes its futures on the foreign utils.TestLoop
-    Module("test_futures", makes_loops=False, takes_natives=True),
-    Module("test_futures2", takes_natives=True),
-    Module("test_eager_task_factory", takes_natives=True, since=(3, 12)),
-    Module("test_locks"),
-    Module("test_queues"),
-    Module("test_streams", makes_streams=True),
-    Module("test_runners"),
-    Module("test_taskgroups"),
-    Module("test_timeouts"),
-    Module("test_waitfor"),
-    Module("test_staggered", since=(3, 13)),
-    Module("test_context"),
-    Module("test_sock_lowlevel"),
-    Module("test_server"),
-    Module("test_buffered_proto"),
-    Module("test_pep492"),
-    Module("test_threads"),
-    Module("test_protocols", makes_loops=False),
-    Module("test_transports", makes_loops=False),
+    asyncio_module("test_futures", makes_loops=False, takes=("Future",)),
+    asyncio_module("test_futures2", takes=("Future",)),
+    asyncio_module("test_eager_task_factory", takes=("Task",), since=(3, 12)),
+    asyncio_module("test_locks"),
+    asyncio_module("test_queues"),
+    asyncio_module("test_streams"),
+    asyncio_module("test_runners"),
+    asyncio_module("test_taskgroups"),
+    asyncio_module("test_timeouts"),
+    asyncio_module("test_waitfor"),
+    asyncio_module("test_staggered", since=(3, 13)),
+    asyncio_module("test_context"),
+    asyncio_module("test_sock_lowlevel"),
+    asyncio_module("test_server"),
+    asyncio_module("test_buffered_proto"),
+    asyncio_module("test_pep492"),
+    asyncio_module("test_threads"),
+    asyncio_module("test_protocols", makes_loops=False),
+    asyncio_module("test_transports", makes_loops=False),
+    # lock_tests, which has most of the tests of locks, is no module of its own: these two run it on their classes.
+    Module(
+        "test_threading",
+        takes=(
+            "threading.Condition",
+            "threading.Event",
+            "threading.Semaphore",
+            "threading.BoundedSemaphore",
+            "threading.Barrier",
+        ),
+        starts_interpreters=True,
+    ),
+    Module("test_thread"),
+    Module("test_threading_local"),
+    Module("test_threadsignals", quick=False),
+    Module("test_fork1"),
+    Module("test_queue", takes=("queue.Queue", "queue.LifoQueue", "queue.PriorityQueue")),
+    Module("test_logging", starts_interpreters=True),
+    executor_module("test_thread_pool"),
+    executor_module("test_init"),
+    executor_module("test_as_completed"),
+    executor_module("test_wait", quick=False),
+    executor_module("test_shutdown"),
 )
 
 PURE_PYTHON = "tests asyncio's own Python class, not the one that plait replaces"
 ONE_POLLER = "the EPoll class again on another selector; plait has one poller"
+PROCESSES = "process pools, for which plait has nothing yet"
 
 LEFT_OUT = {
     "test_tasks.PyTask_PyFuture_Tests": PURE_PYTHON,
@@ -75,14 +109,43 @@ LEFT_OUT = {
     "test_events.SelectEventLoopTests": ONE_POLLER,
     "test_sock_lowlevel.PollEventLoopTests": ONE_POLLER,
     "test_sock_lowlevel.SelectEventLoopTests": ONE_POLLER,
+    "test_init.ProcessPoolForkInitializerTest": PROCESSES,
+    "test_init.ProcessPoolForkserverInitializerTest": PROCESSES,
+    "test_init.ProcessPoolSpawnInitializerTest": PROCESSES,
+    "test_init.ProcessPoolForkFailingInitializerTest": PROCESSES,
+    "test_init.ProcessPoolForkserverFailingInitializerTest": PROCESSES,
+    "test_init.ProcessPoolSpawnFailingInitializerTest": PROCESSES,
+    "test_init.FailingInitializerResourcesTest": PROCESSES,
+    "test_as_completed.ProcessPoolForkAsCompletedTest": PROCESSES,
+    "test_as_completed.ProcessPoolForkserverAsCompletedTest": PROCESSES,
+    "test_as_completed.ProcessPoolSpawnAsCompletedTest": PROCESSES,
+    "test_wait.ProcessPoolForkWaitTest": PROCESSES,
+    "test_wait.ProcessPoolForkserverWaitTest": PROCESSES,
+    "test_wait.ProcessPoolSpawnWaitTest": PROCESSES,
+    "test_shutdown.ProcessPoolForkProcessPoolShutdownTest": PROCESSES,
+    "test_shutdown.ProcessPoolForkserverProcessPoolShutdownTest": PROCESSES,
+    "test_shutdown.ProcessPoolSpawnProcessPoolShutdownTest": PROCESSES,
 }
 
-# Native tasks on Python futures and the reverse are the long tail: the bodies of CTask_CFuture_Tests, four times more.
+# Classes and single tests.
 NOT_QUICK = {
+    # Native tasks on Python futures and the reverse, the long tail: the bodies of CTask_CFuture_Tests four times over
     "test_tasks.CTaskSubclass_PyFuture_Tests",
     "test_tasks.PyTask_CFutureSubclass_Tests",
     "test_tasks.CTask_PyFuture_Tests",
     "test_tasks.PyTask_CFuture_Tests",
+    # The standard queues on plait's Condition: the bodies of the classes with C, which test plait's queues
+    "test_queue.PyQueueTest",
+    "test_queue.PyLifoQueueTest",
+    "test_queue.PyPriorityQueueTest",
+    "test_queue.PyFailingQueueTest",
+    # Locks of the interpreter's own, which plait leaves alone
+    "test_threading.LockTests",
+    "test_threading.CRLockTests",
+    "test_threading.PyRLockTests",
+    # Seconds spent on servers that are not there
+    "test_logging.SocketHandlerTest.test_noserver",
+    "test_logging.UnixSocketHandlerTest.test_noserver",
 }
 
 LINE = re.compile(r"(?P<id>\w+\.\w+\.\w+)(?P<marks>(\s+py3\.\d+)*)\s+(?P<reason>(?!py3\.)\S.*)")
@@ -92,9 +155,17 @@ def for_this_python() -> list[Module]:
     return [module for module in MODULES if sys.version_info >= module.since]
 
 
+def find(name: str) -> Module:
+    return next(module for module in MODULES if module.name == name)
+
+
+PACKAGES = sorted({module.package for module in MODULES}, key=len, reverse=True)
+
+
 def short_id(test_id: str) -> str:
     """`test.test_asyncio.test_x.Class.test_y` as the lists write it: `test_x.Class.test_y`."""
-    return test_id.removeprefix(PACKAGE + ".")
+    package = next((package for package in PACKAGES if test_id.startswith(package + ".")), None)
+    return test_id.removeprefix(f"{package}.")
 
 
 def class_of(test_id: str) -> str:

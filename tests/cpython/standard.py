@@ -13,100 +13,100 @@ import asyncio.locks
 import asyncio.queues
 import asyncio.streams
 import functools
-import importlib
 import queue
 import sys
 import threading
+import types
 from collections.abc import Callable
 
 import plait
+import plait.queue
+import plait.threading
 from plait import _native
 
 MODULES = {"asyncio": asyncio, "threading": threading, "queue": queue}
+MIRRORS = {"asyncio": plait.asyncio, "threading": plait.threading, "queue": plait.queue}
 
-# Names that plait takes over together. threading.Timer is not among them: it is a Thread, whose parts are watched.
-FAMILIES = {
-    "asyncio's streams": ("asyncio.StreamReader", "asyncio.StreamWriter", "asyncio.StreamReaderProtocol"),
-    "asyncio's locks": (
-        "asyncio.Lock",
-        "asyncio.Event",
-        "asyncio.Condition",
-        "asyncio.Semaphore",
-        "asyncio.BoundedSemaphore",
-        "asyncio.Barrier",
-    ),
-    "asyncio's queues": ("asyncio.Queue", "asyncio.LifoQueue", "asyncio.PriorityQueue"),
-    "threading": (
-        "threading.Condition",
-        "threading.Event",
-        "threading.Semaphore",
-        "threading.BoundedSemaphore",
-        "threading.Barrier",
-    ),
-    "queue": ("queue.Queue", "queue.LifoQueue", "queue.PriorityQueue"),
-}
+# threading.Timer is not among them: it is a Thread, whose parts are watched.
+TAKEN_OVER = (
+    "asyncio.StreamReader",
+    "asyncio.StreamWriter",
+    "asyncio.StreamReaderProtocol",
+    "asyncio.Lock",
+    "asyncio.Event",
+    "asyncio.Condition",
+    "asyncio.Semaphore",
+    "asyncio.BoundedSemaphore",
+    "asyncio.Barrier",
+    "asyncio.Queue",
+    "asyncio.LifoQueue",
+    "asyncio.PriorityQueue",
+    "threading.Condition",
+    "threading.Event",
+    "threading.Semaphore",
+    "threading.BoundedSemaphore",
+    "threading.Barrier",
+    "queue.Queue",
+    "queue.LifoQueue",
+    "queue.PriorityQueue",
+)
 
 
-def here(name: str) -> type:
-    """What `name`, "threading.Event" say, leads to at the moment."""
+def named(name: str, modules: dict[str, types.ModuleType]) -> type:
     module, _, attribute = name.partition(".")
-    return getattr(MODULES[module], attribute)
+    return getattr(modules[module], attribute)
 
 
-STANDARD = {name: here(name) for names in FAMILIES.values() for name in names}
+STANDARD = {name: named(name, MODULES) for name in TAKEN_OVER}
+FACES = {name: named(name, MIRRORS) for name in TAKEN_OVER}
 
 
-def face(name: str) -> type:
-    """plait's class of that name; the standard one where plait has none of its own."""
-    module, _, attribute = name.partition(".")
-    try:
-        mirror = importlib.import_module(f"plait.{module}")
-    except ModuleNotFoundError:
-        return STANDARD[name]
-    return getattr(mirror, attribute)
+def homes(name: str) -> set[types.ModuleType]:
+    """Where programs find the class: in its module, and in the one of asyncio's that defines it.
 
-
-def taken_over() -> list[str]:
-    """The names that have to lead to plait's classes: a family whose first is plait's is plait's whole."""
-    return [
-        name for names in FAMILIES.values() if face(names[0]) is not STANDARD[names[0]] for name in names
-    ]
-
-
-def faces() -> dict[type, str]:
-    return {face(name): name for name in taken_over()}
+    The classes of asyncio.streams stay as they are there: they check each other by name.
+    """
+    home = sys.modules[STANDARD[name].__module__]
+    return {MODULES[name.partition(".")[0]], home} - {asyncio.streams}
 
 
 def check_faces() -> list[str]:
     """What is wrong with the classes that programs find under the standard names."""
     natives = set(map(id, vars(_native).values()))
     faults = []
-    for name in taken_over():
-        if here(name) is not face(name):
-            faults.append(f"{name} is {here(name)!r}, not {face(name)!r}")
-        elif face(name) is STANDARD[name]:
-            faults.append(f"plait.{name} is the standard class")
-        elif id(face(name)) not in natives:
+    for name, face in FACES.items():
+        for module in homes(name):
+            found = getattr(module, STANDARD[name].__name__)
+            if found is not face:
+                faults.append(f"{name} is {found!r} in {module.__name__}, not {face!r}")
+        if id(face) not in natives:
             faults.append(f"plait.{name} is no class of the native module")
     return faults
 
 
 def watch(note: Callable[[str, str], None]) -> None:
-    """From now on tell `note` of each place that makes a standard object where plait's is meant: its name, the place."""
-    watched = {STANDARD[name]: name for name in taken_over() if "__init__" in vars(STANDARD[name])}
+    """From now on tell `note` of each place that makes a standard object where plait's is meant: class and place."""
+    watched = {stock for stock in STANDARD.values() if "__init__" in vars(stock)}
     seen = set()
-    for stock, name in watched.items():
-        init = stock.__init__
 
-        @functools.wraps(init)
-        def telling(self, *args, _init=init, _stock=stock, _name=name, **kwargs):
-            # A BoundedSemaphore is told of once, not a second time as the Semaphore that it is too.
-            if _stock is next(cls for cls in type(self).__mro__ if cls in watched):
-                frame = sys._getframe(1)
-                place = f"{frame.f_code.co_filename}:{frame.f_lineno}"
-                if (_name, place) not in seen:
-                    seen.add((_name, place))
-                    note(_name, place)
-            return _init(self, *args, **kwargs)
+    def tell(maker: types.FrameType, made: object) -> None:
+        place = f"{maker.f_code.co_filename}:{maker.f_lineno}"
+        if (type(made), place) not in seen:
+            seen.add((type(made), place))
+            note(f"{type(made).__module__}.{type(made).__qualname__}", place)
 
-        stock.__init__ = telling
+    for stock in watched:
+        stock.__init__ = telling_init(stock, watched, tell)
+
+
+def telling_init(stock: type, watched: set[type], tell: Callable[[types.FrameType, object], None]):
+    init = stock.__init__
+
+    @functools.wraps(init)
+    def telling(self, *args, **kwargs):
+        # A BoundedSemaphore is told of once, not a second time as the Semaphore that it is too.
+        if stock is next(cls for cls in type(self).__mro__ if cls in watched):
+            tell(sys._getframe(1), self)
+        return init(self, *args, **kwargs)
+
+    return telling

@@ -1,9 +1,9 @@
 """Run one of CPython's test modules in this process, and note each outcome as it happens.
 
 A process for each module, because a crash or a hang then fails one module, and because the suites leave policies, child
-watchers and threads behind. The notes are lines of JSON, each written at once with one unbuffered write: what a module
-had done before it crashed is known, and so is the test that it died in. Reading unittest's text output was rejected:
-the suites print into it.
+watchers and threads behind. The notes (report.py) are written as things happen: what a module had done before it
+crashed is known, and so is the test that it died in. Reading unittest's text output was rejected: the suites print into
+it.
 
     python worker.py MODULE REPORT [--stock] [--quick] [--listed] [-k NAME]… [--time-limit SECONDS]
 """
@@ -13,24 +13,15 @@ import collections
 import faulthandler
 import fnmatch
 import importlib
-import json
-import os
 import resource
 import signal
 import unittest
 
 import selection
+from report import Report
 
 # A test that spins on a mock grows without bound, since a mock records its calls.
 ADDRESS_SPACE = 6 << 30
-
-
-class Report:
-    def __init__(self, path: str):
-        self.descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-
-    def note(self, kind: str, **fields) -> None:
-        os.write(self.descriptor, json.dumps({"kind": kind, **fields}).encode() + b"\n")
 
 
 class NotingResult(unittest.TextTestResult):
@@ -39,20 +30,20 @@ class NotingResult(unittest.TextTestResult):
     SEVERITY = ("passed", "skipped", "failed")
 
     report: Report  # both set by `run`, since unittest makes the result itself
-    takes_native = staticmethod(lambda test_class: False)
+    natives_tested = staticmethod(lambda test: set())
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
-        self.native_tests = 0
+        self.natives: set[str] = set()
         self.outcome, self.reason = None, ""
 
     def startTest(self, test):
-        self.native_tests += self.takes_native(type(test))
         self.report.note("started", id=selection.short_id(test.id()))
         super().startTest(test)
 
     def stopTest(self, test):
         super().stopTest(test)
+        self.natives |= self.natives_tested(test)
         # A test without an outcome has lost it somewhere: that is not a pass.
         outcome = self.outcome or "failed"
         self.report.note("outcome", id=selection.short_id(test.id()), outcome=outcome, reason=self.reason)
@@ -117,7 +108,7 @@ def choose(tests, options, report: Report) -> unittest.TestSuite:
         name = selection.short_id(test.id())
         test_class = selection.class_of(name)
         listed = name in skips or name in later
-        if not matches(name, options.names) or options.quick and test_class in selection.NOT_QUICK:
+        if not matches(name, options.names) or options.quick and selection.NOT_QUICK & {name, test_class}:
             continue
         if test_class in selection.LEFT_OUT:
             left_out[test_class] += 1
@@ -153,14 +144,15 @@ def confine(time_limit: float) -> None:
 
 
 def run(options, report: Report) -> None:
+    entry = selection.find(options.module)
     if not options.stock:
         import patches
 
-        patches.before_import()
-    module = importlib.import_module(f"{selection.PACKAGE}.{options.module}")
+        patches.before_import(report)
+    module = importlib.import_module(f"{entry.package}.{entry.name}")
     if not options.stock:
         patches.after_import(module)
-        NotingResult.takes_native = staticmethod(patches.takes_native)
+        NotingResult.natives_tested = staticmethod(patches.natives_tested)
     tests = list(each_test(unittest.defaultTestLoader.loadTestsFromModule(module)))
     chosen = choose(tests, options, report)
     if not chosen.countTestCases():
@@ -168,8 +160,7 @@ def run(options, report: Report) -> None:
     NotingResult.report = report
     result = unittest.TextTestRunner(resultclass=NotingResult, verbosity=1 + options.verbose).run(chosen)
     if not options.stock and not options.names and not options.listed:
-        entry = next(entry for entry in selection.MODULES if entry.name == options.module)
-        for fault in patches.check_that_plait_ran(entry, result.native_tests):
+        for fault in patches.check_that_plait_ran(entry, result.natives, report):
             report.note("hollow", reason=fault)
 
 

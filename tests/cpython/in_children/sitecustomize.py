@@ -1,7 +1,7 @@
 """Installs plait in the interpreters that a suite starts; they import this file before their program.
 
-The worker puts this directory into their PYTHONPATH. Rejected: to put `import plait; plait.install()` in front of the code
-that a suite passes with `-c`, which moves the line numbers that it then looks for, and misses scripts. Interpreters
+The worker puts this directory into their PYTHONPATH. Rejected: to put `import plait; plait.install()` in front of the
+code that a suite passes with `-c`, which moves the line numbers that it then looks for, and misses scripts. Interpreters
 started with -I, -E or -S by a test that insists on it do not come by here, and run without plait.
 """
 
