@@ -3,12 +3,15 @@
 # given here, issubclass does not. tests/faces/stubtest-allowlist.txt says what the check of these stubs passes over, and why.
 
 import asyncio
+import queue
+import threading
 from collections.abc import Awaitable, Callable, Generator
 from contextvars import Context
 from socket import socket
 from types import GenericAlias, TracebackType
 from typing import Any, Literal, Never, TypedDict, TypeVar, final, type_check_only
 
+from _typeshed import SupportsRichComparisonT
 from typing_extensions import disjoint_base
 
 _T = TypeVar("_T")
@@ -38,8 +41,37 @@ __all__ = [
     "StreamReader",
     "StreamWriter",
     "StreamReaderProtocol",
+    "WaitFuture",
+    "AsyncioLock",
+    "AsyncioEvent",
+    "AsyncioCondition",
+    "AsyncioSemaphore",
+    "AsyncioBoundedSemaphore",
+    "AsyncioBarrier",
+    "ThreadingEvent",
+    "ThreadingCondition",
+    "ThreadingSemaphore",
+    "ThreadingBoundedSemaphore",
+    "ThreadingBarrier",
+    "Lock",
+    "RLock",
+    "Event",
+    "Condition",
+    "Semaphore",
+    "BoundedSemaphore",
+    "Barrier",
+    "AsyncioQueue",
+    "AsyncioLifoQueue",
+    "AsyncioPriorityQueue",
+    "ThreadingQueue",
+    "ThreadingLifoQueue",
+    "ThreadingPriorityQueue",
+    "Queue",
+    "LifoQueue",
+    "PriorityQueue",
     "start_timer",
     "gather",
+    "set_hub",
     "timeout",
     "timeout_at",
     "start_wait_for",
@@ -226,6 +258,11 @@ class WatcherCallback:
     __qualname__: str
     def __call__(self, future: Any) -> None: ...
 
+@final
+class WaitFuture(Future[bool]):
+    """What a task, or a greenlet, waits for in a wait queue."""
+
+def set_hub(hub: Any, /) -> Any: ...
 def timeout(delay: float | None) -> Timeout: ...
 def timeout_at(when: float | None) -> Timeout: ...
 def start_wait_for(fut: Any, timeout: float | None, /) -> Any: ...
@@ -379,3 +416,280 @@ class StreamReaderProtocol(asyncio.StreamReaderProtocol):
     For the loop's own thread. Counterpart: ``asyncio.StreamReaderProtocol``.
     """
 
+# --- primitives in the place of asyncio's: for the tasks of one loop
+
+@disjoint_base
+class AsyncioLock(asyncio.Lock):
+    """Mutual exclusion among the tasks of one loop, first come, first served. Counterpart: ``asyncio.Lock``."""
+
+@disjoint_base
+class AsyncioEvent(asyncio.Event):
+    """A flag that the tasks of one loop wait for. Counterpart: ``asyncio.Event``."""
+
+@disjoint_base
+class AsyncioCondition(asyncio.Condition):
+    """Tasks of one loop that wait to be notified, and a lock. Counterpart: ``asyncio.Condition``."""
+
+@disjoint_base
+class AsyncioSemaphore(asyncio.Semaphore):
+    """Permits for the tasks of one loop, first come, first served. Counterpart: ``asyncio.Semaphore``."""
+
+class AsyncioBoundedSemaphore(AsyncioSemaphore, asyncio.BoundedSemaphore):
+    """The same, never released more often than acquired. Counterpart: ``asyncio.BoundedSemaphore``."""
+
+@disjoint_base
+class AsyncioBarrier(asyncio.Barrier):
+    """A number of tasks of one loop that wait for each other. Counterpart: ``asyncio.Barrier``."""
+
+@disjoint_base
+class AsyncioQueue(asyncio.Queue[_T]):
+    """A queue for the tasks of one loop. Counterpart: ``asyncio.Queue``."""
+
+    @classmethod
+    def __class_getitem__(cls, item: Any) -> GenericAlias: ...
+
+class AsyncioLifoQueue(AsyncioQueue[_T], asyncio.LifoQueue[_T]):
+    """The same, newest item first. Counterpart: ``asyncio.LifoQueue``."""
+
+class AsyncioPriorityQueue(AsyncioQueue[SupportsRichComparisonT], asyncio.PriorityQueue[SupportsRichComparisonT]):
+    """The same, smallest item first. Counterpart: ``asyncio.PriorityQueue``."""
+
+# --- primitives in the place of threading's and queue's: for threads and greenlets
+
+@disjoint_base
+class ThreadingEvent(threading.Event):
+    """A flag that threads wait for. Counterpart: ``threading.Event``."""
+
+@disjoint_base
+class ThreadingCondition(threading.Condition):
+    """Threads that wait to be notified, and a lock. Counterpart: ``threading.Condition``."""
+
+@disjoint_base
+class ThreadingSemaphore(threading.Semaphore):
+    """Permits for threads. Counterpart: ``threading.Semaphore``."""
+
+    def __enter__(self) -> bool: ...  # type: ignore[override]
+
+class ThreadingBoundedSemaphore(ThreadingSemaphore, threading.BoundedSemaphore):
+    """The same, never released more often than acquired. Counterpart: ``threading.BoundedSemaphore``."""
+
+@disjoint_base
+class ThreadingBarrier(threading.Barrier):
+    """A number of threads that wait for each other. Counterpart: ``threading.Barrier``."""
+
+@disjoint_base
+class ThreadingQueue(queue.Queue[_T]):
+    """A queue for threads. Counterpart: ``queue.Queue``."""
+
+    @classmethod
+    def __class_getitem__(cls, item: Any) -> GenericAlias: ...
+
+class ThreadingLifoQueue(ThreadingQueue[_T], queue.LifoQueue[_T]):
+    """The same, newest item first. Counterpart: ``queue.LifoQueue``."""
+
+class ThreadingPriorityQueue(ThreadingQueue[SupportsRichComparisonT], queue.PriorityQueue[SupportsRichComparisonT]):
+    """The same, smallest item first. Counterpart: ``queue.PriorityQueue``."""
+
+# --- primitives for threads, tasks of any loops, and greenlets at once. But for the two locks they are threading's and queue's, with
+# coroutines; isinstance sees that while plait is installed.
+
+@disjoint_base
+class Lock:
+    """Mutual exclusion among threads, tasks of any loop, and greenlets; any of them may release it.
+
+    Use it by ``with`` in threads and greenlets, by ``async with`` in coroutines. Safe to use from everywhere. Counterparts:
+    ``threading.Lock`` and ``asyncio.Lock``.
+    """
+
+    def acquire(self, blocking: bool = True, timeout: float | None = None) -> bool:
+        """Take the lock.
+
+        Args:
+            blocking: wait until it can be had; otherwise answer at once.
+            timeout: wait for at most so many seconds; None, or -1, for ever.
+
+        Returns:
+            Whether the lock was taken.
+
+        Raises:
+            ValueError: a time-out that is negative, or that comes with ``blocking=False``.
+
+        Blocks the calling thread, or greenlet where its thread has a hub. Counterpart: ``threading.Lock.acquire``.
+        """
+
+    async def aacquire(self) -> Literal[True]:
+        """Take the lock. Cancelled, it takes nothing. For coroutines. Counterpart: ``asyncio.Lock.acquire``."""
+
+    def release(self) -> None:
+        """Open the lock, or hand it on.
+
+        Raises:
+            RuntimeError: nobody holds it.
+        """
+
+    def locked(self) -> bool:
+        """Whether somebody holds it."""
+
+    def __enter__(self) -> bool: ...
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
+    ) -> None: ...
+    def __aenter__(self) -> Awaitable[None]: ...
+    def __aexit__(
+        self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
+    ) -> Awaitable[None]: ...
+
+@disjoint_base
+class RLock:
+    """A lock that its holder may take again. The holder is the strand that took it: a task, a greenlet or a thread.
+
+    Safe to use from everywhere. Counterpart: ``threading.RLock``; asyncio has none.
+    """
+
+    def acquire(self, blocking: bool = True, timeout: float | None = None) -> bool:
+        """Take the lock, or take it once more: see `Lock.acquire`. Counterpart: ``threading.RLock.acquire``."""
+
+    async def aacquire(self) -> Literal[True]:
+        """Take the lock, or take it once more, for the running task. Cancelled, it takes nothing."""
+
+    def release(self) -> None:
+        """Release it once; the last time opens it, or hands it on.
+
+        Raises:
+            RuntimeError: the caller does not hold it.
+        """
+
+    def locked(self) -> bool:
+        """Whether somebody holds it."""
+
+    def __enter__(self) -> bool: ...
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
+    ) -> None: ...
+    def __aenter__(self) -> Awaitable[None]: ...
+    def __aexit__(
+        self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
+    ) -> Awaitable[None]: ...
+
+class Semaphore(ThreadingSemaphore):
+    """A number of permits, for threads, tasks of any loop, and greenlets.
+
+    Use it by ``with`` or ``async with``. Safe to use from everywhere. Counterparts: ``threading.Semaphore`` and ``asyncio.Semaphore``.
+    """
+
+    @property
+    def value(self) -> int:
+        """How many permits are left."""
+
+    async def aacquire(self) -> Literal[True]:
+        """Take a permit. Cancelled, it takes none. For coroutines. Counterpart: ``asyncio.Semaphore.acquire``."""
+
+    def __aenter__(self) -> Awaitable[None]: ...
+    def __aexit__(
+        self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
+    ) -> Awaitable[None]: ...
+
+class BoundedSemaphore(Semaphore):
+    """The same, never released more often than acquired: ValueError. Counterparts: ``threading`` and ``asyncio.BoundedSemaphore``."""
+
+class Event(ThreadingEvent):
+    """A flag that threads, tasks of any loop, and greenlets wait for.
+
+    Safe to use from everywhere. Counterparts: ``threading.Event`` and ``asyncio.Event``.
+    """
+
+    async def await_(self) -> Literal[True]:
+        """Wait until the flag is set. For coroutines; it may be cancelled. Counterpart: ``asyncio.Event.wait``."""
+
+class Condition(ThreadingCondition):
+    """Threads, tasks of any loop, and greenlets that wait to be notified, and a lock.
+
+    Args:
+        lock: a `Lock` or an `RLock` of plait's; None: a new RLock.
+
+    Use it by ``with`` or ``async with``. Safe to use from everywhere. Counterparts: ``threading.Condition`` and ``asyncio.Condition``.
+    """
+
+    def __init__(self, lock: Lock | RLock | None = None) -> None: ...
+    async def aacquire(self) -> Literal[True]:
+        """Take the lock. For coroutines. Counterpart: ``asyncio.Condition.acquire``."""
+
+    async def await_(self) -> Literal[True]:
+        """Release the lock, wait until notified, and take the lock again.
+
+        Raises:
+            RuntimeError: the caller does not hold the lock.
+
+        Cancelled, it takes the lock again first, and its notification goes to the next. For coroutines. Counterpart:
+        ``asyncio.Condition.wait``.
+        """
+
+    async def await_for(self, predicate: Callable[[], _T]) -> _T:
+        """Wait until ``predicate()``, called with the lock held, is true; returns what it returned. Counterpart: ``asyncio.Condition.wait_for``."""
+
+    def __aenter__(self) -> Awaitable[None]: ...
+    def __aexit__(
+        self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
+    ) -> Awaitable[None]: ...
+
+class Barrier(ThreadingBarrier):
+    """A number of threads, tasks of any loop, and greenlets that wait for each other.
+
+    Safe to use from everywhere. Counterparts: ``threading.Barrier`` and ``asyncio.Barrier``.
+    """
+
+    async def await_(self) -> int:
+        """Wait until all parties have come.
+
+        Returns:
+            A number from 0 to parties - 1, another one for each.
+
+        Raises:
+            threading.BrokenBarrierError: the barrier is broken, or was reset meanwhile.
+
+        Cancelled, it counts as not having come. For coroutines. Counterpart: ``asyncio.Barrier.wait``.
+        """
+
+class Queue(ThreadingQueue[_T]):
+    """A queue for threads, tasks of any loop, and greenlets.
+
+    Args:
+        maxsize: how many items it may hold; zero or less: any number.
+
+    Safe to use from everywhere. Counterparts: ``queue.Queue`` and ``asyncio.Queue``.
+    """
+
+    is_shutdown: bool
+    async def aput(self, item: _T) -> None:
+        """Put an item into the queue, as soon as there is room.
+
+        Raises:
+            ShutDown: the queue was shut down.
+
+        Cancelled, it puts nothing. For coroutines. Counterpart: ``asyncio.Queue.put``.
+        """
+
+    async def aget(self) -> _T:
+        """Take an item out of the queue, as soon as there is one.
+
+        Raises:
+            ShutDown: the queue was shut down, and is empty.
+
+        Cancelled, it takes nothing. For coroutines. Counterpart: ``asyncio.Queue.get``.
+        """
+
+    async def ajoin(self) -> None:
+        """Wait until ``task_done()`` was called for each item that was put. For coroutines. Counterpart: ``asyncio.Queue.join``."""
+
+    def shutdown(self, immediate: bool = False) -> None:
+        """From now on puts raise ``ShutDown``, and gets too as soon as the queue is empty. On every Python.
+
+        Args:
+            immediate: drop the items that are there, and count them as done.
+        """
+
+class LifoQueue(Queue[_T]):
+    """The same, newest item first. Counterparts: ``queue`` and ``asyncio.LifoQueue``."""
+
+class PriorityQueue(Queue[SupportsRichComparisonT]):
+    """The same, smallest item first. Counterparts: ``queue`` and ``asyncio.PriorityQueue``."""

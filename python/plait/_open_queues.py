@@ -9,7 +9,7 @@ import asyncio
 import queue
 import threading
 from collections import deque
-from types import ModuleType
+from types import MethodType, ModuleType
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -25,16 +25,21 @@ _THREAD_HOOKS = ("_init", "_qsize", "_put", "_get")
 _TASK_HOOKS = ("_init", "_put", "_get", "_format", "_wakeup_next", "_get_loop", "qsize", "empty", "full", "put_nowait", "get_nowait")
 _overriding: WeakKeyDictionary[type, bool] = WeakKeyDictionary()
 _hooks: dict[type, tuple[str, ...]] = {}
+_openers: dict[type, Any] = {}
 
 
 def overrides_hooks(cls: type) -> bool:
     """Whether a subclass of a native queue has ideas of its own about where items are kept."""
     known = _overriding.get(cls)
     if known is None:
-        base = next(base for base in cls.__mro__ if base in _hooks)
+        base = _base_of(cls)
         known = any(getattr(cls, name) is not getattr(base, name) for name in _hooks[base])
         _overriding[cls] = known
     return known
+
+
+def _base_of(cls: type) -> type:
+    return next(base for base in cls.__mro__ if base in _hooks)
 
 
 def open_thread_queue(opened: Any) -> None:
@@ -48,7 +53,7 @@ def open_thread_queue(opened: Any) -> None:
             attributes[name] = _Condition(mutex)
         # Whoever waited, or comes now, tries for the mutex, and finds the items when it has it.
         with mutex:
-            items = opened._close_down()
+            items, _, _ = opened._close_down()
             opened._init(opened.maxsize)
             if items:
                 opened.queue.extend(items)
@@ -59,15 +64,44 @@ def open_task_queue(opened: Any) -> None:
     if opened._is_open:
         return
     attributes = vars(opened)
-    attributes["_getters"] = deque()
-    attributes["_putters"] = deque()
     finished = attributes["_finished"] = _Event()
     if opened._unfinished_tasks == 0:
         finished.set()
-    items = opened._close_down()
+    # The tasks that wait go on waiting, for the standard algorithm to wake them.
+    items, getters, putters = opened._close_down()
+    attributes["_getters"] = deque(getters)
+    attributes["_putters"] = deque(putters)
     opened._init(opened._maxsize)
     if items:
         opened._queue.extend(items)
+
+
+def give_up(opened: Any, waiter: Any) -> None:
+    """A task that waited when its queue was opened, and is cancelled: what the standard algorithm does then."""
+    for waiters, has_nothing_for in ((opened._getters, opened.empty), (opened._putters, opened.full)):
+        if waiter in waiters:
+            waiters.remove(waiter)
+        elif not waiter.cancelled() and not has_nothing_for():
+            opened._wakeup_next(waiters)
+
+
+class _Hook:
+    """A method that a program may also put on the object itself, which opens the queue."""
+
+    def __init__(self, name: str, function: Any) -> None:
+        self._name = name
+        self._function = function
+
+    def __get__(self, instance: Any, owner: type) -> Any:
+        if instance is None:
+            return self._function
+        own = vars(instance).get(self._name)
+        return MethodType(self._function, instance) if own is None else own
+
+    def __set__(self, instance: Any, value: Any) -> None:
+        if not instance._is_open:
+            _openers[_base_of(type(instance))](instance)
+        vars(instance)[self._name] = value
 
 
 class _Opens:
@@ -107,12 +141,14 @@ def connect(native: ModuleType) -> None:
     for name in kinds:
         cls = getattr(native, "Threading" + name)
         for hook in _THREAD_HOOKS:
-            setattr(cls, hook, vars(getattr(queue, name))[hook])
+            setattr(cls, hook, _Hook(hook, getattr(getattr(queue, name), hook)))
         _hooks[cls] = _THREAD_HOOKS
+        _openers[cls] = open_thread_queue
         cls = getattr(native, "Asyncio" + name)
         for hook in ("_init", "_put", "_get"):
-            setattr(cls, hook, vars(getattr(asyncio, name))[hook])
+            setattr(cls, hook, _Hook(hook, getattr(getattr(asyncio, name), hook)))
         _hooks[cls] = _TASK_HOOKS
+        _openers[cls] = open_task_queue
     for attribute in ("queue", "mutex", "not_empty", "not_full", "all_tasks_done"):
         setattr(native.ThreadingQueue, attribute, _Opens(attribute, open_thread_queue))
         setattr(native.Queue, attribute, _Never(attribute))

@@ -9,11 +9,12 @@ import asyncio
 import asyncio.locks
 import enum
 from collections.abc import Callable
+from _thread import allocate_lock
 from types import FunctionType, ModuleType
 from typing import Any
 
 from plait._coroutines import coroutine_function
-from plait._open_queues import MUST_WAIT, OPENED
+from plait._open_queues import MUST_WAIT, OPENED, give_up
 
 # As they were before plait could take their places.
 _standard_get = asyncio.Queue.get
@@ -261,6 +262,8 @@ def get(self):  # type: ignore[no-untyped-def]
             yield waiter
         except BaseException:
             self._give_up(waiter)
+            if self._is_open:
+                give_up(self, waiter)
             raise
         item = self._take_woken(waiter)
     if item is OPENED:
@@ -289,6 +292,8 @@ def put(self, item):  # type: ignore[no-untyped-def]
             yield waiter
         except BaseException:
             self._give_up(waiter)
+            if self._is_open:
+                give_up(self, waiter)
             raise
         waiter = self._offer_woken(item, waiter)
 
@@ -305,6 +310,8 @@ def join(self):  # type: ignore[no-untyped-def]
             yield waiter
         except BaseException:
             self._give_up(waiter)
+            if self._is_open:
+                give_up(self, waiter)
             raise
         waiter = self._resume_join(waiter)
 
@@ -319,6 +326,28 @@ def _lend(cls: Any, name: str, function: Any) -> None:
     lent.__module__ = cls.__module__
     lent.__doc__ = function.__doc__
     setattr(cls, name, lent)
+
+
+def _attributes(self: Any) -> list[str]:
+    """``__dir__``: what the object really has, and not what the class has that ``__class__`` names."""
+    return sorted({*dir(type(self)), *vars(self)})
+
+
+def _refuse_to_be_pickled(self: Any) -> Any:
+    """``__getstate__``, in the words in which the standard class's own lock refuses."""
+    lock = type(getattr(self, "_lock", None) or _a_lock)
+    raise TypeError(f"cannot pickle {lock.__module__ + '.' + lock.__qualname__!r} object")
+
+
+_a_lock = allocate_lock()
+
+
+def _finish(cls: Any) -> None:
+    """What each base type gets."""
+    cls.__dir__ = _attributes
+    # The interpreter shows a native type by its module's and its own name, until it is named anew.
+    for each in (cls, *cls.__subclasses__()):
+        each.__name__ = each.__name__
 
 
 def connect(native: ModuleType) -> None:
@@ -346,3 +375,9 @@ def connect(native: ModuleType) -> None:
     for name, coroutine in (("get", get), ("put", put), ("join", join)):
         _lend(native.AsyncioQueue, name, coroutine)
         _lend(native.Queue, "a" + name, coroutine)
+    for name in ("Lock", "Event", "Condition", "Semaphore", "Barrier", "Queue"):
+        _finish(getattr(native, "Asyncio" + name))
+    for name in ("Event", "Condition", "Semaphore", "Barrier", "Queue"):
+        cls = getattr(native, "Threading" + name)
+        cls.__getstate__ = _refuse_to_be_pickled
+        _finish(cls)

@@ -15,6 +15,8 @@ if not TYPE_CHECKING:  # the standard signatures hold
     from plait._native import ThreadingEvent as Event
     from plait._native import ThreadingSemaphore as Semaphore
 
+del excepthook  # changes: see __getattr__
+
 __all__ = list(_standard.__all__)
 
 

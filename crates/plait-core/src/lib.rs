@@ -36,4 +36,6 @@ pub mod sync;
 pub mod timers;
 pub mod wait_queue;
 pub mod waiter;
+// Under loom only its own tests use it: see `sync`.
+#[cfg_attr(loom, allow(dead_code))]
 mod word_lock;

@@ -14,6 +14,13 @@ pub(crate) use loom::cell::{MutPtr, UnsafeCell};
 #[cfg(not(loom))]
 pub(crate) use plain_cell::{MutPtr, UnsafeCell};
 
+/// What a wait queue lies under. Loom explores `word_lock` by itself; under everything else it puts a lock of its own, whose waiters
+/// do not go round in circles, and so leaves the interleavings that matter there.
+#[cfg(not(loom))]
+pub(crate) use crate::word_lock::{WordGuard as StateGuard, WordLock as StateLock};
+#[cfg(loom)]
+pub(crate) use model_lock::{StateGuard, StateLock};
+
 use std::sync::PoisonError;
 use std::time::Duration;
 
@@ -90,6 +97,47 @@ mod plain_cell {
         pub(crate) unsafe fn deref(&self) -> &mut T {
             // SAFETY: the caller vouches for exclusive access; the pointer is a live cell's.
             unsafe { &mut *self.0 }
+        }
+    }
+}
+
+/// Loom's mutex in the shape of a word lock, in a process that never forks.
+#[cfg(loom)]
+mod model_lock {
+    use super::{lock, Mutex, MutexGuard};
+
+    pub(crate) struct StateLock<T>(Mutex<T>);
+
+    pub(crate) struct StateGuard<'a, T> {
+        guard: MutexGuard<'a, T>,
+        pub(crate) inherited: bool,
+    }
+
+    impl<T> StateLock<T> {
+        pub(crate) fn new(value: T) -> Self {
+            StateLock(Mutex::new(value))
+        }
+
+        pub(crate) fn lock(&self) -> StateGuard<'_, T> {
+            StateGuard { guard: lock(&self.0), inherited: false }
+        }
+
+        pub(crate) fn try_lock(&self) -> Option<StateGuard<'_, T>> {
+            self.0.try_lock().ok().map(|guard| StateGuard { guard, inherited: false })
+        }
+    }
+
+    impl<T> std::ops::Deref for StateGuard<'_, T> {
+        type Target = T;
+
+        fn deref(&self) -> &T {
+            &self.guard
+        }
+    }
+
+    impl<T> std::ops::DerefMut for StateGuard<'_, T> {
+        fn deref_mut(&mut self) -> &mut T {
+            &mut self.guard
         }
     }
 }

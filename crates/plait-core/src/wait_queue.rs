@@ -14,8 +14,8 @@
 //! in CPython. The first to open the lock in the child finds the lanes empty. The wait of a task outlives its place: it has not
 //! been woken, owns nothing, and begins anew if it is polled.
 
+use crate::sync::{StateGuard, StateLock};
 use crate::waiter::{Manner, Progress, Wait, Wakes};
-use crate::word_lock::{WordGuard, WordLock};
 use slab::Slab;
 
 /// A slab that a crowd has made larger than this is given up when the crowd has gone.
@@ -38,7 +38,7 @@ pub trait State {
 
 /// The state of a primitive and its waiters.
 pub struct WaitQueue<S, W, const LANES: usize = 1> {
-    inner: WordLock<Inner<S, W, LANES>>,
+    inner: StateLock<Inner<S, W, LANES>>,
 }
 
 /// The parts of an open queue.
@@ -91,7 +91,7 @@ pub enum Standing {
 
 /// An open queue, which nobody else has open. Dropping it closes it.
 pub struct Open<'a, S, W, const LANES: usize> {
-    guard: WordGuard<'a, Inner<S, W, LANES>>,
+    guard: StateGuard<'a, Inner<S, W, LANES>>,
     /// The parent process's waiters. Fields are dropped in the order of their declaration: these after the lock is open.
     _inherited: Option<Slab<Node<W>>>,
     /// A waker that was brought by a waiter whose first one came back.
@@ -102,7 +102,7 @@ impl<S: State, W, const LANES: usize> WaitQueue<S, W, LANES> {
     /// A queue without waiters.
     pub fn new(state: S) -> Self {
         let inner = Inner { state, nodes: Slab::new(), lanes: [Lane::EMPTY; LANES], serial: 0, forgotten: 0, woken: 0 };
-        WaitQueue { inner: WordLock::new(inner) }
+        WaitQueue { inner: StateLock::new(inner) }
     }
 
     /// Opens it. What is done until the answer is dropped must be short, and must not touch Python.

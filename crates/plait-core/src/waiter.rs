@@ -108,7 +108,8 @@ pub enum Wakes<W> {
 }
 
 impl<W> Wakes<W> {
-    pub(crate) fn push(&mut self, waker: W) {
+    /// One more, after the others.
+    pub fn push(&mut self, waker: W) {
         *self = match std::mem::take(self) {
             Wakes::None => Wakes::One(waker),
             Wakes::One(first) => Wakes::Many(vec![first, waker]),

@@ -14,6 +14,18 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Given<'py> {
     }
 }
 
+/// Any object, for its truth.
+#[derive(Clone, Copy)]
+pub struct Truth(pub bool);
+
+impl<'a, 'py> FromPyObject<'a, 'py> for Truth {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
+        object.is_truthy().map(Truth)
+    }
+}
+
 /// A number of waiters or permits, where Python would only compare it: anything that is not less than `least`, or `Err(true)` if it is
 /// less. What is no number is refused in the words of that comparison.
 pub fn at_least(value: &Bound<'_, PyAny>, least: i64) -> PyResult<Option<u64>> {

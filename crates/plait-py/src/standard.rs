@@ -50,6 +50,9 @@ impl StandardPrimitives {
 }
 
 pub struct Standard {
+    /// What raises the errors about time-outs in the host's words.
+    pub allocate_lock: Py<PyAny>,
+    pub asyncio_module: Py<PyModule>,
     /// `threading.RLock`, as it was.
     pub rlock: Py<PyAny>,
     pub broken_barrier_error: Py<PyType>,
@@ -154,6 +157,8 @@ fn load(py: Python<'_>) -> PyResult<Standard> {
     };
     let glue = py.import("plait._asyncio_glue")?;
     Ok(Standard {
+        allocate_lock: py.import("_thread")?.getattr("allocate_lock")?.unbind(),
+        asyncio_module: asyncio.clone().unbind(),
         rlock: py.import("threading")?.getattr("RLock")?.unbind(),
         asyncio_broken_barrier_error: class(&asyncio, "BrokenBarrierError")?,
         queue_full: class(py.import("queue")?.as_any(), "Full")?,

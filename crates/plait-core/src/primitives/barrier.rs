@@ -37,14 +37,8 @@ struct Crowd {
     phase: Phase,
 }
 
-impl State for Crowd {
-    fn forget_waiters(&mut self) {
-        self.inside = 0;
-        if self.phase != Phase::Broken {
-            self.phase = Phase::Filling;
-        }
-    }
-}
+/// In a child process those who were inside still count, as in the standard library: only a reset gets rid of them.
+impl State for Crowd {}
 
 /// How a party goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -191,7 +185,7 @@ fn enter<W>(
     waker: &mut Option<W>,
     wakes: &mut Wakes<W>,
 ) -> Progress<Passage> {
-    // One of a wait that was begun before a fork means nothing here.
+    // One of a wait that was begun before a fork, or before it was made anew, means nothing here.
     wait.number = None;
     match open.state.phase {
         Phase::Broken => return Progress::Ready(Passage::Refused),
@@ -240,7 +234,7 @@ fn break_it<W>(open: &mut Opened<W>, wakes: &mut Wakes<W>) {
 
 /// One party less; the last one opens the door.
 fn leave<W>(open: &mut Opened<W>, passage: Passage, wakes: &mut Wakes<W>) -> Passage {
-    // Zero in a child process that was made while somebody acted.
+    // Zero where it was made anew while somebody acted.
     open.state.inside = open.state.inside.saturating_sub(1);
     if open.state.inside == 0 && matches!(open.state.phase, Phase::Draining | Phase::Resetting) {
         open.state.phase = Phase::Filling;

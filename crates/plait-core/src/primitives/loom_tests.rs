@@ -1,11 +1,11 @@
-//! Small programs of two or three threads over each primitive, in every interleaving, or in all with so many forced switches.
+//! Small programs of two or three threads over each primitive, in every interleaving.
 //!
 //! A thread sleeps on a bell of its own, which remembers, and which loom also lets ring without a reason. A wake-up that is lost shows
 //! as a deadlock, which loom reports. A wait ends in three ways, each of which races with whatever wakes it: it is served, it is given up,
 //! or its time is up.
 //!
-//! Where three threads meet, those who wait have parked before the others start, by the model's own hand: that leaves what can go
-//! wrong, and takes away most of the interleavings.
+//! Where three threads meet, most of those who wait have parked before the others start, by the model's own hand: that leaves what can
+//! go wrong, and takes away most of the interleavings.
 
 mod handing;
 mod meeting;
@@ -15,7 +15,7 @@ use super::Primitive;
 use crate::sync::Arc;
 use crate::waiter::{Manner, Progress, Wait, Wakes};
 use loom::sync::Notify;
-use loom::thread;
+use loom::{model, thread};
 
 /// Counted by the standard library: loom has enough to explore.
 type Bell = std::sync::Arc<Notify>;
@@ -124,17 +124,7 @@ impl Waiter {
     }
 }
 
-/// Every interleaving with at most so many forced switches; 0: every interleaving.
-fn model(forced_switches: usize, program: impl Fn() + Send + Sync + 'static) {
-    let mut model = loom::model::Builder::new();
-    model.preemption_bound = (forced_switches > 0).then_some(forced_switches);
-    model.check(program);
-}
-
-fn spawn<P, T>(
-    primitive: &Arc<P>,
-    body: impl FnOnce(&P) -> T + Send + 'static,
-) -> thread::JoinHandle<T>
+fn spawn<P, T>(primitive: &Arc<P>, body: impl FnOnce(&P) -> T + Send + 'static) -> thread::JoinHandle<T>
 where
     P: Send + Sync + 'static,
     T: 'static,

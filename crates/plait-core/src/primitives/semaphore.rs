@@ -93,7 +93,7 @@ impl<W> Semaphore<W> {
         self.queue.open().state.value
     }
 
-    /// Changes that, for a semaphore that nobody uses yet.
+    /// Changes that. Nobody is woken by it.
     pub fn set_value(&self, value: u64) {
         self.queue.open().state.value = value;
     }

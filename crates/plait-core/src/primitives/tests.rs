@@ -43,10 +43,7 @@ impl Waiter {
     }
 
     /// Polls with a waker, and looks what became of that: it is kept by a queue while the waiter is in it, else it comes back.
-    fn poll<T>(
-        &mut self,
-        poll: impl FnOnce(&mut Wait, &mut Option<u32>) -> Progress<T>,
-    ) -> Progress<T> {
+    fn poll<T>(&mut self, poll: impl FnOnce(&mut Wait, &mut Option<u32>) -> Progress<T>) -> Progress<T> {
         let was_parked = self.wait.is_parked();
         let mut waker = Some(self.id);
         let progress = poll(&mut self.wait, &mut waker);
@@ -64,12 +61,25 @@ impl Waiter {
         progress
     }
 
+    /// Returns who is woken, too.
+    fn wakes_on(&mut self, thing: &impl Waitable) -> (Progress<()>, Vec<u32>) {
+        let mut wakes = Wakes::None;
+        let progress = self.poll(|wait, waker| thing.poll_wait(wait, waker, &mut wakes));
+        (progress, ids(wakes))
+    }
+
+    /// Wakes nobody.
     fn on(&mut self, thing: &impl Waitable) -> Progress<()> {
-        self.poll(|wait, waker| thing.poll_wait(wait, waker))
+        let (progress, woken) = self.wakes_on(thing);
+        assert_eq!(woken, []);
+        progress
     }
 
     fn without_waker_on(&mut self, thing: &impl Waitable) -> Progress<()> {
-        thing.poll_wait(&mut self.wait, &mut None)
+        let mut wakes = Wakes::None;
+        let progress = thing.poll_wait(&mut self.wait, &mut None, &mut wakes);
+        assert!(wakes.is_empty());
+        progress
     }
 
     /// The time is up.
@@ -102,20 +112,31 @@ fn waiters<const COUNT: usize>(manners: [Manner; COUNT]) -> [Waiter; COUNT] {
 
 /// What is waited for in one way only.
 trait Waitable: Primitive<u32> {
-    fn poll_wait(&self, wait: &mut Wait, waker: &mut Option<u32>) -> Progress<()>;
+    fn poll_wait(&self, wait: &mut Wait, waker: &mut Option<u32>, wakes: &mut Wakes<u32>) -> Progress<()>;
 }
 
 macro_rules! waitable {
     ($($primitive:ty),*) => {$(
         impl Waitable for $primitive {
-            fn poll_wait(&self, wait: &mut Wait, waker: &mut Option<u32>) -> Progress<()> {
+            fn poll_wait(
+                &self,
+                wait: &mut Wait,
+                waker: &mut Option<u32>,
+                _wakes: &mut Wakes<u32>,
+            ) -> Progress<()> {
                 self.poll(wait, waker)
             }
         }
     )*};
 }
 
-waitable!(Lock<u32>, Semaphore<u32>, Event<u32>, Condition<u32>);
+waitable!(Lock<u32>, Event<u32>, Condition<u32>);
+
+impl Waitable for Semaphore<u32> {
+    fn poll_wait(&self, wait: &mut Wait, waker: &mut Option<u32>, wakes: &mut Wakes<u32>) -> Progress<()> {
+        self.poll(wait, waker, wakes)
+    }
+}
 
 /// How many clients the scripts have.
 const CLIENTS: u32 = 6;

@@ -124,7 +124,11 @@ fn an_open_queue_is_not_shown_and_an_error_ends_the_show() {
             |_| Ok(()),
             |waker| {
                 seen.push(*waker);
-                if *waker == stop_at { Err(stop_at) } else { Ok(()) }
+                if *waker == stop_at {
+                    Err(stop_at)
+                } else {
+                    Ok(())
+                }
             },
         );
         (outcome, seen.clone())

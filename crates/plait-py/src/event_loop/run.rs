@@ -402,7 +402,7 @@ fn execute_in_debug_mode(loop_: &Bound<'_, EventLoop>, ready: Ready) -> PyResult
 impl EventLoop {
     /// asyncio's two refusals; where nest_asyncio is in use, runs may nest.
     pub(super) fn check_not_running(&self, py: Python<'_>) -> PyResult<()> {
-        if py.import("asyncio")?.hasattr(intern!(py, "_nest_patched"))? {
+        if standard(py).asyncio_module.bind(py).hasattr(intern!(py, "_nest_patched"))? {
             return Ok(());
         }
         if self.thread_id(py) != 0 {

@@ -30,9 +30,7 @@ impl Guarded {
         self.release();
     }
 
-    fn poll(
-        &self,
-    ) -> impl FnMut(&mut Wait, &mut Option<Bell>, &mut Wakes<Bell>) -> Progress<()> + '_ {
+    fn poll(&self) -> impl FnMut(&mut Wait, &mut Option<Bell>, &mut Wakes<Bell>) -> Progress<()> + '_ {
         |wait, waker, _| self.lock.poll(wait, waker)
     }
 
@@ -58,7 +56,7 @@ impl Guarded {
 fn loom_lock_begins_to_wait_beside_a_release() {
     for manner in MANNERS {
         for end in ENDS {
-            model(0, move || {
+            model(move || {
                 let guarded = Guarded::new();
                 let other = spawn(&guarded, move |guarded| {
                     let served = Waiter::new(manner).run(end, &guarded.lock, guarded.poll());
@@ -81,7 +79,7 @@ fn loom_lock_is_passed_on() {
         (Manner::Barging, Manner::InOrder),
     ] {
         for end in HASTY_ENDS {
-            model(3, move || {
+            model(move || {
                 let guarded = Guarded::new();
                 let hasty = guarded.parked(first);
                 let patient = guarded.parked(second);
@@ -99,7 +97,7 @@ fn loom_lock_is_passed_on() {
 #[test]
 fn loom_lock_is_barged_into() {
     for newcomer in MANNERS {
-        model(3, move || {
+        model(move || {
             let guarded = Guarded::new();
             let barging = guarded.parked(Manner::Barging);
             let barging = spawn(&guarded, move |guarded| guarded.counts(barging, End::Served));
@@ -121,7 +119,7 @@ type Permits = Semaphore<Bell>;
 fn poll_permit(
     semaphore: &Permits,
 ) -> impl FnMut(&mut Wait, &mut Option<Bell>, &mut Wakes<Bell>) -> Progress<()> + '_ {
-    |wait, waker, _| semaphore.poll(wait, waker)
+    |wait, waker, wakes| semaphore.poll(wait, waker, wakes)
 }
 
 fn release(semaphore: &Permits, count: u64) {
@@ -138,7 +136,7 @@ fn takes(semaphore: &Permits, waiter: Waiter, end: End) -> u64 {
 fn loom_semaphore_permits_are_passed_on() {
     for manner in MANNERS {
         for end in HASTY_ENDS {
-            model(3, move || {
+            model(move || {
                 let semaphore = Arc::new(Permits::new(0));
                 let hasty = Waiter::park(manner, poll_permit(&semaphore));
                 let patient = Waiter::park(manner, poll_permit(&semaphore));
@@ -158,14 +156,19 @@ fn loom_semaphore_permits_are_passed_on() {
 /// A permit each for one that waits and one that comes new, released one by one or at once.
 #[test]
 fn loom_semaphore_serves_all_for_whom_there_is_a_permit() {
-    for waits in MANNERS {
+    for (waits, comes) in [
+        (Manner::InOrder, Manner::InOrder),
+        (Manner::InOrder, Manner::Barging),
+        (Manner::Barging, Manner::InOrder),
+        (Manner::Barging, Manner::Barging),
+    ] {
         for at_once in [false, true] {
-            model(3, move || {
+            model(move || {
                 let semaphore = Arc::new(Permits::new(0));
                 let parked = Waiter::park(waits, poll_permit(&semaphore));
                 let parked = spawn(&semaphore, move |semaphore| takes(semaphore, parked, End::Served));
-                let newcomer = spawn(&semaphore, |semaphore| {
-                    Waiter::new(Manner::Barging).run(End::Served, semaphore, poll_permit(semaphore))
+                let newcomer = spawn(&semaphore, move |semaphore| {
+                    Waiter::new(comes).run(End::Served, semaphore, poll_permit(semaphore))
                 });
                 if at_once {
                     release(&semaphore, 2);

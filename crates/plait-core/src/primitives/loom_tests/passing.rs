@@ -51,11 +51,10 @@ const ALL_MANNERS: [Manner; 3] = [Manner::InOrder, Manner::Barging, Manner::Loop
 #[test]
 fn loom_channel_passes_items_in_order() {
     for manner in ALL_MANNERS {
-        model(3, move || {
+        model(move || {
             let pipe = pipe(1);
-            let puts = spawn(&pipe, move |pipe| {
-                [1, 2].map(|item| Waiter::new(manner).serve(put(pipe, item)))
-            });
+            let puts =
+                spawn(&pipe, move |pipe| [1, 2].map(|item| Waiter::new(manner).serve(put(pipe, item))));
             let got = [(), ()].map(|()| Waiter::new(manner).serve(get(&pipe)));
             assert_eq!(got, [Ok(1), Ok(2)]);
             assert_eq!(puts.join().unwrap(), [Ok(()); 2]);
@@ -69,7 +68,7 @@ fn loom_channel_passes_items_in_order() {
 fn loom_channel_items_are_passed_on() {
     for manner in ALL_MANNERS {
         for end in HASTY_ENDS {
-            model(3, move || {
+            model(move || {
                 let pipe = pipe(0);
                 let hasty = Waiter::park(manner, get(&pipe));
                 let mut patient = Waiter::park(manner, get(&pipe));
@@ -93,7 +92,7 @@ fn loom_channel_items_are_passed_on() {
 fn loom_channel_room_is_passed_on() {
     for manner in ALL_MANNERS {
         for end in HASTY_ENDS {
-            model(3, move || {
+            model(move || {
                 let pipe = pipe(1);
                 assert_eq!(put_now(&pipe, 0), Ok(()));
                 let hasty = Waiter::park(manner, put(&pipe, 1));
@@ -119,13 +118,12 @@ fn loom_channel_room_is_passed_on() {
 #[test]
 fn loom_channel_is_barged_into() {
     for manner in ALL_MANNERS {
-        model(3, move || {
+        model(move || {
             let pipe = pipe(0);
             let mut waits = Waiter::park(manner, get(&pipe));
             let waits = spawn(&pipe, move |pipe| waits.serve(get(pipe)));
-            let newcomer = spawn(&pipe, move |pipe| {
-                Waiter::new(Manner::Barging).run(End::Expired, pipe, get(pipe))
-            });
+            let newcomer =
+                spawn(&pipe, move |pipe| Waiter::new(Manner::Barging).run(End::Expired, pipe, get(pipe)));
             assert_eq!(put_now(&pipe, 1), Ok(()));
             if newcomer.join().unwrap().is_some() {
                 assert_eq!(put_now(&pipe, 1), Ok(()));
@@ -141,7 +139,7 @@ fn loom_channel_is_barged_into() {
 fn loom_channel_is_shut_down_beside_those_who_get() {
     for manner in ALL_MANNERS {
         for drain in [false, true] {
-            model(3, move || {
+            model(move || {
                 let pipe = pipe(0);
                 let mut promised = Waiter::park(manner, get(&pipe));
                 assert_eq!(put_now(&pipe, 1), Ok(()));
@@ -166,7 +164,7 @@ fn loom_channel_is_shut_down_beside_those_who_get() {
 #[test]
 fn loom_channel_is_joined_beside_the_last_task() {
     for end in ENDS {
-        model(0, move || {
+        model(move || {
             let pipe = pipe(0);
             assert_eq!(put_now(&pipe, 1), Ok(()));
             let joins = spawn(&pipe, move |pipe| Waiter::new(Manner::InOrder).run(end, pipe, join(pipe)));
@@ -184,7 +182,7 @@ fn loom_channel_is_joined_beside_the_last_task() {
 #[test]
 fn loom_channel_limit_is_raised() {
     for manner in ALL_MANNERS {
-        model(3, move || {
+        model(move || {
             let pipe = pipe(1);
             assert_eq!(put_now(&pipe, 0), Ok(()));
             let hasty = Waiter::park(manner, put(&pipe, 1));
@@ -198,5 +196,33 @@ fn loom_channel_limit_is_raised() {
             assert_eq!(patient.join().unwrap(), Ok(()));
             assert_eq!(rest(&pipe), [0, 2]);
         });
+    }
+}
+
+/// The only place is kept for an item that in the end is not put, or is put after all, beside one that waits for a place.
+#[test]
+fn loom_channel_place_is_given_back() {
+    for manner in ALL_MANNERS {
+        for fills in [false, true] {
+            model(move || {
+                let pipe = pipe(1);
+                let reserve = |wait: &mut Wait, waker: &mut Option<Bell>, _: &mut Wakes<Bell>| {
+                    pipe.poll_reserve(wait, waker)
+                };
+                assert_eq!(Waiter::new(manner).serve(reserve), Ok(()));
+                let puts = spawn(&pipe, move |pipe| Waiter::new(manner).serve(put(pipe, 2)));
+                let gets = spawn(&pipe, move |pipe| Waiter::new(manner).serve(get(pipe)));
+                let mut wakes = Wakes::None;
+                match fills {
+                    true => pipe.fill(1, &mut wakes),
+                    false => pipe.unreserve(&mut wakes),
+                }
+                ring(wakes);
+                assert_eq!(puts.join().unwrap(), Ok(()));
+                let (first, left): (u32, &[u32]) = if fills { (1, &[2]) } else { (2, &[]) };
+                assert_eq!(gets.join().unwrap(), Ok(first));
+                assert_eq!(rest(&pipe), left);
+            });
+        }
     }
 }

@@ -337,6 +337,18 @@ fn one_that_was_woken_at_the_door_and_finds_it_closed_waits_on() {
 }
 
 #[test]
+fn made_anew_it_is_empty_whatever_it_was() {
+    let (barrier, [mut a, mut b]) = filling();
+    assert_eq!(abort(&barrier), [0, 1]);
+    barrier.reinitialise(2);
+    assert_eq!((barrier.parties(), barrier.inside(), barrier.phase()), (2, 0, Phase::Filling));
+    assert_eq!(a.at(&barrier), PENDING);
+    assert_eq!(b.gives_up(&barrier), []);
+    assert_eq!(barrier.inside(), 1, "who was inside before does not count");
+    assert_eq!(Waiter::new(2, InOrder).at(&barrier), ready(Through(1), &[0]));
+}
+
+#[test]
 fn those_who_wait_are_shown() {
     let (barrier, _inside) = filling();
     let mut seen = Vec::new();

@@ -156,7 +156,8 @@ impl Game {
         let expired = party.waiter.wait.expired;
         match (party.inside, party.woken) {
             (Some((number, fate)), true) => {
-                let passage = if fate == Fate::GoesThrough { Passage::Through(number) } else { Passage::Broken };
+                let passage =
+                    if fate == Fate::GoesThrough { Passage::Through(number) } else { Passage::Broken };
                 (Progress::Ready(passage), self.left())
             }
             (Some(_), false) if expired && self.phase == Phase::Filling => {

@@ -209,15 +209,17 @@ fn a_shutdown_that_drains_leaves_what_was_taken_unfinished() {
 #[test]
 fn closed_down_it_sends_everybody_elsewhere() {
     let channel = TestChannel::new(Order::Fifo, 1);
-    let [mut promised, mut putter, mut joiner] = waiters([InOrder; 3]);
+    let [mut promised, mut putter, mut joiner, mut getter] = waiters([InOrder; 4]);
     assert_eq!(promised.gets(&channel), WAITS_TO_GET);
+    assert_eq!(getter.gets(&channel), WAITS_TO_GET);
     assert_eq!(put(&channel, 1), [0]);
     assert_eq!(putter.puts(&channel, 2), WAITS_TO_PUT);
     assert_eq!(joiner.joins(&channel), Pending);
-    let mut wakes = Wakes::None;
-    assert_eq!(channel.close_down(&mut wakes), [1]);
-    assert_eq!(ids(wakes), [1, 2]);
+    let (mut getters, mut putters, mut joiners) = (Wakes::None, Wakes::None, Wakes::None);
+    assert_eq!(channel.close_down(&mut getters, &mut putters, &mut joiners), [1]);
+    assert_eq!([getters, putters, joiners].map(ids), [vec![3], vec![1], vec![2]]);
     assert_eq!(promised.gets(&channel), (Ready(Err(ClosedDown)), vec![]));
+    assert_eq!(getter.gets(&channel), (Ready(Err(ClosedDown)), vec![]));
     assert_eq!(putter.puts(&channel, 2), (Ready(Err(ClosedDown)), vec![]));
     assert_eq!(joiner.joins(&channel), Ready(Err(ClosedDown)));
     for manner in [InOrder, Barging, Looping] {
@@ -227,4 +229,22 @@ fn closed_down_it_sends_everybody_elsewhere() {
     }
     assert!(!channel.is_shut_down());
     assert_eq!((channel.limit(), channel.unfinished()), (1, 1), "still kept here");
+}
+
+#[test]
+fn made_anew_it_is_empty_open_and_without_a_limit() {
+    for manner in [InOrder, Barging, Looping] {
+        let (channel, [mut putter]) = with_putters([manner]);
+        let mut joiner = Waiter::new(1, InOrder);
+        assert_eq!(joiner.joins(&channel), Pending);
+        assert_eq!(shut_down(&channel, false), (vec![], vec![0]));
+        let mut wakes = Wakes::None;
+        assert_eq!(channel.reinitialise(&mut wakes), [100]);
+        assert_eq!(ids(wakes), [1]);
+        assert_eq!((channel.len(), channel.limit(), channel.unfinished()), (0, 0, 0));
+        assert_eq!(joiner.joins(&channel), Ready(Ok(())));
+        assert_eq!(putter.puts(&channel, 0), was_put(&[]));
+        assert_eq!(put(&channel, 1), []);
+        assert_eq!([take(&channel).0, take(&channel).0], [0, 1]);
+    }
 }

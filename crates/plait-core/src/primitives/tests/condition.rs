@@ -48,6 +48,23 @@ fn one_that_gives_up_passes_its_notification_on() {
 }
 
 #[test]
+fn one_that_is_withdrawn_keeps_its_notification_to_itself() {
+    let condition = TestCondition::default();
+    let [mut a, mut b, mut c] = waiters([InOrder; 3]);
+    for waiter in [&mut a, &mut b, &mut c] {
+        assert_eq!(waiter.on(&condition), Pending);
+    }
+    assert_eq!(ids(condition.notify(1)), [0]);
+    assert_eq!(condition.present(), 3);
+    assert!(condition.withdraw(&mut a.wait, &mut None));
+    assert!(!condition.withdraw(&mut a.wait, &mut None), "once");
+    let mut waker = None;
+    assert!(!condition.withdraw(&mut b.wait, &mut waker));
+    assert_eq!(waker, Some(1));
+    assert_eq!((condition.waiting(), condition.present()), (1, 1));
+}
+
+#[test]
 fn one_whose_time_is_up_keeps_what_reached_it() {
     let condition = TestCondition::default();
     let [mut early, mut late] = waiters([InOrder; 2]);

@@ -60,12 +60,15 @@ fn made_anew_it_is_as_it_was_without_the_waiters() {
     let [mut a, mut b] = waiters([InOrder; 2]);
     assert_eq!(a.on(&event), Pending);
     assert_eq!(b.on(&event), Pending);
-    event.reinitialise();
-    assert_eq!(event.waiting(), 0);
+    event.reinitialise(false);
+    assert_eq!((event.waiting(), event.present()), (0, 0));
     assert_eq!(a.gives_up(&event), []);
     assert_eq!(b.on(&event), Pending, "nobody has set it");
     assert_eq!(ids(event.set()), [1]);
-    event.reinitialise();
+    assert_eq!((event.waiting(), event.present()), (0, 1));
+    event.reinitialise(false);
     assert!(event.is_set());
-    assert_eq!(b.on(&event), Ready(()));
+    assert_eq!(b.on(&event), Ready(()), "as one who comes new");
+    event.reinitialise(true);
+    assert!(!event.is_set());
 }

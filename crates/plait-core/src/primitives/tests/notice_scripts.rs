@@ -36,6 +36,8 @@ trait Notices: Waitable {
     /// Whether nobody has to wait.
     fn is_set(&self) -> bool;
     fn waiting(&self) -> usize;
+    /// How many wait, or do not know yet that they were woken.
+    fn present(&self) -> usize;
     const PASSES_ON: bool;
 }
 
@@ -56,6 +58,10 @@ impl Notices for Event<u32> {
         self.waiting()
     }
 
+    fn present(&self) -> usize {
+        self.present()
+    }
+
     const PASSES_ON: bool = false;
 }
 
@@ -72,6 +78,10 @@ impl Notices for Condition<u32> {
 
     fn waiting(&self) -> usize {
         self.waiting()
+    }
+
+    fn present(&self) -> usize {
+        self.present()
     }
 
     const PASSES_ON: bool = true;
@@ -100,6 +110,7 @@ impl<N: Notices> Game<N> {
             Step::Clear => self.notices.clear(),
         }
         assert_eq!(self.notices.waiting(), self.parked.len());
+        assert_eq!(self.notices.present(), self.waiters.len());
         assert!(!self.notices.is_set() || self.parked.is_empty(), "somebody waits for what is set");
     }
 

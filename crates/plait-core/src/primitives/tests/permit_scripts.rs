@@ -2,7 +2,8 @@
 //!
 //! * who is served, who waits and who is woken is what the model says, to the man and in this order;
 //! * no permit is lost or made: free, handed over and held are as many as there were in all;
-//! * no permit is free that nobody was told of while somebody waits.
+//! * no permit is free that nobody was told of while somebody waits, but for those in order who came while a permit was on its way to
+//!   others: they are served when these have noticed.
 //!
 //! At the end, when all wake-ups have arrived and whoever is served releases again, nobody waits.
 
@@ -42,6 +43,8 @@ trait Permits: Waitable {
     /// Adds permits, where that can be done. Returns how many.
     fn add(&self, count: u64) -> (u64, Wakes<u32>);
     fn waiting(&self) -> usize;
+    /// How many wait, or do not know yet that they were woken.
+    fn present(&self) -> usize;
     /// Compares what can be seen with (free, handed over, held).
     fn check(&self, free: u64, handed: u64, held: u64);
 }
@@ -57,6 +60,10 @@ impl Permits for Lock<u32> {
 
     fn waiting(&self) -> usize {
         self.waiting()
+    }
+
+    fn present(&self) -> usize {
+        self.present()
     }
 
     fn check(&self, free: u64, handed: u64, held: u64) {
@@ -79,6 +86,10 @@ impl Permits for Semaphore<u32> {
         self.waiting()
     }
 
+    fn present(&self) -> usize {
+        self.present()
+    }
+
     fn check(&self, free: u64, _handed: u64, _held: u64) {
         assert_eq!(self.value(), free);
     }
@@ -95,7 +106,8 @@ struct Model {
 
 impl Model {
     fn arrive(&mut self, id: u32, manner: Manner, attempt: bool) -> Progress<()> {
-        if self.free > 0 && (manner != Manner::InOrder || self.parked.is_empty()) {
+        let overtakes = manner != Manner::InOrder;
+        if self.free > 0 && (overtakes || (self.parked.is_empty() && self.handed.is_empty())) {
             self.free -= 1;
             self.held.insert(id);
             Progress::Ready(())
@@ -134,10 +146,15 @@ impl Model {
         Progress::Pending
     }
 
-    fn give_up(&mut self, id: u32) {
+    /// Returns who is woken instead.
+    fn give_up(&mut self, id: u32) -> Vec<u32> {
+        let (handed, notified) = (self.handed.remove(&id), self.notified.remove(&id));
+        self.free += u64::from(handed);
+        if handed || notified {
+            return self.settle();
+        }
         self.parked.retain(|parked| parked.0 != id);
-        self.notified.remove(&id);
-        self.free += u64::from(self.handed.remove(&id));
+        Vec::new()
     }
 
     /// Gives waiters what is free. Returns who is woken.
@@ -183,8 +200,7 @@ impl<P: Permits> Game<P> {
             Step::Expire(id) => self.poll(id, true),
             Step::GiveUp(id) => {
                 if let Some(mut waiter) = self.waiting.remove(&id) {
-                    self.model.give_up(id);
-                    assert_eq!(waiter.gives_up(&self.permits), self.model.settle());
+                    assert_eq!(waiter.gives_up(&self.permits), self.model.give_up(id));
                 }
             }
             Step::Release(id) => {
@@ -218,8 +234,11 @@ impl<P: Permits> Game<P> {
 
     fn poll(&mut self, id: u32, expires: bool) {
         let Some(waiter) = self.waiting.get_mut(&id) else { return };
-        let progress = if expires { waiter.expires_on(&self.permits) } else { waiter.on(&self.permits) };
+        waiter.wait.expired |= expires;
+        let (progress, woken) = waiter.wakes_on(&self.permits);
+        let was_handed = self.model.handed.contains(&id);
         assert_eq!(progress, self.model.poll(id, self.manners[id as usize], expires));
+        assert_eq!(woken, if was_handed { self.model.settle() } else { Vec::new() });
         if progress != Progress::Pending {
             self.waiting.remove(&id);
         }
@@ -230,7 +249,10 @@ impl<P: Permits> Game<P> {
         self.permits.check(*free, handed.len() as u64, held.len() as u64);
         assert_eq!(self.permits.waiting(), parked.len());
         assert_eq!(free + handed.len() as u64 + held.len() as u64, self.total);
-        assert!(*free <= notified.len() as u64 || parked.is_empty(), "somebody waits for what is free");
+        if *free > notified.len() as u64 && !parked.is_empty() {
+            assert!(!handed.is_empty(), "somebody waits for what is free");
+        }
+        assert_eq!(self.permits.present(), self.waiting.len());
     }
 
     /// Everybody is served in the end.

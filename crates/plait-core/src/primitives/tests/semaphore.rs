@@ -52,6 +52,27 @@ fn what_is_handed_over_is_gone_from_the_number() {
     assert_eq!(semaphore.value(), 4);
 }
 
+/// As in asyncio, where it shows: a permit is free, and yet whoever comes has to wait for a turn of the loop.
+#[test]
+fn one_in_order_waits_for_those_to_notice_who_were_handed_theirs() {
+    for notices in [true, false] {
+        let semaphore = TestSemaphore::new(0);
+        let [mut a, mut newcomer] = waiters([InOrder; 2]);
+        assert_eq!(a.on(&semaphore), Pending);
+        assert_eq!(release(&semaphore, 2), [0]);
+        assert_eq!(semaphore.value(), 1);
+        assert_eq!(Waiter::attempt(9, InOrder).on(&semaphore), TimedOut);
+        assert_eq!(newcomer.on(&semaphore), Pending);
+        assert_eq!((semaphore.waiting(), semaphore.present()), (1, 2));
+        match notices {
+            true => assert_eq!(a.wakes_on(&semaphore), (Ready(()), vec![1])),
+            false => assert_eq!(a.gives_up(&semaphore), [1]),
+        }
+        assert_eq!(newcomer.on(&semaphore), Ready(()));
+        assert_eq!(semaphore.value(), u64::from(!notices));
+    }
+}
+
 #[test]
 fn a_permit_that_one_was_told_of_is_kept_from_those_behind_but_not_from_newcomers() {
     let semaphore = TestSemaphore::new(0);

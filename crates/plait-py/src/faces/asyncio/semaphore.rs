@@ -152,6 +152,11 @@ impl AsyncioSemaphore {
         self.semaphore.value()
     }
 
+    #[setter(_value)]
+    fn set_private_value(&self, value: u64) {
+        self.semaphore.set_value(value);
+    }
+
     #[getter]
     fn _waiters<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyList>>> {
         // None until somebody had to wait, and so had to know the loop.

@@ -1,7 +1,7 @@
 //! `asyncio.Queue`, `LifoQueue` and `PriorityQueue`.
 
 use super::answers::{answer, item, waiting};
-use super::store::{Done, Kind, Store};
+use super::store::{Done, Kind, Opened, Store};
 use crate::arguments::Given;
 use crate::faces::asyncio::OneLoop;
 use crate::faces::class_of;
@@ -11,7 +11,7 @@ use crate::waiters::task::{WaitFuture, ONE_LOOP_QUEUE};
 use pyo3::exceptions::PyValueError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList, PyTuple, PyType};
+use pyo3::types::{PyDict, PyTuple, PyType};
 
 /// A queue for the tasks of one event loop.
 ///
@@ -187,11 +187,11 @@ impl AsyncioQueue {
     /// Args:
     ///     immediate: drop the items that are there, and count them as done.
     #[cfg(Py_3_13)]
-    #[pyo3(signature = (immediate = false))]
-    fn shutdown(slf: &Bound<'_, Self>, immediate: bool) -> PyResult<()> {
+    #[pyo3(signature = (immediate = crate::arguments::Truth(false)), text_signature = "($self, immediate=False)")]
+    fn shutdown(slf: &Bound<'_, Self>, immediate: crate::arguments::Truth) -> PyResult<()> {
         match slf.get().store.is_open() {
-            true => AsyncioQueue::openly(slf, "shutdown", (immediate,)).map(drop),
-            false => slf.get().store.shut_down(slf.py(), immediate),
+            true => AsyncioQueue::openly(slf, "shutdown", (immediate.0,)).map(drop),
+            false => slf.get().store.shut_down(slf.py(), immediate.0),
         }
     }
 
@@ -258,7 +258,7 @@ impl AsyncioQueue {
 
     // ---- for the standard algorithm, and for those who look inside
 
-    fn _close_down<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyList>>> {
+    fn _close_down<'py>(&self, py: Python<'py>) -> PyResult<Option<Opened<'py>>> {
         self.store.open(py)
     }
 

@@ -40,6 +40,9 @@ pub struct Store {
     open_shut_down: AtomicBool,
 }
 
+/// Items, and the futures of who waits to get and to put.
+pub type Opened<'py> = (Bound<'py, PyList>, Bound<'py, PyList>, Bound<'py, PyList>);
+
 /// What came of an operation that does not wait any more.
 pub enum Done<T> {
     Yes(T),
@@ -419,22 +422,32 @@ impl Store {
         self.open_shut_down.store(shut_down, Ordering::Relaxed);
     }
 
-    /// Opens the queue: hands out its items, in the order in which the standard queue keeps them, and wakes everybody. None: it is
-    /// open already.
-    pub fn open<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyList>>> {
+    /// Opens the queue: hands out its items, in the order in which the standard queue keeps them, and the futures of the tasks that
+    /// wait to get and to put; other waiters are woken. None: it is open already.
+    pub fn open<'py>(&self, py: Python<'py>) -> PyResult<Option<Opened<'py>>> {
         if self.open.swap(true, Ordering::AcqRel) {
             return Ok(None);
         }
         let shut_down = self.channel.is_shut_down();
         self.note_shut_down(shut_down);
-        let mut wakes = Wakes::None;
-        let items = self.channel.close_down(&mut wakes);
+        let [mut getters, mut putters, mut others] = [const { Wakes::None }; 3];
+        let items = self.channel.close_down(&mut getters, &mut putters, &mut others);
         let items = match self.kind {
             Kind::Priority => self.heap_list(py),
             _ => PyList::new(py, items.into_iter().flatten())?,
         };
-        fire(py, &self.channel, wakes);
-        Ok(Some(items))
+        let mut handed_over = |wakes: Wakes<Waker>| {
+            let futures = PyList::empty(py);
+            let mut threads = Vec::new();
+            wakes.for_each(|waker| match waker {
+                Waker::Future(future) if self.heap_lock.is_none() => threads.push(futures.append(future)),
+                other => others.push(other),
+            });
+            threads.into_iter().collect::<PyResult<()>>().map(|()| futures)
+        };
+        let (getters, putters) = (handed_over(getters)?, handed_over(putters)?);
+        fire(py, &self.channel, others);
+        Ok(Some((items, getters, putters)))
     }
 
     /// The items of a sealed queue, to show.
@@ -471,8 +484,8 @@ impl Store {
 
     /// For the collector: lets all items go.
     pub fn clear(&self, py: Python<'_>) {
-        let mut wakes = Wakes::None;
-        let items = self.channel.close_down(&mut wakes);
-        drop((items, wakes, self.heap.with(py, Option::take), self.maxsize.with(py, Option::take)));
+        let [mut getters, mut putters, mut others] = [const { Wakes::None }; 3];
+        let items = self.channel.close_down(&mut getters, &mut putters, &mut others);
+        drop((items, getters, putters, others, self.heap.with(py, Option::take), self.maxsize.with(py, Option::take)));
     }
 }

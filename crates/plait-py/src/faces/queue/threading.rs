@@ -1,17 +1,16 @@
 //! `queue.Queue`, `LifoQueue` and `PriorityQueue`.
 
-use super::store::{Done, Kind, Store};
-use crate::arguments::Given;
+use super::store::{Done, Kind, Opened, Store};
+use crate::arguments::{Given, Truth};
 use crate::faces::class_of;
-use crate::faces::timeouts::seconds;
+use crate::faces::timeouts::patience_by_end;
 use crate::guarded::Built;
 use crate::standard::standard;
-use crate::waiters::Patience;
 use plait_core::waiter::Manner;
 use pyo3::exceptions::PyValueError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList, PyTuple, PyType};
+use pyo3::types::{PyDict, PyTuple, PyType};
 
 /// A queue for threads.
 ///
@@ -60,12 +59,12 @@ impl ThreadingQueue {
     ) -> PyResult<()> {
         let py = slf.py();
         let store = &slf.get().store;
-        let patience = match (block, timeout) {
-            (true, Some(_)) if store.is_limited() => patience(timeout)?, // wrong ones are refused even where there is room
-            _ => Patience::Forever,
-        };
+        if let (true, Some(timeout), true) = (block, timeout, store.is_limited()) {
+            check_not_negative(timeout)?;
+        }
         let mut done = store.try_put(item, Manner::Barging)?;
         if done.is_none() && block {
+            let patience = patience_by_end(timeout)?;
             done = store.put(item, Manner::Barging, patience)?;
         }
         match done {
@@ -84,12 +83,12 @@ impl ThreadingQueue {
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
         let store = &slf.get().store;
-        let patience = match (block, timeout) {
-            (true, Some(_)) => patience(timeout)?, // wrong ones are refused even where there is no need to wait
-            _ => Patience::Forever,
-        };
+        if let (true, Some(timeout)) = (block, timeout) {
+            check_not_negative(timeout)?;
+        }
         let mut done = store.try_get(py, Manner::Barging)?;
         if done.is_none() && block {
+            let patience = patience_by_end(timeout)?;
             done = store.get(py, Manner::Barging, patience)?;
         }
         match done {
@@ -122,13 +121,11 @@ fn is_exact(slf: &Bound<'_, ThreadingQueue>) -> bool {
         || slf.is_exact_instance_of::<ThreadingPriorityQueue>()
 }
 
-fn patience(timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Patience> {
-    match timeout {
-        None => Ok(Patience::Forever),
-        Some(timeout) if timeout.lt(0)? => {
-            Err(PyValueError::new_err("'timeout' must be a non-negative number"))
-        }
-        Some(timeout) => Ok(Patience::seconds(seconds(timeout)?)),
+/// Refused even where there is no need to wait.
+fn check_not_negative(timeout: &Bound<'_, PyAny>) -> PyResult<()> {
+    match timeout.lt(0)? {
+        true => Err(PyValueError::new_err("'timeout' must be a non-negative number")),
+        false => Ok(()),
     }
 }
 
@@ -166,14 +163,14 @@ impl ThreadingQueue {
     /// Raises:
     ///     Full: there was no room.
     ///     ShutDown: the queue was shut down.
-    #[pyo3(signature = (item, block = true, timeout = None))]
+    #[pyo3(signature = (item, block = Truth(true), timeout = None), text_signature = "($self, item, block=True, timeout=None)")]
     fn put(
         slf: &Bound<'_, Self>,
         item: Bound<'_, PyAny>,
-        block: bool,
+        block: Truth,
         timeout: Option<Bound<'_, PyAny>>,
     ) -> PyResult<()> {
-        ThreadingQueue::put_item(slf, &item, block, timeout.as_ref())
+        ThreadingQueue::put_item(slf, &item, block.0, timeout.as_ref())
     }
 
     /// Take an item out of the queue.
@@ -185,13 +182,13 @@ impl ThreadingQueue {
     /// Raises:
     ///     Empty: there was nothing.
     ///     ShutDown: the queue was shut down, and is empty.
-    #[pyo3(signature = (block = true, timeout = None))]
+    #[pyo3(signature = (block = Truth(true), timeout = None), text_signature = "($self, block=True, timeout=None)")]
     fn get<'py>(
         slf: &Bound<'py, Self>,
-        block: bool,
+        block: Truth,
         timeout: Option<Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        ThreadingQueue::get_item(slf, block, timeout.as_ref())
+        ThreadingQueue::get_item(slf, block.0, timeout.as_ref())
     }
 
     /// The same as put(item, block=False).
@@ -260,11 +257,11 @@ impl ThreadingQueue {
     /// Args:
     ///     immediate: drop the items that are there, and count them as done.
     #[cfg(Py_3_13)]
-    #[pyo3(signature = (immediate = false))]
-    fn shutdown(slf: &Bound<'_, Self>, immediate: bool) -> PyResult<()> {
+    #[pyo3(signature = (immediate = Truth(false)), text_signature = "($self, immediate=False)")]
+    fn shutdown(slf: &Bound<'_, Self>, immediate: Truth) -> PyResult<()> {
         match slf.get().store.is_open() {
-            true => ThreadingQueue::openly(slf, "shutdown", (immediate,)).map(drop),
-            false => slf.get().store.shut_down(slf.py(), immediate),
+            true => ThreadingQueue::openly(slf, "shutdown", (immediate.0,)).map(drop),
+            false => slf.get().store.shut_down(slf.py(), immediate.0),
         }
     }
 
@@ -310,7 +307,7 @@ impl ThreadingQueue {
     }
 
     /// Opens the queue; its items, or None when it is open already.
-    fn _close_down<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyList>>> {
+    fn _close_down<'py>(&self, py: Python<'py>) -> PyResult<Option<Opened<'py>>> {
         self.store.open(py)
     }
 

@@ -3,7 +3,7 @@
 use super::answers::{answer, item, waiting};
 use super::store::Kind;
 use super::threading::ThreadingQueue;
-use crate::arguments::Given;
+use crate::arguments::{Given, Truth};
 use crate::waiters::task::{running_loop, WaitFuture, UNIVERSAL};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
@@ -64,9 +64,9 @@ impl UniversalQueue {
     ///
     /// Args:
     ///     immediate: drop the items that are there, and count them as done.
-    #[pyo3(signature = (immediate = false))]
-    fn shutdown(slf: &Bound<'_, Self>, immediate: bool) -> PyResult<()> {
-        slf.as_super().get().store.shut_down(slf.py(), immediate)
+    #[pyo3(signature = (immediate = Truth(false)), text_signature = "($self, immediate=False)")]
+    fn shutdown(slf: &Bound<'_, Self>, immediate: Truth) -> PyResult<()> {
+        slf.as_super().get().store.shut_down(slf.py(), immediate.0)
     }
 
     #[getter]

@@ -1,10 +1,10 @@
 //! `threading.Barrier`.
 
-use crate::faces::timeouts::{patience, seconds};
+use crate::faces::timeouts::patience_by_end;
 use crate::faces::{class_of, located_repr, traverse};
 use crate::guarded::{Built, Guarded};
 use crate::standard::standard;
-use crate::waiters::{attempt, block, fire, Patience, Waker};
+use crate::waiters::{attempt, block, fire, Waker};
 use plait_core::primitives::barrier::{Barrier, Passage, Phase};
 use plait_core::waiter::{Manner, Wakes};
 use pyo3::exceptions::PyValueError;
@@ -15,7 +15,7 @@ use pyo3::types::{PyDict, PyTuple};
 #[derive(Default)]
 struct Given {
     action: Option<Py<PyAny>>,
-    timeout: Option<f64>,
+    timeout: Option<Py<PyAny>>,
 }
 
 /// A number of threads that wait for each other.
@@ -72,13 +72,12 @@ impl ThreadingBarrier {
         py: Python<'_>,
         parties: &Bound<'_, PyAny>,
         action: Option<Py<PyAny>>,
-        timeout: Option<Bound<'_, PyAny>>,
+        timeout: Option<Py<PyAny>>,
     ) -> PyResult<()> {
         if parties.lt(1)? {
             return Err(PyValueError::new_err("parties must be > 0"));
         }
         let action = action.filter(|action| action.bind(py).is_truthy().unwrap_or(true));
-        let timeout = timeout.as_ref().map(seconds).transpose()?;
         self.barrier.reinitialise(parties.extract()?);
         drop(self.given.with(py, |given| std::mem::replace(given, Given { action, timeout })));
         Ok(())
@@ -90,12 +89,13 @@ impl ThreadingBarrier {
     }
 
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
-        let this = slf.get();
         let located = located_repr(slf.as_any())?;
-        Ok(match this.broken() {
-            true => format!("<{located}: broken>"),
-            false => format!("<{located}: waiters={}/{}>", this.n_waiting(), this.parties()),
-        })
+        // By name: a subclass may hide the properties.
+        if slf.as_any().getattr("broken")?.is_truthy()? {
+            return Ok(format!("<{located}: broken>"));
+        }
+        let (waiting, parties) = (slf.as_any().getattr("n_waiting")?, slf.as_any().getattr("parties")?);
+        Ok(format!("<{located}: waiters={}/{}>", waiting.str()?, parties.str()?))
     }
 
     /// Wait until all parties have come.
@@ -110,15 +110,18 @@ impl ThreadingBarrier {
     ///     BrokenBarrierError: the barrier is broken, or was reset meanwhile.
     #[pyo3(signature = (timeout = None))]
     fn wait(&self, py: Python<'_>, timeout: Option<Bound<'_, PyAny>>) -> PyResult<usize> {
-        let patience = match (&timeout, self.given.with(py, |given| given.timeout)) {
-            (None, Some(seconds)) => Patience::seconds(seconds),
-            (timeout, _) => patience(timeout.as_ref())?,
+        let timeout = match timeout {
+            Some(timeout) => Some(timeout),
+            None => self
+                .given
+                .with(py, |given| given.timeout.as_ref().map(|timeout| timeout.clone_ref(py)))
+                .map(|timeout| timeout.into_bound(py)),
         };
         let acts = self.acts(py);
         let poll = |wait: &mut _, waker: &mut _, wakes: &mut _| self.barrier.poll(wait, acts, waker, wakes);
         let passage = match attempt(py, &self.barrier, Manner::InOrder, poll) {
             Some(passage) => Some(passage),
-            None => block(py, &self.barrier, Manner::InOrder, patience, poll)?,
+            None => block(py, &self.barrier, Manner::InOrder, patience_by_end(timeout.as_ref())?, poll)?,
         };
         self.go_on(py, passage.unwrap_or(Passage::Broken))
     }
@@ -168,10 +171,11 @@ impl ThreadingBarrier {
             return Ok(());
         }
         visit.call(&self.given.traverse().action)?;
+        visit.call(&self.given.traverse().timeout)?;
         traverse(&visit, |waker| self.barrier.visit(waker))
     }
 
     fn __clear__(&self) {
-        Python::attach(|py| drop(self.given.with(py, |given| given.action.take())));
+        Python::attach(|py| drop(self.given.with(py, std::mem::take)));
     }
 }

@@ -4,7 +4,7 @@
 //! `condition.acquire()` is the lock's own method.
 
 use crate::arguments::{at_least, Given};
-use crate::faces::timeouts::{patience, seconds};
+use crate::faces::timeouts::{patience, patience_by_end};
 use crate::faces::{class_of, traverse};
 use crate::guarded::{Built, Guarded};
 use crate::standard::standard;
@@ -218,7 +218,7 @@ impl ThreadingCondition {
             let left = match (&timeout, end) {
                 (None, _) => None,
                 (Some(timeout), None) => {
-                    end = Some(Patience::seconds(seconds(timeout)?));
+                    end = Some(patience_by_end(Some(timeout))?);
                     Some(timeout.clone())
                 }
                 (Some(_), Some(patience)) => match patience.left() {
@@ -248,18 +248,24 @@ impl ThreadingCondition {
     }
 
     /// Wake all threads that wait. RuntimeError without the lock.
-    fn notify_all(&self, py: Python<'_>) -> PyResult<()> {
-        self.check_owned(py, "notify")?;
-        self.notify_some(py, usize::MAX);
+    fn notify_all(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let (py, this) = (slf.py(), slf.get());
+        if !slf.is_exact_instance_of::<ThreadingCondition>() {
+            // By name: a subclass may notify in its own way.
+            return slf.call_method1(intern!(py, "notify"), (this.condition.waiting(),)).map(drop);
+        }
+        this.check_owned(py, "notify")?;
+        this.notify_some(py, usize::MAX);
         Ok(())
     }
 
     /// Deprecated: use notify_all().
     #[pyo3(name = "notifyAll")]
-    fn notify_all_in_camel_case(&self, py: Python<'_>) -> PyResult<()> {
+    fn notify_all_in_camel_case(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let py = slf.py();
         let text = c"notifyAll() is deprecated, use notify_all() instead";
         PyErr::warn(py, &py.get_type::<PyDeprecationWarning>(), text, 1)?;
-        self.notify_all(py)
+        slf.call_method0(intern!(py, "notify_all")).map(drop)
     }
 
     #[pyo3(name = "_is_owned")]

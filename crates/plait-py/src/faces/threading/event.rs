@@ -56,10 +56,11 @@ impl ThreadingEvent {
 
     /// Whether the flag is set. Deprecated: use is_set().
     #[pyo3(name = "isSet")]
-    fn is_set_in_camel_case(&self, py: Python<'_>) -> PyResult<bool> {
+    fn is_set_in_camel_case<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
         let text = c"isSet() is deprecated, use is_set() instead";
         PyErr::warn(py, &py.get_type::<PyDeprecationWarning>(), text, 1)?;
-        Ok(self.is_set())
+        slf.call_method0("is_set")
     }
 
     /// Set the flag, and wake all who wait for it.

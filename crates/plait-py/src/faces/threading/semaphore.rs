@@ -1,11 +1,11 @@
 //! `threading.Semaphore` and `BoundedSemaphore`.
 
-use crate::arguments::{at_least, Given};
-use crate::faces::timeouts::Acquisition;
+use crate::arguments::{at_least, Given, Truth};
+use crate::faces::timeouts::patience_by_end;
 use crate::faces::{class_of, located_repr, traverse};
 use crate::guarded::Built;
 use crate::standard::standard;
-use crate::waiters::{attempt, block, fire, Waker};
+use crate::waiters::{attempt, block, fire, Patience, Waker};
 use plait_core::primitives::semaphore::Semaphore;
 use plait_core::waiter::Manner;
 use pyo3::exceptions::PyValueError;
@@ -51,12 +51,17 @@ impl ThreadingSemaphore {
         Ok(())
     }
 
-    fn acquire_within(&self, py: Python<'_>, acquisition: Acquisition) -> PyResult<bool> {
+    /// Takes a permit; where there is none, `patience` says whether to wait, and for how long.
+    fn acquire_within(
+        &self,
+        py: Python<'_>,
+        patience: impl FnOnce() -> PyResult<Option<Patience>>,
+    ) -> PyResult<bool> {
         let poll = |wait: &mut _, waker: &mut _, wakes: &mut _| self.semaphore.poll(wait, waker, wakes);
         if attempt(py, &self.semaphore, Manner::Barging, poll).is_some() {
             return Ok(true);
         }
-        match acquisition.patience() {
+        match patience()? {
             None => Ok(false),
             Some(patience) => Ok(block(py, &self.semaphore, Manner::Barging, patience, poll)?.is_some()),
         }
@@ -104,9 +109,24 @@ impl ThreadingSemaphore {
     ///
     /// Returns:
     ///     Whether a permit was taken.
-    #[pyo3(signature = (blocking = true, timeout = None))]
-    fn acquire(&self, py: Python<'_>, blocking: bool, timeout: Option<Bound<'_, PyAny>>) -> PyResult<bool> {
-        self.acquire_within(py, Acquisition::of_semaphore(blocking, timeout)?)
+    #[pyo3(
+        signature = (blocking = Truth(true), timeout = None),
+        text_signature = "($self, blocking=True, timeout=None)"
+    )]
+    fn acquire(
+        &self,
+        py: Python<'_>,
+        blocking: Truth,
+        timeout: Option<Bound<'_, PyAny>>,
+    ) -> PyResult<bool> {
+        match (blocking.0, timeout) {
+            (true, None) => self.acquire_within(py, || Ok(Some(Patience::Forever))),
+            (true, timeout) => self.acquire_within(py, || patience_by_end(timeout.as_ref()).map(Some)),
+            (false, None) => self.acquire_within(py, || Ok(None)),
+            (false, Some(_)) => {
+                Err(PyValueError::new_err("can't specify timeout for non-blocking acquire"))
+            }
+        }
     }
 
     /// Give back n permits, one or more. ValueError beyond the bound of a bounded one.
@@ -120,7 +140,7 @@ impl ThreadingSemaphore {
     }
 
     fn __enter__(&self, py: Python<'_>) -> PyResult<bool> {
-        self.acquire_within(py, Acquisition::forever())
+        self.acquire_within(py, || Ok(Some(Patience::Forever)))
     }
 
     #[pyo3(signature = (*_exception))]
@@ -131,6 +151,11 @@ impl ThreadingSemaphore {
     #[getter]
     fn _value(&self) -> u64 {
         self.semaphore.value()
+    }
+
+    #[setter(_value)]
+    fn set_private_value(&self, value: u64) {
+        self.semaphore.set_value(value);
     }
 
     #[getter]

@@ -1,10 +1,11 @@
 //! `plait.Lock`.
 
-use crate::faces::timeouts::Acquisition;
+use crate::arguments::Truth;
+use crate::faces::timeouts::patience_of_lock;
 use crate::faces::{answer, answered, traverse, Answer};
 use crate::guarded::Built;
 use crate::waiters::task::{self, running_loop, WaitFuture, UNIVERSAL};
-use crate::waiters::{attempt, block, fire, Waker};
+use crate::waiters::{attempt, block, fire, Patience, Waker};
 use plait_core::primitives::lock::Lock;
 use plait_core::waiter::Manner;
 use pyo3::exceptions::PyRuntimeError;
@@ -26,12 +27,12 @@ pub struct UniversalLock {
 }
 
 impl UniversalLock {
-    fn acquire_within(&self, py: Python<'_>, acquisition: Acquisition) -> PyResult<bool> {
+    fn acquire_within(&self, py: Python<'_>, patience: Option<Patience>) -> PyResult<bool> {
         let poll = |wait: &mut _, waker: &mut _, _: &mut _| self.lock.poll(wait, waker);
         if attempt(py, &self.lock, Manner::Barging, poll).is_some() {
             return Ok(true);
         }
-        match acquisition.patience() {
+        match patience {
             None => Ok(false),
             Some(patience) => Ok(block(py, &self.lock, Manner::Barging, patience, poll)?.is_some()),
         }
@@ -55,9 +56,9 @@ impl UniversalLock {
     ///     Whether the lock was taken.
     ///
     /// For threads and greenlets; it blocks the strand that calls it. See `aacquire` for coroutines. Counterpart: threading.Lock.acquire.
-    #[pyo3(signature = (blocking = true, timeout = None))]
-    fn acquire(&self, py: Python<'_>, blocking: bool, timeout: Option<Bound<'_, PyAny>>) -> PyResult<bool> {
-        self.acquire_within(py, Acquisition::of_lock(blocking, timeout)?)
+    #[pyo3(signature = (blocking = Truth(true), timeout = None), text_signature = "($self, blocking=True, timeout=-1)")]
+    fn acquire(&self, py: Python<'_>, blocking: Truth, timeout: Option<Bound<'_, PyAny>>) -> PyResult<bool> {
+        self.acquire_within(py, patience_of_lock(blocking.0, timeout.as_ref())?)
     }
 
     /// Open the lock, or hand it on. RuntimeError when it is not held. Safe to call from everywhere.
@@ -77,7 +78,7 @@ impl UniversalLock {
     }
 
     fn __enter__(&self, py: Python<'_>) -> PyResult<bool> {
-        self.acquire_within(py, Acquisition::forever())
+        self.acquire_within(py, Some(Patience::Forever))
     }
 
     #[pyo3(signature = (*_exception))]

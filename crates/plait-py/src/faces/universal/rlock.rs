@@ -3,11 +3,12 @@
 //! Its holder is the *strand* that took it: the running task, else the greenlet, else the thread.
 
 use super::strand::Strand;
-use crate::faces::timeouts::Acquisition;
+use crate::arguments::Truth;
+use crate::faces::timeouts::patience_of_lock;
 use crate::faces::{answer, answered, traverse, Answer};
 use crate::guarded::{Built, Guarded};
 use crate::waiters::task::{self, running_loop, Step, WaitFuture, UNIVERSAL};
-use crate::waiters::{attempt, block, fire, Waker};
+use crate::waiters::{attempt, block, fire, Patience, Waker};
 use plait_core::primitives::lock::Lock;
 use plait_core::waiter::Manner;
 use pyo3::exceptions::PyRuntimeError;
@@ -48,14 +49,14 @@ impl UniversalRLock {
         self.holding.with(py, |known| *known = holding);
     }
 
-    fn acquire_within(&self, py: Python<'_>, acquisition: Acquisition) -> PyResult<bool> {
+    fn acquire_within(&self, py: Python<'_>, patience: Option<Patience>) -> PyResult<bool> {
         let here = Strand::current(py)?;
         if self.enter_again(py, here) {
             return Ok(true);
         }
         let poll = |wait: &mut _, waker: &mut _, _: &mut _| self.lock.poll(wait, waker);
         let mut acquired = attempt(py, &self.lock, Manner::Barging, poll).is_some();
-        if let (false, Some(patience)) = (acquired, acquisition.patience()) {
+        if let (false, Some(patience)) = (acquired, patience) {
             acquired = block(py, &self.lock, Manner::Barging, patience, poll)?.is_some();
         }
         if acquired {
@@ -98,9 +99,9 @@ impl UniversalRLock {
     ///     Whether the lock was taken.
     ///
     /// For threads and greenlets. See `aacquire` for coroutines. Counterpart: threading.RLock.acquire.
-    #[pyo3(signature = (blocking = true, timeout = None))]
-    fn acquire(&self, py: Python<'_>, blocking: bool, timeout: Option<Bound<'_, PyAny>>) -> PyResult<bool> {
-        self.acquire_within(py, Acquisition::of_lock(blocking, timeout)?)
+    #[pyo3(signature = (blocking = Truth(true), timeout = None), text_signature = "($self, blocking=True, timeout=-1)")]
+    fn acquire(&self, py: Python<'_>, blocking: Truth, timeout: Option<Bound<'_, PyAny>>) -> PyResult<bool> {
+        self.acquire_within(py, patience_of_lock(blocking.0, timeout.as_ref())?)
     }
 
     /// Release it once; the last time opens it. RuntimeError when the caller does not hold it.
@@ -130,7 +131,7 @@ impl UniversalRLock {
     }
 
     fn __enter__(&self, py: Python<'_>) -> PyResult<bool> {
-        self.acquire_within(py, Acquisition::forever())
+        self.acquire_within(py, Some(Patience::Forever))
     }
 
     #[pyo3(signature = (*_exception))]
@@ -198,7 +199,7 @@ impl UniversalRLock {
     }
 
     fn _acquire_restore(&self, py: Python<'_>, times: usize) -> PyResult<()> {
-        self.acquire_within(py, Acquisition::forever())?;
+        self.acquire_within(py, Some(Patience::Forever))?;
         self._restore(py, times);
         Ok(())
     }
