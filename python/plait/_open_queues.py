@@ -26,6 +26,7 @@ _TASK_HOOKS = ("_init", "_put", "_get", "_format", "_wakeup_next", "_get_loop", 
 _overriding: WeakKeyDictionary[type, bool] = WeakKeyDictionary()
 _hooks: dict[type, tuple[str, ...]] = {}
 _openers: dict[type, Any] = {}
+_being_opened: set[int] = set()
 
 
 def overrides_hooks(cls: type) -> bool:
@@ -47,6 +48,7 @@ def open_thread_queue(opened: Any) -> None:
     with _opening:
         if opened._is_open:
             return
+        _initialise(opened, opened.maxsize)  # without the mutex, as the standard queue begins
         attributes = vars(opened)
         mutex = attributes["mutex"] = threading.Lock()
         for name in ("not_empty", "not_full", "all_tasks_done"):
@@ -54,7 +56,6 @@ def open_thread_queue(opened: Any) -> None:
         # Whoever waited, or comes now, tries for the mutex, and finds the items when it has it.
         with mutex:
             items, _, _ = opened._close_down()
-            opened._init(opened.maxsize)
             if items:
                 opened.queue.extend(items)
 
@@ -64,16 +65,26 @@ def open_task_queue(opened: Any) -> None:
     if opened._is_open:
         return
     attributes = vars(opened)
+    attributes["_getters"], attributes["_putters"] = deque(), deque()
     finished = attributes["_finished"] = _Event()
     if opened._unfinished_tasks == 0:
         finished.set()
+    _initialise(opened, opened._maxsize)
     # The tasks that wait go on waiting, for the standard algorithm to wake them.
     items, getters, putters = opened._close_down()
-    attributes["_getters"] = deque(getters)
-    attributes["_putters"] = deque(putters)
-    opened._init(opened._maxsize)
+    attributes["_getters"].extend(getters)
+    attributes["_putters"].extend(putters)
     if items:
         opened._queue.extend(items)
+
+
+def _initialise(opened: Any, maxsize: Any) -> None:
+    """Let the queue, or its subclass, make what it keeps its items in."""
+    _being_opened.add(id(opened))
+    try:
+        opened._init(maxsize)
+    finally:
+        _being_opened.discard(id(opened))
 
 
 def give_up(opened: Any, waiter: Any) -> None:
@@ -103,9 +114,17 @@ class _Hook:
             _openers[_base_of(type(instance))](instance)
         vars(instance)[self._name] = value
 
+    def __delete__(self, instance: Any) -> None:
+        _delete(instance, self._name)
+
+
+def _delete(instance: Any, name: str) -> None:
+    if vars(instance).pop(name, _delete) is _delete:
+        raise AttributeError(f"{type(instance).__name__!r} object has no attribute {name!r}")
+
 
 class _Opens:
-    """An attribute of the standard class, which opens the queue when it is read first. From then on the object's own dictionary has it."""
+    """An attribute of the standard class, which opens the queue when it is first read or written. It lies in the object's own dictionary."""
 
     def __init__(self, name: str, open_it: Any) -> None:
         self._name = name
@@ -114,12 +133,21 @@ class _Opens:
     def __get__(self, instance: Any, owner: type) -> Any:
         if instance is None:
             raise AttributeError(f"type object {owner.__name__!r} has no attribute {self._name!r}")
-        if not instance._is_open:
+        if not instance._is_open and id(instance) not in _being_opened:
             self._open(instance)
         try:
             return vars(instance)[self._name]
         except KeyError:
             raise AttributeError(f"{type(instance).__name__!r} object has no attribute {self._name!r}") from None
+
+    def __set__(self, instance: Any, value: Any) -> None:
+        # `_init`, which is called while the queue is being opened, sets what the queue keeps its items in.
+        if not instance._is_open and id(instance) not in _being_opened:
+            self._open(instance)
+        vars(instance)[self._name] = value
+
+    def __delete__(self, instance: Any) -> None:
+        _delete(instance, self._name)
 
 
 class _Never:

@@ -90,13 +90,9 @@ mod plain_cell {
     }
 
     impl<T> MutPtr<T> {
-        /// # Safety
-        /// Nobody else may have access to the cell's contents while the reference lives.
-        #[allow(unsafe_code, clippy::mut_from_ref)]
         #[inline(always)]
-        pub(crate) unsafe fn deref(&self) -> &mut T {
-            // SAFETY: the caller vouches for exclusive access; the pointer is a live cell's.
-            unsafe { &mut *self.0 }
+        pub(crate) fn with<R>(&self, body: impl FnOnce(*mut T) -> R) -> R {
+            body(self.0)
         }
     }
 }

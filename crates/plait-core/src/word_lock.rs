@@ -114,8 +114,9 @@ impl<T> std::ops::Deref for WordGuard<'_, T> {
     #[inline(always)]
     #[allow(unsafe_code)]
     fn deref(&self) -> &T {
-        // SAFETY: there is one guard at a time, and it is borrowed for as long as the reference lives.
-        unsafe { self.value.deref() }
+        // SAFETY: there is one guard at a time, and it is borrowed for as long as the reference lives. Other references that are
+        // made in this way are shared ones, too.
+        self.value.with(|value| unsafe { &*value })
     }
 }
 
@@ -123,8 +124,8 @@ impl<T> std::ops::DerefMut for WordGuard<'_, T> {
     #[inline(always)]
     #[allow(unsafe_code)]
     fn deref_mut(&mut self) -> &mut T {
-        // SAFETY: as above, and the guard is borrowed mutably.
-        unsafe { self.value.deref() }
+        // SAFETY: as above, and the guard is borrowed mutably: there is no other reference.
+        self.value.with(|value| unsafe { &mut *value })
     }
 }
 

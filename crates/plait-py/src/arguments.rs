@@ -26,18 +26,22 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Truth {
     }
 }
 
-/// A number of waiters or permits, where Python would only compare it: anything that is not less than `least`, or `Err(true)` if it is
-/// less. What is no number is refused in the words of that comparison.
+/// A number that is not less than `least`, which Python would only compare; None if it is less. What is no number is refused in the
+/// words of that comparison.
 pub fn at_least(value: &Bound<'_, PyAny>, least: i64) -> PyResult<Option<u64>> {
-    if value.lt(least)? {
-        return Ok(None);
+    match value.lt(least)? {
+        true => Ok(None),
+        false => Ok(Some(counted(value))),
     }
-    if let Ok(whole) = value.extract::<u64>() {
-        return Ok(Some(whole));
-    }
-    // 1.5 waiters are two, and what is too large for a number here is more than there can be.
-    let rounded = value.extract::<f64>().map_or(f64::INFINITY, f64::ceil);
-    Ok(Some(rounded.min(MOST as f64) as u64))
+}
+
+/// How many steps it takes to count to a number that is more than nothing: 1.5 waiters are two.
+pub fn counted(value: &Bound<'_, PyAny>) -> u64 {
+    value.extract::<u64>().unwrap_or_else(|_| {
+        // What is too large for a number here is more than there can be.
+        let rounded = value.extract::<f64>().map_or(f64::INFINITY, f64::ceil);
+        rounded.min(MOST as f64) as u64
+    })
 }
 
 /// More than there can be of anything, and still a number that can be added to.

@@ -29,7 +29,7 @@ struct Items<T> {
     order: Order,
     /// 0: no limit.
     limit: usize,
-    unfinished: u64,
+    unfinished: i64,
     refusal: Option<Refusal>,
     getters: Promised,
     putters: Promised,
@@ -219,9 +219,13 @@ impl<T, W> Channel<T, W> {
     /// One item that was got is done.
     pub fn task_done(&self, wakes: &mut Wakes<W>) -> Result<(), NothingUnfinished> {
         let mut open = self.queue.open();
-        let unfinished = open.state.unfinished.checked_sub(1).ok_or(NothingUnfinished)?;
-        set_unfinished(&mut open, unfinished, wakes);
-        Ok(())
+        match open.state.unfinished - 1 {
+            ..0 => Err(NothingUnfinished),
+            unfinished => {
+                set_unfinished(&mut open, unfinished, wakes);
+                Ok(())
+            }
+        }
     }
 
     /// From now on nothing can be put, and nothing be got that is not there; with `drain`, what is there is handed back instead, and
@@ -234,7 +238,7 @@ impl<T, W> Channel<T, W> {
         let mut drained = VecDeque::new();
         if drain {
             drained = std::mem::take(&mut open.state.items);
-            let unfinished = open.state.unfinished.saturating_sub(drained.len() as u64);
+            let unfinished = (open.state.unfinished - drained.len() as i64).max(0);
             set_unfinished(&mut open, unfinished, wakes);
         }
         open.wake_all(GET, wakes);
@@ -258,20 +262,18 @@ impl<T, W> Channel<T, W> {
         self.queue.open().state.limit
     }
 
-    /// Changes that. Whoever waits for room and has it now is woken.
-    pub fn set_limit(&self, limit: usize, wakes: &mut Wakes<W>) {
-        let mut open = self.queue.open();
-        open.state.limit = limit;
-        while open.state.room() > open.state.putters.notified && offer_room(&mut open, wakes) {}
+    /// Changes that. Nobody is woken by it, as in the standard library: who waits for room does so until something is taken.
+    pub fn set_limit(&self, limit: usize) {
+        self.queue.open().state.limit = limit;
     }
 
-    /// How many items are not done.
-    pub fn unfinished(&self) -> u64 {
+    /// How many items are not done. Less than none only where a program has said so.
+    pub fn unfinished(&self) -> i64 {
         self.queue.open().state.unfinished
     }
 
     /// Changes that.
-    pub fn set_unfinished(&self, unfinished: u64, wakes: &mut Wakes<W>) {
+    pub fn set_unfinished(&self, unfinished: i64, wakes: &mut Wakes<W>) {
         set_unfinished(&mut self.queue.open(), unfinished, wakes);
     }
 
@@ -418,7 +420,7 @@ fn promise(promised: &mut Promised, manner: Manner, available: usize) -> bool {
     true
 }
 
-fn set_unfinished<T, W>(open: &mut Opened<T, W>, unfinished: u64, wakes: &mut Wakes<W>) {
+fn set_unfinished<T, W>(open: &mut Opened<T, W>, unfinished: i64, wakes: &mut Wakes<W>) {
     open.state.unfinished = unfinished;
     if unfinished == 0 {
         open.wake_all(JOIN, wakes);

@@ -161,6 +161,6 @@ fn script<S: std::fmt::Debug>(step: impl Strategy<Value = S>) -> impl Strategy<V
 
 /// Miri is slow. A script that once went wrong is not kept in a file by its seed: made short, it becomes a test of its own.
 fn config() -> ProptestConfig {
-    let cases = if cfg!(miri) { 5 } else { 500 };
+    let cases = if cfg!(miri) { 2 } else { 500 };
     ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
 }

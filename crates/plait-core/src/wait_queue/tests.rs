@@ -351,7 +351,7 @@ impl Game {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: if cfg!(miri) { 5 } else { 500 },
+        cases: if cfg!(miri) { 2 } else { 500 },
         failure_persistence: None,
         ..ProptestConfig::default()
     })]

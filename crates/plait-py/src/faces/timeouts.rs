@@ -45,6 +45,14 @@ pub fn patience_by_end(timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Patience>
     patience(timeout)
 }
 
+/// The same for a queue, which waits for what is left until then.
+pub fn patience_of_queue(timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Patience> {
+    match timeout {
+        None => Ok(Patience::Forever),
+        Some(timeout) => patience(Some(&PyFloat::new(timeout.py(), 0.0).add(timeout)?)),
+    }
+}
+
 /// A number of seconds that a lock would take as a time-out; what it refuses, it is asked to refuse.
 fn seconds(timeout: &Bound<'_, PyAny>) -> PyResult<f64> {
     if let Ok(float) = timeout.cast::<PyFloat>() {

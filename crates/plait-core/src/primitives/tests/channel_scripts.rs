@@ -89,7 +89,7 @@ struct Game {
     places: BTreeSet<u32>,
     items: VecDeque<u32>,
     limit: usize,
-    unfinished: u64,
+    unfinished: i64,
     shut_down: bool,
     /// The limit was made smaller, or an item put back: what was promised to those who put may be gone.
     shrunk: bool,
@@ -279,7 +279,7 @@ impl Game {
         let mut wakes = Wakes::None;
         let done = self.channel.task_done(&mut wakes);
         assert_eq!(done.is_ok(), self.unfinished > 0);
-        self.unfinished = self.unfinished.saturating_sub(1);
+        self.unfinished = (self.unfinished - 1).max(0);
         self.wake(ids(wakes));
     }
 
@@ -296,7 +296,7 @@ impl Game {
         let drained = self.channel.shut_down(drain, &mut wakes);
         self.shut_down = true;
         if drain {
-            self.unfinished = self.unfinished.saturating_sub(self.items.len() as u64);
+            self.unfinished = (self.unfinished - self.items.len() as i64).max(0);
             assert_eq!(drained, std::mem::take(&mut self.items));
         }
         self.wake(ids(wakes));

@@ -2,7 +2,7 @@
 
 use super::lock::AsyncioLock;
 use super::OneLoop;
-use crate::arguments::{at_least, Given};
+use crate::arguments::{counted, Given};
 use crate::faces::{answer, answered, class_of, futures, plain_repr, traverse, waiters_in_words, Answer};
 use crate::guarded::{Built, Guarded};
 use crate::standard::standard;
@@ -125,7 +125,8 @@ impl AsyncioCondition {
         let count = match n.0 {
             None => 1,
             Some(_) if slf.get().condition.waiting() == 0 => 0,
-            Some(n) => at_least(&n, 1)?.unwrap_or(0) as usize,
+            Some(n) if n.le(0)? => 0,
+            Some(n) => counted(&n) as usize,
         };
         slf.get().notify_some(slf.py(), count);
         Ok(())

@@ -221,4 +221,9 @@ impl AsyncioBoundedSemaphore {
     fn _bound_value(slf: &Bound<'_, Self>) -> Option<u64> {
         slf.as_super().get().bound()
     }
+
+    #[setter(_bound_value)]
+    fn set_private_bound_value(slf: &Bound<'_, Self>, value: u64) {
+        slf.as_super().get().bound.store(value, Ordering::Relaxed);
+    }
 }

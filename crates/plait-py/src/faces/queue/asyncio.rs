@@ -110,7 +110,7 @@ impl AsyncioQueue {
                 text.push_str(&format!(" {name}[{count}]"));
             }
         }
-        if store.unfinished() > 0 {
+        if store.unfinished() != 0 {
             text.push_str(&format!(" tasks={}", store.unfinished()));
         }
         if store.is_shut_down() {
@@ -281,12 +281,12 @@ impl AsyncioQueue {
     }
 
     #[getter]
-    fn _unfinished_tasks(&self) -> u64 {
+    fn _unfinished_tasks(&self) -> i64 {
         self.store.unfinished()
     }
 
     #[setter(_unfinished_tasks)]
-    fn set_private_unfinished_tasks(&self, py: Python<'_>, value: u64) {
+    fn set_private_unfinished_tasks(&self, py: Python<'_>, value: i64) {
         self.store.set_unfinished(py, value);
     }
 

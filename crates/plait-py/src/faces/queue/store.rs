@@ -100,9 +100,7 @@ impl Store {
         let limit = maxsize.extract::<f64>().ok().filter(|limit| !limit.is_nan());
         drop(self.maxsize.with(py, |known| known.replace(maxsize.unbind())));
         let Some(limit) = limit else { return false };
-        let mut wakes = Wakes::None;
-        self.channel.set_limit(limit.max(0.0).ceil() as usize, &mut wakes);
-        fire(py, &self.channel, wakes);
+        self.channel.set_limit(limit.max(0.0).ceil() as usize);
         true
     }
 
@@ -355,11 +353,11 @@ impl Store {
         done.is_ok()
     }
 
-    pub fn unfinished(&self) -> u64 {
+    pub fn unfinished(&self) -> i64 {
         self.channel.unfinished()
     }
 
-    pub fn set_unfinished(&self, py: Python<'_>, unfinished: u64) {
+    pub fn set_unfinished(&self, py: Python<'_>, unfinished: i64) {
         let mut wakes = Wakes::None;
         self.channel.set_unfinished(unfinished, &mut wakes);
         fire(py, &self.channel, wakes);
@@ -425,6 +423,14 @@ impl Store {
     /// Opens the queue: hands out its items, in the order in which the standard queue keeps them, and the futures of the tasks that
     /// wait to get and to put; other waiters are woken. None: it is open already.
     pub fn open<'py>(&self, py: Python<'py>) -> PyResult<Option<Opened<'py>>> {
+        match self.kind {
+            // Not while somebody compares.
+            Kind::Priority => self.with_heap(py, |_| self.open_now(py)),
+            _ => self.open_now(py),
+        }
+    }
+
+    fn open_now<'py>(&self, py: Python<'py>) -> PyResult<Option<Opened<'py>>> {
         if self.open.swap(true, Ordering::AcqRel) {
             return Ok(None);
         }

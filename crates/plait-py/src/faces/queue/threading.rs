@@ -3,7 +3,7 @@
 use super::store::{Done, Kind, Opened, Store};
 use crate::arguments::{Given, Truth};
 use crate::faces::class_of;
-use crate::faces::timeouts::patience_by_end;
+use crate::faces::timeouts::patience_of_queue;
 use crate::guarded::Built;
 use crate::standard::standard;
 use plait_core::waiter::Manner;
@@ -59,12 +59,12 @@ impl ThreadingQueue {
     ) -> PyResult<()> {
         let py = slf.py();
         let store = &slf.get().store;
-        if let (true, Some(timeout), true) = (block, timeout, store.is_limited()) {
+        if let (true, Some(timeout), true) = (block, timeout, store.is_limited() && !store.is_shut_down()) {
             check_not_negative(timeout)?;
         }
         let mut done = store.try_put(item, Manner::Barging)?;
         if done.is_none() && block {
-            let patience = patience_by_end(timeout)?;
+            let patience = patience_of_queue(timeout)?;
             done = store.put(item, Manner::Barging, patience)?;
         }
         match done {
@@ -83,12 +83,12 @@ impl ThreadingQueue {
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
         let store = &slf.get().store;
-        if let (true, Some(timeout)) = (block, timeout) {
+        if let (true, Some(timeout), false) = (block, timeout, store.is_shut_down() && store.len() == 0) {
             check_not_negative(timeout)?;
         }
         let mut done = store.try_get(py, Manner::Barging)?;
         if done.is_none() && block {
-            let patience = patience_by_end(timeout)?;
+            let patience = patience_of_queue(timeout)?;
             done = store.get(py, Manner::Barging, patience)?;
         }
         match done {
@@ -297,12 +297,12 @@ impl ThreadingQueue {
 
     /// For how many items task_done() was not called.
     #[getter]
-    fn unfinished_tasks(&self) -> u64 {
+    fn unfinished_tasks(&self) -> i64 {
         self.store.unfinished()
     }
 
     #[setter]
-    fn set_unfinished_tasks(&self, py: Python<'_>, value: u64) {
+    fn set_unfinished_tasks(&self, py: Python<'_>, value: i64) {
         self.store.set_unfinished(py, value);
     }
 

@@ -3,7 +3,7 @@
 //! The lock's methods are looked up once. As in the standard library they become attributes of the object, so that
 //! `condition.acquire()` is the lock's own method.
 
-use crate::arguments::{at_least, Given};
+use crate::arguments::{counted, Given};
 use crate::faces::timeouts::{patience, patience_by_end};
 use crate::faces::{class_of, traverse};
 use crate::guarded::{Built, Guarded};
@@ -241,7 +241,8 @@ impl ThreadingCondition {
         let count = match n.0 {
             None => 1,
             Some(_) if self.condition.waiting() == 0 => 0,
-            Some(n) => at_least(&n, 1)?.unwrap_or(0) as usize,
+            Some(n) if n.gt(0)? => counted(&n) as usize,
+            Some(_) => 0,
         };
         self.notify_some(py, count);
         Ok(())

@@ -10,6 +10,7 @@ use plait_core::primitives::semaphore::Semaphore;
 use plait_core::waiter::Manner;
 use pyo3::exceptions::PyValueError;
 use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -144,8 +145,12 @@ impl ThreadingSemaphore {
     }
 
     #[pyo3(signature = (*_exception))]
-    fn __exit__(&self, py: Python<'_>, _exception: &Bound<'_, PyTuple>) -> PyResult<()> {
-        self.add(py, 1)
+    fn __exit__(slf: &Bound<'_, Self>, _exception: &Bound<'_, PyTuple>) -> PyResult<()> {
+        match slf.is_exact_instance_of::<ThreadingSemaphore>() {
+            true => slf.get().add(slf.py(), 1),
+            // By name: a subclass may have its own.
+            false => slf.call_method0(intern!(slf.py(), "release")).map(drop),
+        }
     }
 
     #[getter]
