@@ -173,7 +173,7 @@ fn a_barrier_that_was_broken() -> Scene {
 }
 
 fn an_item_and_a_place_on_their_way(manner: Manner) -> Scene {
-    let channel = Channel::<u32, Waker>::new(Order::Fifo, 1);
+    let channel = Channel::<u32, Waker>::new(Order::Fifo, 2);
     let (mut getter, mut putter, mut joiner) = (Wait::new(manner), Wait::new(manner), Wait::new(InOrder));
     assert_eq!(channel.poll_get(&mut getter, &mut waker(), &mut Wakes::None), Pending);
     let put = |item, wait: &mut Wait, wakes: &mut Wakes<Waker>| {
@@ -182,22 +182,24 @@ fn an_item_and_a_place_on_their_way(manner: Manner) -> Scene {
     let mut wakes = Wakes::None;
     assert_eq!(put(1, &mut Wait::attempt(Barging), &mut wakes), Ready(Ok(())));
     assert!(!wakes.is_empty(), "the getter");
-    assert_eq!(put(2, &mut putter, &mut wakes), Pending);
+    assert_eq!(put(2, &mut Wait::attempt(Barging), &mut wakes), Ready(Ok(())));
+    assert_eq!(put(3, &mut putter, &mut wakes), Pending);
     assert_eq!(channel.poll_join(&mut joiner, &mut waker()), Pending);
     let mut wakes = Wakes::None;
-    channel.set_limit(2, &mut wakes);
+    let got = channel.poll_get(&mut Wait::attempt(Barging), &mut None, &mut wakes);
+    assert_eq!(got, Ready(Ok(1)));
     assert!(!wakes.is_empty(), "the putter");
     Box::new(move || {
         assert_eq!(channel.waiting(), [0; 3]);
         [getter, putter].into_iter().for_each(|wait| gives_up_quietly(&channel, wait));
         let (mut attempt, mut wakes) = (Wait::attempt(InOrder), Wakes::None);
-        assert_eq!(channel.poll_put(&mut Some(3), &mut attempt, &mut None, &mut wakes), Ready(Ok(())));
-        for item in [1, 3] {
+        assert_eq!(channel.poll_put(&mut Some(4), &mut attempt, &mut None, &mut wakes), Ready(Ok(())));
+        for item in [2, 4] {
             let got = channel.poll_get(&mut Wait::attempt(InOrder), &mut None, &mut wakes);
             assert_eq!(got, Ready(Ok(item)));
         }
         assert!(wakes.is_empty());
-        assert_eq!(channel.poll_join(&mut joiner, &mut waker()), Pending, "two are not done");
+        assert_eq!(channel.poll_join(&mut joiner, &mut waker()), Pending, "three are not done");
     })
 }
 

@@ -3,7 +3,8 @@
 //! PyO3 makes a tuple of `*args` and looks every argument up in a table. Here the interpreter's own array of arguments is
 //! passed on as a slice, and the one keyword that occurs, `context`, is compared by address first. Worth about a
 //! tenth of a `call_soon`, so only its family does this, `write`, and the private methods of one argument that a coroutine calls at
-//! each read of a stream ([`one_argument_method`]); everything else goes through `#[pymethods]`.
+//! each read of a stream, what a queue's coroutines ask ([`one_argument_method`], [`no_argument_method`]), and `async with` ([`ignoring_method`]);
+//! everything else goes through `#[pymethods]`.
 
 use pyo3::exceptions::PyTypeError;
 use pyo3::ffi;
@@ -171,6 +172,23 @@ pub unsafe fn enter_with_one<T: PyTypeInfo>(
     })
 }
 
+/// The interpreter's side of a call without arguments, or with some that do not matter.
+///
+/// # Safety
+/// To be called only by the interpreter, for a method of `T`.
+pub unsafe fn enter_without<T: PyTypeInfo>(
+    slf: *mut ffi::PyObject,
+    method: &'static str,
+    body: fn(&Bound<'_, T>) -> PyResult<Py<PyAny>>,
+) -> *mut ffi::PyObject {
+    // SAFETY: the interpreter calls methods attached.
+    let py = unsafe { Python::assume_attached() };
+    answer(py, method, || {
+        // SAFETY: as in `enter`: a checked `T`, which the caller holds for the length of the call.
+        unsafe { body(&Borrowed::from_ptr(py, slf).cast_unchecked::<T>()) }
+    })
+}
+
 /// A result as the interpreter takes it. A panic becomes an exception: it must not cross C frames.
 #[inline(always)]
 fn answer(
@@ -212,6 +230,26 @@ pub fn install_with_one<T: PyTypeInfo>(
     entry: ffi::PyCFunction,
 ) -> PyResult<()> {
     install_as::<T>(py, name, doc, ffi::PyMethodDefPointer { PyCFunction: entry }, ffi::METH_O)
+}
+
+/// The same for a method without arguments.
+pub fn install_without<T: PyTypeInfo>(
+    py: Python<'_>,
+    name: &'static CStr,
+    doc: &'static CStr,
+    entry: ffi::PyCFunction,
+) -> PyResult<()> {
+    install_as::<T>(py, name, doc, ffi::PyMethodDefPointer { PyCFunction: entry }, ffi::METH_NOARGS)
+}
+
+/// The same for one that does not look at its arguments.
+pub fn install_ignoring<T: PyTypeInfo>(
+    py: Python<'_>,
+    name: &'static CStr,
+    doc: &'static CStr,
+    entry: ffi::PyCFunctionFast,
+) -> PyResult<()> {
+    install_as::<T>(py, name, doc, ffi::PyMethodDefPointer { PyCFunctionFast: entry }, ffi::METH_FASTCALL)
 }
 
 fn install_as<T: PyTypeInfo>(
@@ -267,3 +305,32 @@ macro_rules! one_argument_method {
     };
 }
 pub(crate) use one_argument_method;
+
+/// The same for a method without arguments: `no_argument_method!(entry_name, Class, "Class.python_name", body)`.
+macro_rules! no_argument_method {
+    ($entry:ident, $class:ty, $name:literal, $body:path) => {
+        unsafe extern "C" fn $entry(
+            slf: *mut pyo3::ffi::PyObject,
+            _none: *mut pyo3::ffi::PyObject,
+        ) -> *mut pyo3::ffi::PyObject {
+            // SAFETY: the interpreter calls this by the convention that `enter_without` asks for.
+            unsafe { crate::fastcall::enter_without::<$class>(slf, $name, $body) }
+        }
+    };
+}
+pub(crate) use no_argument_method;
+
+/// The same for a method that does not look at its arguments, as `__aexit__`.
+macro_rules! ignoring_method {
+    ($entry:ident, $class:ty, $name:literal, $body:path) => {
+        unsafe extern "C" fn $entry(
+            slf: *mut pyo3::ffi::PyObject,
+            _args: *mut *mut pyo3::ffi::PyObject,
+            _count: pyo3::ffi::Py_ssize_t,
+        ) -> *mut pyo3::ffi::PyObject {
+            // SAFETY: the interpreter calls this by the convention that `enter_without` asks for.
+            unsafe { crate::fastcall::enter_without::<$class>(slf, $name, $body) }
+        }
+    };
+}
+pub(crate) use ignoring_method;

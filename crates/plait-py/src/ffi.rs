@@ -267,6 +267,30 @@ pub fn has_instance_dict(object: &Bound<'_, PyAny>) -> bool {
     }
 }
 
+/// Makes awaiting an object of `T` two calls that do nothing: it is its own iterator, and at its end.
+///
+/// For a type whose `__await__`, `__iter__` and `__next__` do the same the long way. Call it before the first instance is made.
+pub fn install_answer<T: pyo3::PyClass>(py: Python<'_>) {
+    let type_object = T::type_object_raw(py);
+    // SAFETY: attached; the type is ours, ready, and not in use yet; it has these slots, since it has the methods.
+    unsafe {
+        let methods = (*type_object).tp_as_async;
+        assert!(!methods.is_null(), "a type with __await__");
+        (*methods).am_await = Some(itself);
+        (*type_object).tp_iter = Some(itself);
+        (*type_object).tp_iternext = Some(nothing_more);
+    }
+}
+
+unsafe extern "C" fn itself(object: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    // SAFETY: the interpreter calls slots attached, with a live object.
+    unsafe { ffi::Py_NewRef(object) }
+}
+
+unsafe extern "C" fn nothing_more(_object: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    std::ptr::null_mut()
+}
+
 /// A type that wants to be told before it dies. PyO3 has neither `__del__` nor `tp_finalize`.
 pub trait Finalize: pyo3::PyClass {
     /// Called once, with the object alive (it may be resurrected), from reference counting or the collector.

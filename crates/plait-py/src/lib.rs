@@ -79,6 +79,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
         instance_dict::install::<StreamReaderProtocol>(py);
         faces::show_instance_dicts(py);
     }
+    ffi::install_answer::<Answered>(py);
     freelist::install::<Handle>(py);
     freelist::install::<TimerHandle>(py);
     freelist::install::<FutureIter>(py);

@@ -92,6 +92,9 @@ pub fn located_repr(slf: &Bound<'_, PyAny>) -> PyResult<String> {
 /// Adds the faces to the native module: universal ones by their names, the others with that of the module that they stand in for.
 pub fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
+    asyncio::lock::install_methods(py)?;
+    asyncio::semaphore::install_methods(py)?;
+    queue::asyncio::install_methods(py)?;
     module.add("AsyncioLock", py.get_type::<asyncio::lock::AsyncioLock>())?;
     module.add("AsyncioEvent", py.get_type::<asyncio::event::AsyncioEvent>())?;
     module.add("AsyncioCondition", py.get_type::<asyncio::condition::AsyncioCondition>())?;

@@ -178,27 +178,6 @@ fn loom_channel_is_joined_beside_the_last_task() {
     }
 }
 
-/// A limit is raised while one goes away that would have had room.
-#[test]
-fn loom_channel_limit_is_raised() {
-    for manner in ALL_MANNERS {
-        model(move || {
-            let pipe = pipe(1);
-            assert_eq!(put_now(&pipe, 0), Ok(()));
-            let hasty = Waiter::park(manner, put(&pipe, 1));
-            let mut patient = Waiter::park(manner, put(&pipe, 2));
-            let hasty = spawn(&pipe, move |pipe| hasty.finish(End::GivenUp, pipe, put(pipe, 1)));
-            let patient = spawn(&pipe, move |pipe| patient.serve(put(pipe, 2)));
-            let mut wakes = Wakes::None;
-            pipe.set_limit(2, &mut wakes);
-            ring(wakes);
-            assert_eq!(hasty.join().unwrap(), None);
-            assert_eq!(patient.join().unwrap(), Ok(()));
-            assert_eq!(rest(&pipe), [0, 2]);
-        });
-    }
-}
-
 /// The only place is kept for an item that in the end is not put, or is put after all, beside one that waits for a place.
 #[test]
 fn loom_channel_place_is_given_back() {

@@ -52,12 +52,6 @@ pub(super) fn shut_down(channel: &TestChannel, drain: bool) -> (Vec<u32>, Vec<u3
     (drained.into(), ids(wakes))
 }
 
-pub(super) fn set_limit(channel: &TestChannel, limit: usize) -> Vec<u32> {
-    let mut wakes = Wakes::None;
-    channel.set_limit(limit, &mut wakes);
-    ids(wakes)
-}
-
 pub(super) const WAITS_TO_GET: Got = (Pending, Vec::new());
 pub(super) const WAITS_TO_PUT: Put = (Pending, Vec::new());
 
@@ -81,8 +75,16 @@ pub(super) fn with_getters<const COUNT: usize>(manners: [Manner; COUNT]) -> (Tes
 
 /// A channel that is full with item 100, and those who wait for room, to put 0, 1, 2 …
 pub(super) fn with_putters<const COUNT: usize>(manners: [Manner; COUNT]) -> (TestChannel, [Waiter; COUNT]) {
-    let channel = TestChannel::new(Order::Fifo, 1);
-    assert_eq!(put(&channel, 100), []);
+    full([100], manners)
+}
+
+/// The same with these items.
+pub(super) fn full<const ITEMS: usize, const COUNT: usize>(
+    items: [u32; ITEMS],
+    manners: [Manner; COUNT],
+) -> (TestChannel, [Waiter; COUNT]) {
+    let channel = TestChannel::new(Order::Fifo, ITEMS);
+    items.into_iter().for_each(|item| assert_eq!(put(&channel, item), []));
     let mut putters = waiters(manners);
     for (item, putter) in (0..).zip(&mut putters) {
         assert_eq!(putter.puts(&channel, item), WAITS_TO_PUT);

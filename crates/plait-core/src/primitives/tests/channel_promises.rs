@@ -88,29 +88,31 @@ fn a_wait_that_expires_overtaken_does_not_park_again() {
 }
 
 #[test]
-fn a_larger_limit_lets_those_put_who_have_room_now() {
-    for manner in [InOrder, Barging] {
-        let (channel, [mut a, mut b, mut c]) = with_putters([manner; 3]);
-        assert_eq!(set_limit(&channel, 3), [0, 1]);
-        assert_eq!(set_limit(&channel, 3), [], "they have been told");
-        assert_eq!(b.puts(&channel, 1), was_put(&[]));
-        assert_eq!(set_limit(&channel, 0), [2]);
+fn a_larger_limit_is_for_those_who_come_and_for_those_who_are_told() {
+    for manner in [InOrder, Barging, Looping] {
+        let (channel, [mut a, mut b]) = with_putters([manner; 2]);
+        channel.set_limit(3);
+        assert_eq!(channel.limit(), 3);
+        assert_eq!(a.puts(&channel, 0), WAITS_TO_PUT, "nobody has told it");
+        assert_eq!(Waiter::attempt(9, InOrder).puts(&channel, 9), (TimedOut, vec![]), "others wait");
+        assert_eq!(put(&channel, 101), []);
+        assert_eq!(take(&channel), (100, vec![0]));
         assert_eq!(a.puts(&channel, 0), was_put(&[]));
-        assert_eq!(c.puts(&channel, 2), was_put(&[]));
-        assert_eq!([100, 1, 0, 2].map(|_| take(&channel).0), [100, 1, 0, 2]);
+        channel.set_limit(0);
+        assert_eq!(take(&channel), (101, vec![1]));
+        assert_eq!(b.puts(&channel, 1), was_put(&[]));
+        assert_eq!([take(&channel).0, take(&channel).0], [0, 1]);
     }
-    let (channel, _putters) = with_putters([Looping; 3]);
-    assert_eq!(set_limit(&channel, 2), [0, 1, 2], "each looks for itself");
 }
 
 #[test]
 fn a_smaller_limit_takes_back_what_was_promised() {
     for manner in [InOrder, Barging] {
-        let (channel, [mut a, mut b]) = with_putters([manner; 2]);
-        assert_eq!(set_limit(&channel, 2), [0]);
-        assert_eq!(set_limit(&channel, 1), []);
+        let (channel, [mut a, mut b]) = full([100, 101], [manner; 2]);
+        assert_eq!(take(&channel), (100, vec![0]));
+        channel.set_limit(1);
         assert_eq!(a.puts(&channel, 0), WAITS_TO_PUT);
-        assert_eq!(take(&channel), (100, vec![0]), "it has not lost its place");
+        assert_eq!(take(&channel), (101, vec![0]), "it has not lost its turn");
         assert_eq!(a.puts(&channel, 0), was_put(&[]));
         assert_eq!(take(&channel), (0, vec![1]));
         assert_eq!(b.puts(&channel, 1), was_put(&[]));
@@ -119,16 +121,13 @@ fn a_smaller_limit_takes_back_what_was_promised() {
 
 #[test]
 fn a_smaller_limit_holds_back_until_there_is_room_again() {
-    let (channel, [mut a]) = with_putters([InOrder]);
-    assert_eq!(set_limit(&channel, 0), [0]);
-    assert_eq!(put(&channel, 101), []);
-    assert_eq!(set_limit(&channel, 1), []);
+    let (channel, [mut a, mut b]) = full([100, 101, 102], [InOrder; 2]);
+    assert_eq!(take(&channel), (100, vec![0]));
+    channel.set_limit(1);
     a.wait.expire();
     assert_eq!(a.puts(&channel, 0), (TimedOut, vec![]));
-    let mut b = Waiter::new(1, InOrder);
-    assert_eq!(b.puts(&channel, 1), WAITS_TO_PUT);
-    assert_eq!(take(&channel), (100, vec![]), "still full");
-    assert_eq!(take(&channel), (101, vec![1]));
+    assert_eq!(take(&channel), (101, vec![]), "still full");
+    assert_eq!(take(&channel), (102, vec![1]));
     assert_eq!(b.puts(&channel, 1), was_put(&[]));
 }
 

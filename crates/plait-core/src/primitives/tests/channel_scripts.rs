@@ -93,6 +93,8 @@ struct Game {
     shut_down: bool,
     /// The limit was made smaller, or an item put back: what was promised to those who put may be gone.
     shrunk: bool,
+    /// It was made larger, which wakes nobody: those who wait for room may do so in vain until something is taken.
+    grown: bool,
     numbers: u32,
 }
 
@@ -110,6 +112,7 @@ impl Game {
             unfinished: 0,
             shut_down: false,
             shrunk: false,
+            grown: false,
             numbers: 0,
         }
     }
@@ -284,11 +287,11 @@ impl Game {
     }
 
     fn set_limit(&mut self, limit: usize) {
-        self.shrunk |= limit != 0 && (self.limit == 0 || limit < self.limit);
+        let is_smaller = limit != 0 && (self.limit == 0 || limit < self.limit);
+        self.shrunk |= is_smaller;
+        self.grown |= !is_smaller && limit != self.limit;
         self.limit = limit;
-        let mut wakes = Wakes::None;
-        self.channel.set_limit(limit, &mut wakes);
-        self.wake(ids(wakes));
+        self.channel.set_limit(limit);
     }
 
     fn shut_down(&mut self, drain: bool) {
@@ -337,7 +340,7 @@ impl Game {
             assert!(self.items.len() <= under_way(Aim::Get) && !self.shut_down);
         }
         if self.parked(Aim::Put) > 0 {
-            assert!(self.room() <= under_way(Aim::Put) && !self.shut_down);
+            assert!((self.room() <= under_way(Aim::Put) || self.grown) && !self.shut_down);
         }
         assert!(self.parked(Aim::Join) == 0 || self.unfinished > 0);
     }

@@ -105,7 +105,7 @@ impl AsyncioCondition {
         let lock = slf.get().lock(py)?;
         match lock.cast_exact::<AsyncioLock>() {
             Ok(native) if slf.is_exact_instance_of::<AsyncioCondition>() => {
-                Ok(AsyncioLock::__aenter__(native)?.into_bound(py))
+                Ok(AsyncioLock::enter(native)?.into_bound(py))
             }
             _ => slf.call_method0(intern!(py, "_enter_by_acquiring")),
         }

@@ -2,6 +2,7 @@
 
 use super::OneLoop;
 use crate::faces::{answer, answered, class_of, futures, plain_repr, traverse, waiters_in_words, Answer};
+use crate::fastcall::{ignoring_method, install_ignoring, install_without, no_argument_method};
 use crate::guarded::Built;
 use crate::standard::standard;
 use crate::waiters::task::{self, WaitFuture, ONE_LOOP};
@@ -22,6 +23,39 @@ pub struct AsyncioLock {
     lock: Lock<Waker>,
     one_loop: OneLoop,
     built: Built,
+}
+
+no_argument_method!(enter_entry, AsyncioLock, "Lock.__aenter__", AsyncioLock::enter);
+ignoring_method!(exit_entry, AsyncioLock, "Lock.__aexit__", AsyncioLock::exit);
+
+/// Adds `async with` to the type.
+pub fn install_methods(py: Python<'_>) -> PyResult<()> {
+    install_without::<AsyncioLock>(py, c"__aenter__", c"__aenter__($self)\n--\n\n", enter_entry)?;
+    install_ignoring::<AsyncioLock>(py, c"__aexit__", c"__aexit__($self, *exception)\n--\n\n", exit_entry)
+}
+
+impl AsyncioLock {
+    pub fn enter(slf: &Bound<'_, Self>) -> PyResult<Py<PyAny>> {
+        let py = slf.py();
+        if !slf.is_exact_instance_of::<AsyncioLock>() {
+            return Ok(slf.call_method0(intern!(py, "_enter_by_acquiring"))?.unbind());
+        }
+        let this = slf.get();
+        match attempt(py, &this.lock, ONE_LOOP.manner, |wait, waker, _| this.lock.poll(wait, waker)) {
+            Some(()) => answered(py),
+            None => Ok(slf.call_method0(intern!(py, "_enter_later"))?.unbind()),
+        }
+    }
+
+    fn exit(slf: &Bound<'_, Self>) -> PyResult<Py<PyAny>> {
+        let py = slf.py();
+        match slf.is_exact_instance_of::<AsyncioLock>() {
+            true => slf.get().release(py)?,
+            // A subclass may have its own.
+            false => slf.call_method0(intern!(py, "release")).map(drop)?,
+        }
+        answered(py)
+    }
 }
 
 #[pymethods]
@@ -61,29 +95,6 @@ impl AsyncioLock {
             }
             Err(_) => Err(PyRuntimeError::new_err("Lock is not acquired.")),
         }
-    }
-
-    pub fn __aenter__<'py>(slf: &Bound<'py, Self>) -> PyResult<Py<PyAny>> {
-        let py = slf.py();
-        if !slf.is_exact_instance_of::<AsyncioLock>() {
-            return Ok(slf.call_method0(intern!(py, "_enter_by_acquiring"))?.unbind());
-        }
-        let this = slf.get();
-        match attempt(py, &this.lock, ONE_LOOP.manner, |wait, waker, _| this.lock.poll(wait, waker)) {
-            Some(()) => answered(py),
-            None => Ok(slf.call_method0(intern!(py, "_enter_later"))?.unbind()),
-        }
-    }
-
-    #[pyo3(signature = (*_exception))]
-    fn __aexit__(slf: &Bound<'_, Self>, _exception: &Bound<'_, PyTuple>) -> PyResult<Py<PyAny>> {
-        let py = slf.py();
-        match slf.is_exact_instance_of::<AsyncioLock>() {
-            true => slf.get().release(py)?,
-            // A subclass may have its own.
-            false => slf.call_method0(intern!(py, "release")).map(drop)?,
-        }
-        answered(py)
     }
 
     fn _begin(slf: &Bound<'_, Self>) -> Answer {

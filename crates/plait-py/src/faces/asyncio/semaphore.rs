@@ -3,6 +3,7 @@
 use super::OneLoop;
 use crate::arguments::{at_least, Given};
 use crate::faces::{answer, answered, class_of, futures, plain_repr, traverse, waiters_in_words, Answer};
+use crate::fastcall::{ignoring_method, install_ignoring, install_without, no_argument_method};
 use crate::guarded::Built;
 use crate::standard::standard;
 use crate::waiters::task::{self, WaitFuture, ONE_LOOP};
@@ -62,6 +63,40 @@ fn is_exact(slf: &Bound<'_, AsyncioSemaphore>) -> bool {
     slf.is_exact_instance_of::<AsyncioSemaphore>() || slf.is_exact_instance_of::<AsyncioBoundedSemaphore>()
 }
 
+no_argument_method!(enter_entry, AsyncioSemaphore, "Semaphore.__aenter__", AsyncioSemaphore::enter);
+ignoring_method!(exit_entry, AsyncioSemaphore, "Semaphore.__aexit__", AsyncioSemaphore::exit);
+
+/// Adds `async with` to the type.
+pub fn install_methods(py: Python<'_>) -> PyResult<()> {
+    install_without::<AsyncioSemaphore>(py, c"__aenter__", c"__aenter__($self)\n--\n\n", enter_entry)?;
+    install_ignoring::<AsyncioSemaphore>(py, c"__aexit__", c"__aexit__($self, *exception)\n--\n\n", exit_entry)
+}
+
+impl AsyncioSemaphore {
+    fn enter(slf: &Bound<'_, Self>) -> PyResult<Py<PyAny>> {
+        let py = slf.py();
+        if !is_exact(slf) {
+            return Ok(slf.call_method0(intern!(py, "_enter_by_acquiring"))?.unbind());
+        }
+        let semaphore = &slf.get().semaphore;
+        match attempt(py, semaphore, ONE_LOOP.manner, |wait, waker, wakes| semaphore.poll(wait, waker, wakes))
+        {
+            Some(()) => answered(py),
+            None => Ok(slf.call_method0(intern!(py, "_enter_later"))?.unbind()),
+        }
+    }
+
+    fn exit(slf: &Bound<'_, Self>) -> PyResult<Py<PyAny>> {
+        let py = slf.py();
+        match is_exact(slf) {
+            true => slf.get().release(py)?,
+            // A subclass may have its own.
+            false => slf.call_method0(intern!(py, "release")).map(drop)?,
+        }
+        answered(py)
+    }
+}
+
 #[pymethods]
 impl AsyncioSemaphore {
     #[new]
@@ -104,30 +139,6 @@ impl AsyncioSemaphore {
             }
             Err(_) => Err(PyValueError::new_err("BoundedSemaphore released too many times")),
         }
-    }
-
-    fn __aenter__<'py>(slf: &Bound<'py, Self>) -> PyResult<Py<PyAny>> {
-        let py = slf.py();
-        if !is_exact(slf) {
-            return Ok(slf.call_method0(intern!(py, "_enter_by_acquiring"))?.unbind());
-        }
-        let semaphore = &slf.get().semaphore;
-        match attempt(py, semaphore, ONE_LOOP.manner, |wait, waker, wakes| semaphore.poll(wait, waker, wakes))
-        {
-            Some(()) => answered(py),
-            None => Ok(slf.call_method0(intern!(py, "_enter_later"))?.unbind()),
-        }
-    }
-
-    #[pyo3(signature = (*_exception))]
-    fn __aexit__(slf: &Bound<'_, Self>, _exception: &Bound<'_, PyTuple>) -> PyResult<Py<PyAny>> {
-        let py = slf.py();
-        match is_exact(slf) {
-            true => slf.get().release(py)?,
-            // A subclass may have its own.
-            false => slf.call_method0(intern!(py, "release")).map(drop)?,
-        }
-        answered(py)
     }
 
     fn _begin(slf: &Bound<'_, Self>) -> Answer {

@@ -5,9 +5,10 @@ use super::store::{Done, Kind, Opened, Store};
 use crate::arguments::Given;
 use crate::faces::asyncio::OneLoop;
 use crate::faces::class_of;
+use crate::fastcall::{install_with_one, install_without, no_argument_method, one_argument_method};
 use crate::guarded::Built;
 use crate::standard::standard;
-use crate::waiters::task::{WaitFuture, ONE_LOOP_QUEUE};
+use crate::waiters::task::{Step, WaitFuture, ONE_LOOP_QUEUE};
 use pyo3::exceptions::PyValueError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
@@ -48,6 +49,40 @@ impl AsyncioQueue {
 
     fn shut_down_error(py: Python<'_>) -> PyErr {
         PyErr::from_type(standard(py).asyncio_queue_shut_down.bind(py).clone(), ())
+    }
+}
+
+one_argument_method!(offer_entry, AsyncioQueue, "Queue._offer", AsyncioQueue::offer);
+no_argument_method!(take_entry, AsyncioQueue, "Queue._take", AsyncioQueue::take);
+
+/// Adds what `get` and `put` ask to the type.
+pub fn install_methods(py: Python<'_>) -> PyResult<()> {
+    install_with_one::<AsyncioQueue>(py, c"_offer", c"_offer($self, item, /)\n--\n\n", offer_entry)?;
+    install_without::<AsyncioQueue>(py, c"_take", c"_take($self)\n--\n\n", take_entry)
+}
+
+impl AsyncioQueue {
+    fn take(slf: &Bound<'_, Self>) -> PyResult<Py<PyAny>> {
+        let py = slf.py();
+        let got = slf.get().store.try_get(py, ONE_LOOP_QUEUE.manner)?;
+        item(py, got, AsyncioQueue::shut_down_error).map(Bound::unbind)
+    }
+
+    fn offer(slf: &Bound<'_, Self>, item: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        let (py, this) = (slf.py(), slf.get());
+        let done = match this.store.try_put(item, ONE_LOOP_QUEUE.manner)? {
+            Some(Done::Yes(())) => None,
+            Some(done) => answer(py, Step::Ready(done), AsyncioQueue::shut_down_error)?,
+            None => {
+                let loop_ = || this.one_loop.check(slf.as_any());
+                answer(
+                    py,
+                    this.store.begin_put(item, ONE_LOOP_QUEUE, None, loop_)?,
+                    AsyncioQueue::shut_down_error,
+                )?
+            }
+        };
+        Ok(done.map_or_else(|| py.None(), Bound::unbind))
     }
 }
 
@@ -197,11 +232,6 @@ impl AsyncioQueue {
 
     // ---- what the coroutines ask
 
-    fn _take<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let got = self.store.try_get(py, ONE_LOOP_QUEUE.manner)?;
-        item(py, got, AsyncioQueue::shut_down_error)
-    }
-
     fn _take_woken<'py>(&self, waiter: &Bound<'py, WaitFuture>) -> PyResult<Bound<'py, PyAny>> {
         let got = self.store.collect(waiter)?;
         item(waiter.py(), got, AsyncioQueue::shut_down_error)
@@ -211,12 +241,6 @@ impl AsyncioQueue {
         let (py, this) = (slf.py(), slf.get());
         let loop_ = || this.one_loop.check(slf.as_any());
         waiting(py, this.store.begin_get(py, ONE_LOOP_QUEUE, loop_)?, AsyncioQueue::shut_down_error)
-    }
-
-    fn _offer<'py>(slf: &Bound<'py, Self>, item: Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let (py, this) = (slf.py(), slf.get());
-        let loop_ = || this.one_loop.check(slf.as_any());
-        answer(py, this.store.begin_put(&item, ONE_LOOP_QUEUE, None, loop_)?, AsyncioQueue::shut_down_error)
     }
 
     fn _offer_woken<'py>(
