@@ -56,7 +56,7 @@ def _version_or_help(arguments: list[str]) -> int:
     parser.add_argument("--version", action="store_true", help="the same as the command version")
     commands = parser.add_subparsers(dest="command", metavar="command")
     commands.add_parser("run", help="run a script, module or string on plait, as python would", add_help=False)
-    commands.add_parser("bench", help="measure plait's loop against asyncio, uvloop and rloop", add_help=False)
+    commands.add_parser("bench", help="measure plait's loop against its peers", add_help=False)
     commands.add_parser("version", help="say which plait and which Python this is")
     chosen = parser.parse_args(arguments)
     if chosen.version or chosen.command == "version":

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
-import greenlet
+import greenlet  # type: ignore[import-untyped, unused-ignore]
 
 from plait._loop import new_event_loop
 from plait._native import EventLoop, set_hub

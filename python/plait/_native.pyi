@@ -501,12 +501,12 @@ class Lock:
     ``threading.Lock`` and ``asyncio.Lock``.
     """
 
-    def acquire(self, blocking: bool = True, timeout: float | None = None) -> bool:
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
         """Take the lock.
 
         Args:
             blocking: wait until it can be had; otherwise answer at once.
-            timeout: wait for at most so many seconds; None, or -1, for ever.
+            timeout: wait for at most so many seconds; -1 for ever.
 
         Returns:
             Whether the lock was taken.
@@ -546,7 +546,7 @@ class RLock:
     Safe to use from everywhere. Counterpart: ``threading.RLock``; asyncio has none.
     """
 
-    def acquire(self, blocking: bool = True, timeout: float | None = None) -> bool:
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
         """Take the lock, or take it once more: see `Lock.acquire`. Counterpart: ``threading.RLock.acquire``."""
 
     async def aacquire(self) -> Literal[True]:

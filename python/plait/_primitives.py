@@ -17,9 +17,9 @@ from plait._coroutines import coroutine_function
 from plait._open_queues import MUST_WAIT, OPENED, give_up
 
 # As they were before plait could take their places.
-_standard_get = asyncio.Queue.get
-_standard_put = asyncio.Queue.put
-_standard_join = asyncio.Queue.join
+_standard_get: Any = asyncio.Queue.get
+_standard_put: Any = asyncio.Queue.put
+_standard_join: Any = asyncio.Queue.join
 _StandardCondition = asyncio.Condition
 
 
@@ -363,7 +363,7 @@ def connect(native: ModuleType) -> None:
     _lend(native.AsyncioBarrier, "wait", wait_at_barrier)
     _lend(native.AsyncioBarrier, "reset", reset)
     _lend(native.AsyncioBarrier, "abort", abort)
-    states: type[enum.Enum] = asyncio.locks._BarrierState  # type: ignore[attr-defined]
+    states: type[enum.Enum] = asyncio.locks._BarrierState  # type: ignore[attr-defined, unused-ignore]
     native.AsyncioBarrier._state = property(lambda self: states(self._phase))
     for cls in (native.Lock, native.RLock, native.Semaphore):
         _lend(cls, "aacquire", acquire)

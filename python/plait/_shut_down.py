@@ -2,8 +2,9 @@
 
 import asyncio
 import queue
+import sys
 
-if hasattr(queue, "ShutDown"):
+if sys.version_info >= (3, 13):
     ShutDown = queue.ShutDown
     QueueShutDown = asyncio.QueueShutDown
 else:

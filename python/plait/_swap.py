@@ -18,18 +18,21 @@ class Swap:
         self._name = name
         self._replacement = replacement
         self._before: object = _ABSENT
+        self._applied = False  # somebody else may have put the replacement there before
 
     def apply(self) -> None:
         """Put the replacement in place, unless it is there already."""
         current = getattr(self._module, self._name, _ABSENT)
         if current is not self._replacement:
             self._before = current
+            self._applied = True
             setattr(self._module, self._name, self._replacement)
 
     def restore(self) -> None:
         """Put back what was there, unless the replacement has been replaced in turn."""
-        if getattr(self._module, self._name, _ABSENT) is not self._replacement:
+        if not self._applied or getattr(self._module, self._name, _ABSENT) is not self._replacement:
             return
+        self._applied = False
         if self._before is _ABSENT:
             delattr(self._module, self._name)
         else:

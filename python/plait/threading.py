@@ -20,7 +20,7 @@ del excepthook  # changes: see __getattr__
 __all__ = list(_standard.__all__)
 
 
-class Timer(_standard.Timer):  # type: ignore[no-redef, misc]
+class Timer(_standard.Timer):  # type: ignore[no-redef]
     """A thread that calls a function after a time, unless it is cancelled before.
 
     Args:

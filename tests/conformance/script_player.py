@@ -1,21 +1,22 @@
-"""Plays a script on one lock, event, queue …: tasks that wait on it begin, calls are made, tasks are cancelled, the loop
-turns. After each step it is written down what can be seen from outside.
+"""Plays a script on one lock, event, queue …: tasks begin to wait on it, calls are made, tasks are cancelled, the
+loop turns. After each step it is written down what can be seen from outside.
 
 A step is a tuple of a place, a name and arguments. The place is "now", between two turns of the loop, or "soon", in a
 callback of the next one: what happens there stands among the wake-ups of waiters, and may come before or after them.
 
-A script looks at the private attributes only if it is told to: an object that nobody has looked into may keep its
+A script looks at reprs and private attributes only if it is told to: an object that nobody has looked into may keep its
 things elsewhere, and both ways have to be right.
 """
 
 import asyncio
 from typing import Any
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from primitive_stage import TASKS, Stage, plain, told
+from primitive_stage import TASKS, Stage, facts, plain, told
 
-scripted = settings(max_examples=120, deadline=None, database=None)
+scripted = settings(max_examples=100, deadline=None, database=None)
 
 places = st.sampled_from(["now", "now", "soon"])
 numbers = st.integers(0, 4)
@@ -32,24 +33,29 @@ def start(*routine: Any) -> Any:
     return step("start", st.sampled_from(list(TASKS)), st.booleans(), st.just(name), *arguments)
 
 
-def scripts(*steps: Any, longest: int = 25) -> Any:
-    common = (
-        step("cancel", numbers, st.integers(1, 2)),
-        step("expire", numbers),
-        st.just(("now", "turn")),
-        st.just(("now", "turn")),
-    )
-    return st.lists(st.one_of(*steps, *common), max_size=longest)
+CANCELS = (step("cancel", numbers, st.integers(1, 2)), step("expire", numbers))
+
+
+def scripts(*steps: Any, longest: int = 25, cancels: bool = True) -> Any:
+    turn = st.just(("now", "turn"))
+    return st.lists(st.one_of(*steps, turn, turn, *(CANCELS if cancels else ())), max_size=longest)
+
+
+# Tests of both kinds of script: for what is done, and for what is shown besides.
+looking = pytest.mark.parametrize("looks", [False, True], ids=["done", "shown"])
 
 
 class Player:
     """What all scripts have in common; a subclass has the routines and calls of one kind of object."""
 
-    def __init__(self, stage: Stage, thing: Any, peeks: bool) -> None:
+    idle_turns = 4  # so long a wake-up may take to come through
+
+    def __init__(self, stage: Stage, thing: Any, looks: bool) -> None:
         self.stage = stage
         self.thing = thing
-        self.peeks = peeks
+        self.looks = looks
         self.tasks: list[Any] = []
+        self.routines: list[str] = []  # what they run
         self.limits: dict[int, Any] = {}
         self.paused = 0
 
@@ -59,26 +65,25 @@ class Player:
                 self.do(name, arguments)
             else:
                 self.stage.loop.call_soon(self.do, name, arguments)
-            self.look(self.peeks)
+            self.look()
         self.quiet()
         self.end()
         for task in self.tasks:
             task.cancel(*CANCELLED_AT_THE_END)
         self.stage.turn(6)
-        self.stage.note([task.done() for task in self.tasks])
-        self.look(True)
+        self.stage.note(self.seen())
 
     def do(self, name: str, arguments: list[Any]) -> None:
         self.stage.note(name, *arguments)
         self.stage.attempt(getattr(self, name), *arguments)
 
-    def look(self, inside: bool) -> None:
-        self.stage.note([task.done() for task in self.tasks], plain(self.thing), *self.seen())
-        if inside:
-            self.stage.note(*self.seen_inside())
+    def look(self) -> None:
+        self.stage.note(self.seen())
+        if self.looks:
+            self.stage.note(plain(self.thing), self.seen_inside())
 
-    def seen(self) -> tuple[Any, ...]:
-        return ()
+    def seen(self) -> Any:
+        return [task.done() for task in self.tasks], facts(self.thing)
 
     def seen_inside(self) -> tuple[Any, ...]:
         raise NotImplementedError
@@ -87,10 +92,11 @@ class Player:
         """Asserts that nothing was lost, when the script is over and all is quiet."""
 
     def quiet(self) -> None:
-        """Until everything that could run has run: a wake-up may take three turns to come through, a pause as it likes."""
-        self.stage.turn(4)
-        while self.paused:
-            self.stage.turn(4)
+        """Until everything that could run has run."""
+        idle = 0
+        while idle < self.idle_turns + len(self.tasks):  # they may go one after another
+            self.stage.turn()
+            idle = 0 if self.paused else idle + 1
 
     async def pause(self, turns: int) -> None:
         self.paused += 1
@@ -100,8 +106,9 @@ class Player:
         finally:
             self.paused -= 1
 
-    def waiting(self) -> bool:
-        return not all(task.done() for task in self.tasks)
+    def waiting(self) -> set[str]:
+        """The routines in which a task waits."""
+        return {routine for routine, task in zip(self.routines, self.tasks, strict=True) if not task.done()}
 
     # --- steps
 
@@ -109,6 +116,7 @@ class Player:
         number = len(self.tasks)
         worker = self.worker(number, limited, getattr(self, routine), arguments)
         self.tasks.append(TASKS[kind](self.stage.loop, worker))
+        self.routines.append(routine)
 
     async def worker(self, number: int, limited: bool, routine: Any, arguments: tuple[Any, ...]) -> None:
         try:

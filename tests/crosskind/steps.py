@@ -58,8 +58,12 @@ def raced(method: Callable[..., Any], *arguments: Any) -> Step:
 
 
 def twin(method: Callable[..., Any]) -> Callable[..., Awaitable[Any]] | None:
-    """A waiting method's async twin: an ``a`` before the name, and an underscore after it where that gives a keyword."""
-    name = "a" + getattr(method, "__name__", "")
+    """A waiting method's async twin: an ``a`` before the name, and an underscore after it where that gives a keyword.
+
+    So it is with the two methods of a with statement, in the language itself.
+    """
+    name = getattr(method, "__name__", "")
+    name = f"__a{name[2:]}" if name.startswith("__") else f"a{name}"
     return getattr(getattr(method, "__self__", None), name + "_" * keyword.iskeyword(name), None)
 
 

@@ -108,9 +108,13 @@ class Strand:
     def idle(self) -> bool:
         return not hasattr(self, "last") or self.last.done()
 
-    def race(self, raced: Call, happens: Callable[[], Any]) -> None:
-        """Lets something happen about when the raced step of that call gives up."""
-        raise NotImplementedError
+    def beside(self, function: Callable[[], Any]) -> Any:
+        """What a function returns, called at once and in no strand: in the thread where ``race`` lets things happen."""
+        return function()
+
+    def race(self, happens: Callable[[], Any]) -> None:
+        """Lets something happen about when the raced step, which the strand is at, gives up."""
+        self.beside(happens)
 
     def end(self) -> None:
         self._give(None)
@@ -130,6 +134,7 @@ class Blocking(Strand):
     """A strand that waits by calling: a thread or a greenlet."""
 
     inbox: Any
+    deadline = 0.0  # of the raced step
 
     def live(self) -> None:
         while (work := self.inbox.get()) is not None:
@@ -141,12 +146,20 @@ class Blocking(Strand):
                 work.settle(result)
 
     def _one(self, wanted: Step) -> Any:
-        seconds = self.random.uniform(0, BRIEFLY) if wanted.raced else wanted.seconds
+        seconds = wanted.seconds
+        if wanted.raced:
+            seconds = self.random.uniform(0, BRIEFLY)
+            self.deadline = time.monotonic() + seconds
         self.log.append(f"{wanted!r} …")
         return self._noted(wanted, call(wanted, seconds))
 
     def _give(self, work: Call | None) -> None:
         self.inbox.put(work)
+
+    def _spin(self, beyond: float) -> None:
+        """Until so long after the deadline, and without letting anybody else run who needs the interpreter."""
+        while time.monotonic() < self.deadline + beyond:
+            pass
 
 
 class ThreadStrand(Blocking):
@@ -156,7 +169,9 @@ class ThreadStrand(Blocking):
         self.thread = threading.Thread(target=self.live, name=name, daemon=True)
         self.thread.start()
 
-    def race(self, raced: Call, happens: Callable[[], Any]) -> None:
+    def race(self, happens: Callable[[], Any]) -> None:
+        """A little before its deadline, or a little after."""
+        self._spin(self.random.uniform(-0.1, 0.1) * BRIEFLY)
         happens()
 
 
@@ -172,18 +187,13 @@ class GreenletStrand(Blocking):
     def _begin(self) -> None:
         self.greenlet = self.hub.spawn(self.live)
 
-    def race(self, raced: Call, happens: Callable[[], Any]) -> None:
-        """In half of the cases it happens in a turn of the hub that lasts beyond the time-out, so both are there in the next turn."""
-        if self.random.random() < 0.5:
-            return happens()
-        long_enough = time.monotonic() + BRIEFLY
+    def beside(self, function: Callable[[], Any]) -> Any:
+        return in_its_thread(self.hub.loop, function)
 
-        def in_one_turn() -> None:
-            while time.monotonic() < long_enough:
-                pass
-            happens()
-
-        in_its_thread(self.hub.loop, in_one_turn)
+    def race(self, happens: Callable[[], Any]) -> None:
+        """At once, or in a turn of the hub that lasts beyond the deadline, so that the next turn finds both."""
+        lasts = self.random.choice((False, True))
+        self.beside(lambda: [lasts and self._spin(0), happens()])
 
     def stack(self) -> str:
         frame = getattr(getattr(self, "greenlet", None), "gr_frame", None)
@@ -224,11 +234,14 @@ class TaskStrand(Strand):
         assert not self.cancelled, "a cancellation was swallowed"
         return self._noted(wanted, outcome)
 
-    def race(self, raced: Call, happens: Callable[[], Any]) -> None:
+    def beside(self, function: Callable[[], Any]) -> Any:
+        return in_its_thread(self.loop, function)
+
+    def race(self, happens: Callable[[], Any]) -> None:
         """It is cancelled in the same turn of its loop, just before or just after: whatever it was handed, it has not run yet."""
         order = [self._cancel, happens]
         self.random.shuffle(order)
-        in_its_thread(self.loop, lambda: [each() for each in order])
+        self.beside(lambda: [each() for each in order])
 
     def _cancel(self) -> None:
         if self.racing:

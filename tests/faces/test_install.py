@@ -2,6 +2,7 @@
 
 import asyncio
 import multiprocessing.spawn
+import queue
 import sys
 import threading
 import unittest
@@ -13,6 +14,23 @@ import pytest
 
 events = asyncio.events
 
+FUNCTIONS = ("sleep", "gather", "wait", "wait_for", "shield", "as_completed", "timeout", "timeout_at", "TaskGroup")
+LOCKS = ("Lock", "Event", "Condition", "Semaphore", "BoundedSemaphore", "Barrier")
+QUEUES = ("Queue", "LifoQueue", "PriorityQueue")
+
+
+def snapshot_of_threads() -> dict[str, object]:
+    """What install may touch of threading and queue."""
+    primitives = {f"threading.{name}": getattr(threading, name) for name in LOCKS if name != "Lock"}
+    return primitives | {f"queue.{name}": getattr(queue, name) for name in QUEUES}
+
+
+def asyncio_names() -> dict[str, object]:
+    """What install may touch of asyncio's functions, locks and queues, in each of its modules that has them."""
+    modules = {name: module for name, module in sys.modules.items() if name.partition(".")[0] == "asyncio"}
+    names = (*FUNCTIONS, *LOCKS, *QUEUES)
+    return {f"{place}.{name}": vars(module)[name] for place, module in modules.items() for name in names if name in vars(module)}
+
 
 def snapshot() -> tuple[object, ...]:
     """All that install may touch, and what it must not."""
@@ -20,11 +38,17 @@ def snapshot() -> tuple[object, ...]:
         events._event_loop_policy,
         getattr(asyncio, "EventLoop", None),
         multiprocessing.spawn.get_preparation_data,
-        [
-            vars(module).get(name)
-            for module in (asyncio, asyncio.tasks, asyncio.streams, asyncio.timeouts, asyncio.taskgroups)
-            for name in ("sleep", "gather", "wait", "wait_for", "shield", "as_completed", "timeout", "timeout_at", "TaskGroup")
-        ],
+        asyncio_names() | snapshot_of_threads(),
+        threading.Lock,
+        threading.RLock,
+        threading.Timer,
+        threading.local,
+        threading._allocate_lock,
+        queue.SimpleQueue,
+        queue.Empty,
+        queue.Full,
+        asyncio.QueueEmpty,
+        asyncio.BrokenBarrierError,
         asyncio.Task,
         asyncio.Future,
         asyncio.SelectorEventLoop,
@@ -186,9 +210,91 @@ def in_a_thread(call: object) -> str:
     return said[0]
 
 
+def test_asyncios_locks_and_queues_are_plaits_wherever_asyncio_has_them() -> None:
+    import asyncio.base_events
+    import asyncio.staggered  # uses locks.Event by the module's name
+
+    before = asyncio_names()
+    plait.install(threading=False, queue=False)
+    after = asyncio_names()
+    assert before.keys() == after.keys()
+    for place, now in after.items():
+        module, _, name = place.rpartition(".")
+        if name in LOCKS or name in QUEUES:
+            assert now is getattr(plait.asyncio, name), place
+    homes = {place.rpartition(".")[0] for place in after if place.endswith((".Lock", ".Queue"))}
+    assert homes >= {"asyncio", "asyncio.locks", "asyncio.queues"}
+
+
+@pytest.mark.parametrize("name", LOCKS[1:])
+def test_threadings_primitives_are_plaits(name: str) -> None:
+    plait.install()
+    assert getattr(threading, name) is getattr(plait.threading, name)
+    assert getattr(threading, name).__module__ == "plait.threading"
+
+
+@pytest.mark.parametrize("name", QUEUES)
+def test_queues_are_plaits(name: str) -> None:
+    plait.install()
+    assert getattr(queue, name) is getattr(plait.queue, name)
+    assert getattr(queue, name).__module__ == "plait.queue"
+
+
+def test_threads_and_timers_made_while_installed_wait_on_native_events() -> None:
+    plait.install()
+    timer = threading.Timer(3600, print)
+    assert type(timer.finished) is type(timer._started) is plait.threading.Event
+    ran: list[bool] = []
+    thread = threading.Thread(target=lambda: ran.append(True))
+    thread.start()
+    thread.join()
+    assert ran == [True]
+
+
+def test_objects_made_before_go_on() -> None:
+    event, items = threading.Event(), queue.Queue[int]()
+    kind = type(event)
+    plait.install()
+    thread = threading.Thread(target=lambda: (event.wait(), items.put(1)))
+    thread.start()
+    event.set()
+    assert items.get() == 1
+    thread.join()
+    assert type(event) is kind is not threading.Event
+
+
+@pytest.mark.parametrize("left_out", ["asyncio", "threading", "queue"])
+def test_what_is_left_out_stays_the_standard_one(left_out: str) -> None:
+    before = {**asyncio_names(), **snapshot_of_threads()}
+    plait.install(**{left_out: False}, multiprocessing=False)
+    after = {**asyncio_names(), **snapshot_of_threads()}
+    changed = {place.partition(".")[0] for place in before if before[place] is not after[place]}
+    assert changed == {"asyncio", "threading", "queue"} - {left_out}
+
+
+def test_nothing_chosen_changes_nothing() -> None:
+    before = snapshot()
+    plait.install(asyncio=False, threading=False, queue=False, futures=False, multiprocessing=False)
+    assert snapshot() == before
+
+
+def test_a_class_that_somebody_put_in_place_is_theirs() -> None:
+    class Theirs(queue.Queue):  # type: ignore[type-arg]
+        pass
+
+    standard = queue.Queue
+    plait.install()
+    queue.Queue = Theirs  # type: ignore[misc]
+    try:
+        plait.uninstall()
+        assert queue.Queue is Theirs and queue.LifoQueue.__module__ == "queue"
+    finally:
+        queue.Queue = standard  # type: ignore[misc]
+
+
 def test_asyncio_false_leaves_asyncio_alone() -> None:
     before = snapshot()
-    plait.install(asyncio=False, multiprocessing=False)
+    plait.install(asyncio=False, threading=False, queue=False, multiprocessing=False)
     assert snapshot() == before
     plait.install(multiprocessing=False)
     assert asyncio.run(loop_type()) is plait.EventLoop

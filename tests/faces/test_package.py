@@ -1,6 +1,8 @@
-"""The package's own names: ``plait.run``, the mirror ``plait.asyncio``, and where the import is refused."""
+"""The package's own names: ``plait.run``, the primitives, the mirrors of standard modules, and where the import is refused."""
 
 import asyncio
+import inspect
+import queue
 import subprocess
 import sys
 import threading
@@ -72,6 +74,55 @@ def test_version_is_that_of_the_project() -> None:
 def test_every_public_name_is_there() -> None:
     assert set(plait.__all__) <= set(dir(plait))
     assert plait.asyncio is mirror and mirror is not asyncio
+    assert plait.threading is not threading and plait.queue is not queue
+    namespace: dict[str, object] = {}
+    exec("from plait import *", namespace)
+    assert set(plait.__all__) <= set(namespace)
+
+
+UNIVERSAL = {
+    "Lock": {"acquire": "aacquire"},
+    "RLock": {"acquire": "aacquire"},
+    "Semaphore": {"acquire": "aacquire"},
+    "BoundedSemaphore": {"acquire": "aacquire"},
+    "Event": {"wait": "await_"},
+    "Condition": {"acquire": "aacquire", "wait": "await_", "wait_for": "await_for"},
+    "Barrier": {"wait": "await_"},
+    "Queue": {"put": "aput", "get": "aget", "join": "ajoin"},
+    "LifoQueue": {"put": "aput", "get": "aget", "join": "ajoin"},
+    "PriorityQueue": {"put": "aput", "get": "aget", "join": "ajoin"},
+}
+
+
+@pytest.mark.parametrize("name", UNIVERSAL)
+def test_universal_primitives_are_native_and_have_a_twin_for_each_method_that_waits(name: str) -> None:
+    cls = getattr(plait, name)
+    assert name in plait.__all__ and cls is getattr(plait._native, name) and (cls.__module__, cls.__qualname__) == ("plait", name)
+    made = cls(2) if name == "Barrier" else cls()
+    assert type(made) is made.__class__ is cls
+    for method, twin in UNIVERSAL[name].items():
+        assert callable(getattr(made, method)) and not inspect.iscoroutinefunction(getattr(made, method))
+        assert inspect.iscoroutinefunction(getattr(made, twin)), twin
+    assert cls.__doc__ and all(getattr(made, method).__doc__ for twins in UNIVERSAL[name].items() for method in twins)
+
+
+def test_what_a_queue_that_was_shut_down_raises() -> None:
+    if sys.version_info >= (3, 13):
+        assert plait.ShutDown is queue.ShutDown
+    else:
+        assert plait.ShutDown.__module__ == "plait" and not hasattr(plait.queue, "ShutDown")
+    items: plait.Queue[int] = plait.Queue()
+    items.shutdown()
+    with pytest.raises(plait.ShutDown):
+        items.get()
+
+
+def test_queues_can_be_subscribed() -> None:
+    for module in (plait, plait.queue, plait.asyncio):
+        for name in ("Queue", "LifoQueue", "PriorityQueue"):
+            cls = getattr(module, name)
+            assert cls[int].__origin__ is cls and cls[int].__args__ == (int,)
+            assert type(cls[int]()) is cls
 
 
 def test_mirror_has_every_name() -> None:
@@ -80,6 +131,7 @@ def test_mirror_has_every_name() -> None:
     ours |= {"StreamReader", "StreamReaderProtocol", "StreamWriter", "open_connection", "start_server"}
     ours |= {"open_unix_connection", "start_unix_server", "sleep", "gather"}
     ours |= {"wait", "shield", "as_completed", "timeout", "timeout_at", "TaskGroup"}
+    ours |= {"Lock", "Event", "Condition", "Semaphore", "BoundedSemaphore", "Barrier", "Queue", "LifoQueue", "PriorityQueue"}
     if sys.version_info >= (3, 12):
         ours.add("wait_for")
     for name in asyncio.__all__:
@@ -87,6 +139,52 @@ def test_mirror_has_every_name() -> None:
     namespace: dict[str, object] = {}
     exec("from plait.asyncio import *", namespace)
     assert set(asyncio.__all__) <= set(namespace)
+
+
+MIRRORS = {
+    "threading": (threading, plait.threading, {"Condition", "Event", "Semaphore", "BoundedSemaphore", "Barrier", "Timer"}),
+    "queue": (queue, plait.queue, {"Queue", "LifoQueue", "PriorityQueue"}),
+}
+
+
+@pytest.mark.parametrize("name", MIRRORS)
+def test_other_mirrors_have_every_name(name: str) -> None:
+    standard, mirrored, ours = MIRRORS[name]
+    assert list(mirrored.__all__) == list(standard.__all__)
+    for public in standard.__all__:
+        assert (getattr(mirrored, public) is getattr(standard, public)) is (public not in ours), public
+    for public in ours:
+        assert getattr(mirrored, public).__module__ == f"plait.{name}"
+    namespace: dict[str, object] = {}
+    exec(f"from plait.{name} import *", namespace)
+    assert set(standard.__all__) <= set(namespace)
+    assert set(dir(standard)) <= set(dir(mirrored))
+    with pytest.raises(AttributeError, match="no_such_name"):
+        mirrored.no_such_name  # noqa: B018
+
+
+def test_mirror_of_threading_shows_what_is_not_in_all() -> None:
+    """Names that programs import all the same, and one that the standard module changes as it runs."""
+    assert plait.threading._DummyThread is threading._DummyThread
+    before = threading.excepthook
+    threading.excepthook = hook = lambda arguments: None
+    try:
+        assert plait.threading.excepthook is hook
+    finally:
+        threading.excepthook = before
+
+
+def test_instances_are_of_the_standard_classes() -> None:
+    """As far as isinstance is asked: that is the contract."""
+    for name in ("Event", "Condition", "Semaphore", "BoundedSemaphore"):
+        assert isinstance(getattr(plait.threading, name)(), getattr(threading, name))
+        assert isinstance(getattr(mirror, name)(), getattr(asyncio, name))
+    for name in ("Queue", "LifoQueue", "PriorityQueue"):
+        assert isinstance(getattr(plait.queue, name)(), getattr(queue, name))
+        assert isinstance(getattr(mirror, name)(), getattr(asyncio, name))
+    assert isinstance(mirror.Lock(), asyncio.Lock) and isinstance(mirror.Barrier(2), asyncio.Barrier)
+    assert isinstance(plait.threading.Barrier(2), threading.Barrier)
+    assert not isinstance(plait.Event(), threading.Event) and not isinstance(plait.Event(), asyncio.Event)
 
 
 def test_mirror_has_the_submodules() -> None:
@@ -154,13 +252,17 @@ def test_refuses_subinterpreters() -> None:
 
 def test_import_patches_nothing_and_warns_of_nothing() -> None:
     source = (
-        "import asyncio, sys; before = dict(vars(asyncio)); import plait\n"
-        "print(before == vars(asyncio), asyncio.events._event_loop_policy, 'multiprocessing' in sys.modules)"
+        "import asyncio, queue, sys, threading\n"
+        "modules = [asyncio, asyncio.locks, asyncio.queues, asyncio.tasks, queue, threading]\n"
+        "before = [dict(vars(module)) for module in modules]\n"
+        "import plait\n"
+        "unchanged = before == [vars(module) for module in modules]\n"
+        "print(unchanged, asyncio.events._event_loop_policy, 'multiprocessing' in sys.modules, 'greenlet' in sys.modules)"
     )
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", source], capture_output=True, text=True, env=environment(), timeout=60
     )
-    assert (done.stdout, done.stderr) == ("True None False\n", "")
+    assert (done.stdout, done.stderr) == ("True None False False\n", "")
 
 
 def test_command_line() -> None:

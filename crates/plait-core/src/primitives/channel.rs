@@ -29,6 +29,8 @@ struct Items<T> {
     order: Order,
     /// 0: no limit.
     limit: usize,
+    /// Items that are taken, and whose places are not free yet.
+    claimed: usize,
     unfinished: i64,
     refusal: Option<Refusal>,
     getters: Promised,
@@ -59,7 +61,7 @@ impl<T> Items<T> {
     fn room(&self) -> usize {
         match self.limit {
             0 => usize::MAX,
-            limit => limit.saturating_sub(self.items.len() + self.putters.reserved),
+            limit => limit.saturating_sub(self.items.len() + self.claimed + self.putters.reserved),
         }
     }
 
@@ -109,7 +111,7 @@ impl<T, W> Channel<T, W> {
     pub fn new(order: Order, limit: usize) -> Self {
         let (getters, putters) = (Promised::default(), Promised::default());
         let items = VecDeque::new();
-        let state = Items { items, order, limit, unfinished: 0, refusal: None, getters, putters };
+        let state = Items { items, order, limit, claimed: 0, unfinished: 0, refusal: None, getters, putters };
         Channel { queue: WaitQueue::new(state) }
     }
 
@@ -122,26 +124,37 @@ impl<T, W> Channel<T, W> {
         wakes: &mut Wakes<W>,
     ) -> Progress<Result<T, Refusal>> {
         let mut open = self.queue.open();
-        match open.standing(wait, waker) {
-            Standing::New => {
-                if open.state.takeable() > 0 && (wait.overtakes() || open.is_empty(GET)) {
-                    return Progress::Ready(Ok(take(&mut open, wakes)));
-                }
-            }
-            Standing::Waiting => return Progress::Pending,
-            Standing::TimedOut => return Progress::TimedOut,
-            Standing::Woken => {
-                collect(&mut open.state.getters, wait);
-                if open.state.takeable() > 0 {
-                    return Progress::Ready(Ok(take(&mut open, wakes)));
-                }
-                wait.insist();
-            }
+        let progress = poll_item(&mut open, wait, waker);
+        if let Progress::Ready(Ok(_)) = progress {
+            offer_room(&mut open, wakes);
         }
-        match open.state.refusal {
-            Some(refusal) if open.state.items.is_empty() => Progress::Ready(Err(refusal)),
-            _ => open.park(GET, wait, waker),
+        progress
+    }
+
+    /// The same, but the item's place stays taken until [`Channel::leave_place`]: the caller has to do something first.
+    #[inline]
+    pub fn poll_claim(&self, wait: &mut Wait, waker: &mut Option<W>) -> Progress<Result<T, Refusal>> {
+        let mut open = self.queue.open();
+        let progress = poll_item(&mut open, wait, waker);
+        if let Progress::Ready(Ok(_)) = progress {
+            open.state.claimed += 1;
         }
+        progress
+    }
+
+    /// The place of a claimed item is free; or `back` is put back into it, to be the next to come out.
+    pub fn leave_place(&self, back: Option<T>, wakes: &mut Wakes<W>) {
+        let mut open = self.queue.open();
+        open.state.claimed = open.state.claimed.saturating_sub(1);
+        match (back, open.state.order) {
+            (None, _) => {
+                offer_room(&mut open, wakes);
+                return;
+            }
+            (Some(item), Order::Fifo) => open.state.items.push_front(item),
+            (Some(item), Order::Lifo) => open.state.items.push_back(item),
+        }
+        offer_item(&mut open, wakes);
     }
 
     /// Waits for room. The item is taken out of `item` when it is put.
@@ -186,16 +199,6 @@ impl<T, W> Channel<T, W> {
         let mut open = self.queue.open();
         open.state.putters.reserved = open.state.putters.reserved.saturating_sub(1);
         offer_room(&mut open, wakes);
-    }
-
-    /// Puts back what was got, as if it had not been: the next to come out.
-    pub fn put_back(&self, item: T, wakes: &mut Wakes<W>) {
-        let mut open = self.queue.open();
-        match open.state.order {
-            Order::Fifo => open.state.items.push_front(item),
-            Order::Lifo => open.state.items.push_back(item),
-        }
-        offer_item(&mut open, wakes);
     }
 
     /// Waits until every item that was put is done. One that waits in order, and is woken, has seen it; others look again.
@@ -383,10 +386,33 @@ fn collect(promised: &mut Promised, wait: &Wait) {
     *count = count.saturating_sub(1);
 }
 
-fn take<T, W>(open: &mut Opened<T, W>, wakes: &mut Wakes<W>) -> T {
-    let item = open.state.take();
-    offer_room(open, wakes);
-    item
+/// Waits for an item; Ready has it, taken out.
+#[inline]
+fn poll_item<T, W>(
+    open: &mut Open<'_, Items<T>, W, 3>,
+    wait: &mut Wait,
+    waker: &mut Option<W>,
+) -> Progress<Result<T, Refusal>> {
+    match open.standing(wait, waker) {
+        Standing::New => {
+            if open.state.takeable() > 0 && (wait.overtakes() || open.is_empty(GET)) {
+                return Progress::Ready(Ok(open.state.take()));
+            }
+        }
+        Standing::Waiting => return Progress::Pending,
+        Standing::TimedOut => return Progress::TimedOut,
+        Standing::Woken => {
+            collect(&mut open.state.getters, wait);
+            if open.state.takeable() > 0 {
+                return Progress::Ready(Ok(open.state.take()));
+            }
+            wait.insist();
+        }
+    }
+    match open.state.refusal {
+        Some(refusal) if open.state.items.is_empty() => Progress::Ready(Err(refusal)),
+        _ => open.park(GET, wait, waker),
+    }
 }
 
 /// There is an item more than before: the first who waits for one is told.

@@ -14,6 +14,7 @@ pub mod timeouts;
 pub mod universal;
 
 use crate::event_loop::answered::Answered;
+use crate::event_loop::future::Future;
 use crate::waiters::task::{Step, WaitFuture};
 use crate::waiters::Waker;
 use pyo3::gc::{PyTraverseError, PyVisit};
@@ -44,21 +45,34 @@ pub fn answer(step: PyResult<Step<()>>) -> Answer {
     }
 }
 
-/// The futures of those who wait, to show.
+/// The futures of those who wait, to show, as asyncio's lists of waiters have them: those that were woken and have not noticed
+/// yet come first. What they waited for is not kept, so that other futures, done like theirs, stand for them.
 pub fn futures<'py>(
     py: Python<'py>,
+    one_loop: &asyncio::OneLoop,
+    present: usize,
     visit: impl FnOnce(&mut dyn FnMut(&Waker) -> Result<(), ()>) -> Result<(), ()>,
 ) -> PyResult<Bound<'py, PyList>> {
     let mut found = Vec::new();
     let mut note = |waker: &Waker| {
         if let Waker::Future(future) = waker {
-            found.push(future.clone_ref(py));
+            found.push(future.clone_ref(py).into_any());
         }
         Ok(())
     };
     // It never fails: `note` does not.
     let _ = visit(&mut note);
-    PyList::new(py, found)
+    let mut shown = Vec::with_capacity(present);
+    if let Some(loop_) = one_loop.get(py) {
+        for _ in found.len()..present {
+            let woken = Bound::new(py, Future::blank())?;
+            woken.get().attach_to(py, loop_.bind(py))?;
+            Future::set_result(&woken, true.into_pyobject(py)?.to_owned().into_any().unbind())?;
+            shown.push(woken.into_any().unbind());
+        }
+    }
+    shown.append(&mut found);
+    PyList::new(py, shown)
 }
 
 /// A type's `__traverse__` over its waiters.

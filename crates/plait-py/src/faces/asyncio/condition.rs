@@ -180,7 +180,7 @@ impl AsyncioCondition {
 
     #[getter]
     fn _waiters<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
-        futures(py, |note| self.condition.visit(note))
+        futures(py, &self.one_loop, self.condition.present(), |note| self.condition.visit(note))
     }
 
     #[getter]

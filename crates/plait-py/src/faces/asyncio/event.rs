@@ -86,7 +86,7 @@ impl AsyncioEvent {
 
     #[getter]
     fn _waiters<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
-        futures(py, |note| self.event.visit(note))
+        futures(py, &self.one_loop, self.event.present(), |note| self.event.visit(note))
     }
 
     #[getter]

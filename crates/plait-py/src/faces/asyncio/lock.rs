@@ -123,7 +123,7 @@ impl AsyncioLock {
         // None until somebody had to wait, and so had to know the loop.
         match self.one_loop.get(py) {
             None => Ok(None),
-            Some(_) => futures(py, |note| self.lock.visit(note)).map(Some),
+            Some(_) => futures(py, &self.one_loop, self.lock.present(), |note| self.lock.visit(note)).map(Some),
         }
     }
 

@@ -173,7 +173,7 @@ impl AsyncioSemaphore {
         // None until somebody had to wait, and so had to know the loop.
         match self.one_loop.get(py) {
             None => Ok(None),
-            Some(_) => futures(py, |note| self.semaphore.visit(note)).map(Some),
+            Some(_) => futures(py, &self.one_loop, self.semaphore.present(), |note| self.semaphore.visit(note)).map(Some),
         }
     }
 

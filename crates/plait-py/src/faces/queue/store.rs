@@ -247,7 +247,7 @@ impl Store {
     #[inline]
     pub fn try_get<'py>(&self, py: Python<'py>, manner: Manner) -> PyResult<Option<Done<Bound<'py, PyAny>>>> {
         let got = attempt(py, &self.channel, manner, |wait, waker, wakes| {
-            self.channel.poll_get(wait, waker, wakes)
+            self.poll_get(wait, waker, wakes)
         });
         got.map(|got| self.item(py, got)).transpose()
     }
@@ -259,14 +259,14 @@ impl Store {
         manner: Manner,
         patience: Patience,
     ) -> PyResult<Option<Done<Bound<'py, PyAny>>>> {
-        let poll = |wait: &mut _, waker: &mut _, wakes: &mut _| self.channel.poll_get(wait, waker, wakes);
+        let poll = |wait: &mut _, waker: &mut _, wakes: &mut _| self.poll_get(wait, waker, wakes);
         block(py, &self.channel, manner, patience, poll)?.map(|got| self.item(py, got)).transpose()
     }
 
     /// What a coroutine that has awaited `waiter` gets. None: somebody was faster.
     pub fn collect<'py>(&self, waiter: &Bound<'py, WaitFuture>) -> PyResult<Option<Done<Bound<'py, PyAny>>>> {
         let got = task::collect(waiter, &self.channel, |wait, waker, wakes| {
-            self.channel.poll_get(wait, waker, wakes)
+            self.poll_get(wait, waker, wakes)
         });
         got.map(|got| self.item(waiter.py(), got)).transpose()
     }
@@ -278,11 +278,25 @@ impl Store {
         service: Service,
         loop_: impl FnOnce() -> PyResult<Bound<'py, PyAny>>,
     ) -> PyResult<Step<Done<Bound<'py, PyAny>>>> {
-        let poll = |wait: &mut _, waker: &mut _, wakes: &mut _| self.channel.poll_get(wait, waker, wakes);
+        let poll = |wait: &mut _, waker: &mut _, wakes: &mut _| self.poll_get(wait, waker, wakes);
         Ok(match task::begin(py, &self.channel, service, loop_, poll)? {
             Step::Wait(future) => Step::Wait(future),
             Step::Ready(got) => Step::Ready(self.item(py, got)?),
         })
+    }
+
+    /// An item's place is free as soon as it is taken, that of one in the heap when it has been taken out there.
+    #[inline]
+    fn poll_get(
+        &self,
+        wait: &mut Wait,
+        waker: &mut Option<Waker>,
+        wakes: &mut Wakes<Waker>,
+    ) -> Progress<Result<Item, Refusal>> {
+        match self.kind {
+            Kind::Priority => self.channel.poll_claim(wait, waker),
+            _ => self.channel.poll_get(wait, waker, wakes),
+        }
     }
 
     #[inline]
@@ -304,15 +318,10 @@ impl Store {
                 popped => popped.map(Ok),
             }
         });
-        match popped {
-            Ok(popped) => popped,
-            Err(error) => {
-                let mut wakes = Wakes::None;
-                self.channel.put_back(None, &mut wakes);
-                fire(py, &self.channel, wakes);
-                Err(error)
-            }
-        }
+        let mut wakes = Wakes::None;
+        self.channel.leave_place(popped.is_err().then_some(None), &mut wakes);
+        fire(py, &self.channel, wakes);
+        popped?
     }
 
     /// The heap, for one at a time. An error is one of `body`, or what a signal handler raised while this waited.

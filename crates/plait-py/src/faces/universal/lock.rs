@@ -1,6 +1,6 @@
 //! `plait.Lock`.
 
-use crate::arguments::Truth;
+use crate::arguments::{Given, Truth};
 use crate::faces::timeouts::patience_of_lock;
 use crate::faces::{answer, answered, traverse, Answer};
 use crate::guarded::Built;
@@ -56,9 +56,9 @@ impl UniversalLock {
     ///     Whether the lock was taken.
     ///
     /// For threads and greenlets; it blocks the strand that calls it. See `aacquire` for coroutines. Counterpart: threading.Lock.acquire.
-    #[pyo3(signature = (blocking = Truth(true), timeout = None), text_signature = "($self, blocking=True, timeout=-1)")]
-    fn acquire(&self, py: Python<'_>, blocking: Truth, timeout: Option<Bound<'_, PyAny>>) -> PyResult<bool> {
-        self.acquire_within(py, patience_of_lock(blocking.0, timeout.as_ref())?)
+    #[pyo3(signature = (blocking = Truth(true), timeout = Given(None)), text_signature = "($self, blocking=True, timeout=-1)")]
+    fn acquire(&self, py: Python<'_>, blocking: Truth, timeout: Given<'_>) -> PyResult<bool> {
+        self.acquire_within(py, patience_of_lock(blocking.0, timeout.0.as_ref())?)
     }
 
     /// Open the lock, or hand it on. RuntimeError when it is not held. Safe to call from everywhere.

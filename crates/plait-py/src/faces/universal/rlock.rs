@@ -3,7 +3,7 @@
 //! Its holder is the *strand* that took it: the running task, else the greenlet, else the thread.
 
 use super::strand::Strand;
-use crate::arguments::Truth;
+use crate::arguments::{Given, Truth};
 use crate::faces::timeouts::patience_of_lock;
 use crate::faces::{answer, answered, traverse, Answer};
 use crate::guarded::{Built, Guarded};
@@ -99,9 +99,9 @@ impl UniversalRLock {
     ///     Whether the lock was taken.
     ///
     /// For threads and greenlets. See `aacquire` for coroutines. Counterpart: threading.RLock.acquire.
-    #[pyo3(signature = (blocking = Truth(true), timeout = None), text_signature = "($self, blocking=True, timeout=-1)")]
-    fn acquire(&self, py: Python<'_>, blocking: Truth, timeout: Option<Bound<'_, PyAny>>) -> PyResult<bool> {
-        self.acquire_within(py, patience_of_lock(blocking.0, timeout.as_ref())?)
+    #[pyo3(signature = (blocking = Truth(true), timeout = Given(None)), text_signature = "($self, blocking=True, timeout=-1)")]
+    fn acquire(&self, py: Python<'_>, blocking: Truth, timeout: Given<'_>) -> PyResult<bool> {
+        self.acquire_within(py, patience_of_lock(blocking.0, timeout.0.as_ref())?)
     }
 
     /// Release it once; the last time opens it. RuntimeError when the caller does not hold it.
