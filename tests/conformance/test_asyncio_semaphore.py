@@ -215,7 +215,7 @@ def test_values_that_are_no_small_ints(kind, value):
         for _ in range(2):
             stage.attempt(finish, semaphore.acquire())
         stage.note(semaphore.locked())
-        for _ in range(2):
+        for _ in range(2 if value < math.inf else 0):
             stage.attempt(semaphore.release)
         stage.note(semaphore.locked())
 

@@ -1,9 +1,9 @@
 """What a strand is told to do: a script of steps, written once, that a thread, a task and a greenlet can each perform.
 
-A script is a generator function: it yields steps and is sent what came of them. A step names the blocking method, the one without an
-``a`` before it; where the strand is a task, its async twin is awaited instead. So a test says ``yield queue.get`` and means
-``queue.get()`` in a thread or in a greenlet, and ``await queue.aget()`` in a task. Rejected: two bodies, one of them ``async def``. They would
-drift apart, and the pairs of kinds would need four.
+A script is a generator function: it yields steps and is sent what came of them. A step names the blocking method, the one
+without an ``a`` before it; where the strand is a task, its async twin is awaited instead. So a test says ``yield queue.get`` and
+means ``queue.get()`` in a thread or in a greenlet, and ``await queue.aget()`` in a task. Rejected: two bodies, one of them
+``async def``. They would drift apart, and the pairs of kinds would need four.
 """
 
 import asyncio

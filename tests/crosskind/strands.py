@@ -1,8 +1,9 @@
 """A strand: something that waits, of one kind. It performs scripts (steps.py), one after the other, and can be seen to be blocked.
 
-The test's own thread only directs: it gives strands their scripts, looks whether they are parked (``primitive._waiting``), and never waits on
-a primitive itself. So whatever hangs, hangs in a strand, and the test fails with what each strand did last and where it stands.
-Nothing is timed and nobody sleeps: between two strands the order is made by waiting until the first of them is seen to be parked.
+The test's own thread only directs: it gives strands their scripts, looks whether they are parked (``primitive._waiting``), and
+never waits on a primitive itself. So whatever hangs, hangs in a strand, and the test fails with what each strand did last and
+where it stands. Nothing is timed and nobody sleeps: between two strands the order is made by waiting until the first of them is
+seen to be parked.
 
 Strands live somewhere (homes.py): tasks on a loop, greenlets at a hub, several of them in one place.
 """
@@ -89,7 +90,6 @@ class Strand:
         self.name = name
         self.random = random.Random(seed)
         self.log: list[str] = []
-        self.current: Call | None = None
         _of_this_test.append(self)
 
     def __repr__(self) -> str:

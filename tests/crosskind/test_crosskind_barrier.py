@@ -93,7 +93,8 @@ def attempt(barrier, how):
 
 
 def test_a_time_out_breaks_it_for_all(company, first, second):
-    """In a task, leaving is leaving: the standard library's two barriers differ there, so either is right, but nobody may be left behind."""
+    """A task that is cancelled leaves as if it had not come, or breaks it: the standard library's two barriers differ there. But nobody
+    may be left behind."""
     for patient, hasty in ((first, second), (second, first)):
         barrier = plait.Barrier(3)
         waiting = patient.start(attempt, barrier, lambda wait: wait)

@@ -302,7 +302,7 @@ def test_shutdown_sends_the_getters_away(queue_of, immediate, first, second):
         getting = getter.start(some.get)
         parked(some, 1)
         closer.do(some.shutdown, immediate)
-        for attempt in (getting.value, lambda: closer.do(some.get), lambda: getter.do(some.put, 1)):  # noqa: B023
+        for attempt in (getting.value, lambda: closer.do(some.get), lambda: getter.do(some.put, 1)):
             with pytest.raises(plait.ShutDown):
                 attempt()
         assert some._waiting == 0

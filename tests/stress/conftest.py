@@ -1,7 +1,7 @@
-"""Much of everything: many waiters, many threads, cancellations, time-outs, signals and forks, and nothing may be lost or left over.
+"""Much of everything: many waiters and threads, cancellations, time-outs, signals and forks, and nothing may be lost or left over.
 
-One that hangs fails, with stacks: threads are joined with a limit (crowds.py), programs run with one (programs/limits.py), and behind both stands
-the limit of tests/crosskind.
+One that hangs fails, with stacks: threads are joined with a limit (crowds.py), programs run with one (programs/limits.py), and
+behind both stands the limit of tests/crosskind.
 """
 
 import sys

@@ -98,7 +98,7 @@ def parked(primitive: Any, count: int) -> None:
 
 
 def program(name: str, *arguments: str) -> str:
-    """What a program of the directory programs prints. Where it hangs it shows its stacks and ends, by itself (see programs/limits.py)."""
+    """What a program of the directory programs prints. Where it hangs it shows its stacks and ends (programs/limits.py)."""
     path = Path(__file__).parent / "programs" / f"{name}.py"
     done = subprocess.run([sys.executable, path, *arguments], capture_output=True, text=True, timeout=3 * LIMIT)
     assert done.returncode == 0, done.stderr

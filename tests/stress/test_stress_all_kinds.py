@@ -1,5 +1,8 @@
-"""Threads, tasks of several loops and greenlets at one primitive, all at once, each with its own seed: some give up by a tiny time-out or by being
-cancelled, others wait without limit. All is counted at the end, and those that wait without limit have come to theirs."""
+"""Threads, tasks of several loops and greenlets at one primitive, all at once.
+
+Half of them give up, by a tiny time-out or by being cancelled; the others wait without limit. All is counted at the end, and those
+that wait without limit have come to theirs. When who gives up is decided by seeds.
+"""
 
 import asyncio
 import itertools

@@ -1,7 +1,7 @@
-"""A task is cancelled at each of its awaits in turn, at once or some turns of the loop later; what it shared with others is whole afterwards.
+"""A task is cancelled at each of its awaits in turn, at once or some turns of the loop later; what it shared is whole afterwards.
 
-The await at which it happens is counted from outside, so it lies in the primitive as well as between two calls of it. The other tasks do not depend
-on the cancelled one: they come to their end, or something was lost.
+The await at which it happens is counted from outside, so it lies in the primitive as well as between two calls of it. The other
+tasks do not depend on the cancelled one: they come to their end, or something was lost.
 """
 
 import asyncio

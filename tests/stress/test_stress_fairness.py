@@ -1,4 +1,5 @@
-"""A hot loop that takes and gives back without a pause may overtake a thread that waits, but not for ever. A task or a greenlet it never overtakes.
+"""A hot loop that takes and gives back without a pause may overtake a thread that waits, but not for ever. Tasks and greenlets it
+never overtakes.
 
 How often it overtakes is counted, from when the other is parked: no clock is asked. The bound for threads is generous, since a woken
 thread has to get a processor and the interpreter before it can so much as find out that it came too late; a loop that starves it goes on
@@ -81,7 +82,7 @@ def race(thing, waiters, *others):
             thing.give()
             for overtaken in range(BOUND):
                 thing.take()
-                all_served = len(served) == (turn + 1) * waiters  # noqa: B023
+                all_served = len(served) == (turn + 1) * waiters
                 thing.give()
                 if all_served:
                     break
@@ -96,7 +97,7 @@ def race(thing, waiters, *others):
 def blocking(thing):
     def wait(begun, served):
         for turn in range(TURNS):
-            until(lambda: len(begun) > turn)  # noqa: B023
+            until(lambda: len(begun) > turn)
             thing.take()
             served.append(turn)
             thing.give()

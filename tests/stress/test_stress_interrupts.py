@@ -1,4 +1,5 @@
-"""Hundreds of interrupts of a main thread that waits, as when somebody leans on Ctrl-C. In programs of their own: a handler may run anywhere."""
+"""Hundreds of interrupts of a main thread that waits, as when somebody leans on Ctrl-C. In programs of their own, since a handler
+may run anywhere."""
 
 import pytest
 from crowds import THREAD_SIDES, program

@@ -1,4 +1,4 @@
-"""Threads whose time-outs are as short as the waits: the time-out and the wake-up come at the same moment, again and again, and all is counted."""
+"""Threads whose time-outs are as short as the waits: time-out and wake-up come at the same moment, again and again; all is counted."""
 
 import queue
 import random
@@ -185,7 +185,7 @@ def test_events(face):
     def tell():
         for event, here in zip(events, arrived, strict=True):
             event.set()
-            until(lambda: len(here) == 4, "somebody never saw the event")  # noqa: B023
+            until(lambda: len(here) == 4, "somebody never saw the event")
 
     in_threads([tell, *(lambda who=who: wait(who) for who in range(4))])
     assert not any(event._waiting for event in events)
@@ -204,7 +204,7 @@ def test_barriers(face):
                 met.append(barrier.wait(chance.uniform(0, 4 * TINY)))
             except BrokenBarrierError:
                 met.append("broken")
-            until(lambda: len(met) == parties)  # noqa: B023
+            until(lambda: len(met) == parties)
 
     in_threads([lambda who=who: meet(who) for who in range(parties)])
     for barrier, met in zip(barriers, outcomes, strict=True):

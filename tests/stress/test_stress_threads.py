@@ -91,7 +91,7 @@ def test_exact_notifications(face):
             with condition:
                 condition.notify(count)
             told = min(told + count, THREADS)
-            until(lambda: len(woken) == told)  # noqa: B023
+            until(lambda: len(woken) == told)
             assert condition._waiting == THREADS - told
 
     in_threads([wait] * THREADS, tell)

@@ -1,4 +1,4 @@
-"""Threads wait at each primitive, and the process forks: in the child nobody waits any more, and what the primitives hold is as it was."""
+"""Threads wait at each primitive, and the process forks: in the child nobody waits any more, and what they hold is as it was."""
 
 import os
 import signal
@@ -8,7 +8,8 @@ import threading
 import limits
 from faces import make, parked
 
-KINDS = ["Semaphore", "BoundedSemaphore", "Event", "Condition", "Barrier", "Queue", "LifoQueue", "PriorityQueue", "full Queue", "joined Queue"]
+KINDS = ["Semaphore", "BoundedSemaphore", "Event", "Condition", "Barrier"]
+KINDS += ["Queue", "LifoQueue", "PriorityQueue", "full Queue", "joined Queue"]
 if sys.argv[1] == "plait":
     KINDS += ["Lock", "RLock"]
 WAITERS = 3

@@ -1,4 +1,5 @@
-"""Threads work at primitives without a pause, and the process forks, again and again: no child finds a lock of the engine's taken for ever."""
+"""Threads work at primitives without a pause, and the process forks, again and again. No child finds a lock of the engine's own
+taken for ever."""
 
 import os
 import signal

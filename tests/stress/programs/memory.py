@@ -1,4 +1,7 @@
-"""How much memory a million operations leave behind (waits: ten thousand or more). Prints one line for each kind of operation: its name, and KiB of growth."""
+"""How much memory a million operations leave behind, or ten thousand and more where each is a wait.
+
+Prints one line for each kind of operation: its name, and KiB of growth.
+"""
 
 import asyncio
 import gc

@@ -1,7 +1,8 @@
 """A storm of signals whose handler raises, over a main thread that waits. What it was handed when it was interrupted is not lost.
 
-Whether a call returned or raised has to be told exactly, but a handler may also run between the call's return and the next line. Hence ``take``:
-in C code, from the call to the list, where no handler runs. What the call returned is in the list, or else it raised.
+Whether a call returned or raised has to be told exactly, but a handler may also run between the call's return and the next line.
+Hence ``take``: it is in C code from the call to the list, where no handler runs. What the call returned is in the list, or else
+it raised.
 """
 
 import signal

@@ -2,15 +2,93 @@
 //!
 //! Signals wake it: in the main thread Python's handlers run, and if none of them raises, the wait goes on for the rest of its
 //! time. Each thread keeps one parker for all its waits; a wake-up that belongs to an earlier one only makes it look once more.
+//!
+//! Before it parks, a thread watches its word for some microseconds, for to park and be woken costs more than that. It does
+//! so detached, and when the wake-up has come it waits another microsecond before it attaches: whoever woke it
+//! holds the GIL, and mostly lets it go right then; to ask for it at once would cost both of them a sleep. A thread that has watched in
+//! vain seldom watches again, and none does on a single processor.
 
 use super::{fire, Patience, Waker};
 use plait_core::parker::{Awoken, Parker};
 use plait_core::primitives::Primitive;
 use plait_core::waiter::{Manner, Progress, Wait, Wakes};
 use pyo3::prelude::*;
-use std::sync::Arc;
+use std::cell::Cell;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
-thread_local!(static PARKER: Arc<Parker> = Arc::new(Parker::new()));
+/// How long a thread watches, and how long it lets go by after it has seen its wake-up.
+const WATCH: Duration = Duration::from_micros(20);
+const GRACE: Duration = Duration::from_micros(1);
+/// Out of hope, a thread watches once in so many waits.
+const SELDOM: u8 = 32;
+
+thread_local! {
+    static PARKER: Arc<Parker> = Arc::new(Parker::new());
+    static HOPE: Cell<Hope> = const { Cell::new(Hope { credit: MOST_CREDIT, skipped: 0 }) };
+}
+
+/// Of how much use watching has been to a thread.
+#[derive(Clone, Copy)]
+struct Hope {
+    credit: u8,
+    skipped: u8,
+}
+
+const MOST_CREDIT: u8 = 8;
+
+impl Hope {
+    fn watches(&mut self) -> bool {
+        if self.credit > 0 {
+            return true;
+        }
+        self.skipped = (self.skipped + 1) % SELDOM;
+        self.skipped == 0
+    }
+
+    fn learn(&mut self, woken: bool) {
+        self.credit = match woken {
+            true => (self.credit + 2).min(MOST_CREDIT),
+            false => self.credit.saturating_sub(1),
+        };
+    }
+}
+
+fn has_processors_to_spare() -> bool {
+    static PROCESSORS: OnceLock<usize> = OnceLock::new();
+    *PROCESSORS.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from)) > 1
+}
+
+/// Watches the word. Says whether the wake-up came.
+fn watch(parker: &Parker) -> bool {
+    let start = Instant::now();
+    while !parker.try_take() {
+        if start.elapsed() >= WATCH {
+            return false;
+        }
+        (0..32).for_each(|_| std::hint::spin_loop());
+    }
+    let seen = Instant::now();
+    while seen.elapsed() < GRACE {
+        std::hint::spin_loop();
+    }
+    true
+}
+
+/// Sleeps, detached: watches first, where that is of use, then parks.
+fn sleep_detached(parker: &Parker, patience: Patience) -> Awoken {
+    let mut hope = HOPE.get();
+    let watches = has_processors_to_spare() && hope.watches();
+    let woken = watches && watch(parker);
+    if watches {
+        hope.learn(woken);
+    }
+    HOPE.set(hope);
+    match woken {
+        true => Awoken::Unparked,
+        false => parker.park(patience.left()),
+    }
+}
 
 /// See [`super::block`].
 pub fn block<P: Primitive<Waker>, T>(
@@ -56,7 +134,7 @@ fn sleep(py: Python<'_>, parker: &Parker, patience: Patience) -> PyResult<Awoken
     if parker.try_take() {
         return Ok(Awoken::Unparked);
     }
-    let awoken = py.detach(|| parker.park(patience.left()));
+    let awoken = py.detach(|| sleep_detached(parker, patience));
     if awoken != Awoken::Unparked {
         py.check_signals()?;
     }

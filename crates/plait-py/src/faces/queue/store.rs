@@ -449,7 +449,7 @@ impl Store {
         let items = self.channel.close_down(&mut getters, &mut putters, &mut others);
         let items = match self.kind {
             Kind::Priority => self.heap_list(py),
-            _ => PyList::new(py, items.into_iter().flatten())?,
+            _ => PyList::new(py, items.into_iter().flatten().collect::<Vec<_>>())?,
         };
         let mut handed_over = |wakes: Wakes<Waker>| {
             let futures = PyList::empty(py);
