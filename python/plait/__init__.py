@@ -42,6 +42,7 @@ from plait._native import (
     __version__,
 )
 from plait._shut_down import ShutDown
+from plait._switch import debugging as _debugging
 
 __all__ = [
     "Barrier",
@@ -67,6 +68,11 @@ __all__ = [
     "threading",
     "uninstall",
 ]
+
+if _debugging():
+    from plait._deadlock import explain as _explain_deadlocks
+
+    _explain_deadlocks(True)
 
 if sys.version_info < (3, 16):  # asyncio drops its policies in 3.16
     from plait._policy import EventLoopPolicy as EventLoopPolicy

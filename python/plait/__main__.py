@@ -19,6 +19,7 @@ examples:
 
 environment:
   PLAIT_DISABLE=1                  run programs without plait
+  PLAIT_DEBUG=1                    explain deadlocks, as `plait run --debug` does
 
 `plait run --help` and `plait bench --help` tell more.
 """

@@ -30,7 +30,7 @@ from plait import _native, _streams
 from plait._loop import new_event_loop
 from plait._native import EventLoop, StreamReader, StreamReaderProtocol, StreamWriter
 from plait._swap import Swap
-from plait._switch import disabled
+from plait._switch import debugging, disabled
 from plait._tasks import gather, sleep
 from plait._waiting import TaskGroup, as_completed, shield, timeout, timeout_at, wait, wait_for
 
@@ -75,7 +75,8 @@ def install(
 
     Loops that exist already go on as they are, and a thread's current loop stays its current loop. To call it twice is
     to call it once; to call it after another policy was set takes that policy's place. ``asyncio.Task`` and
-    ``asyncio.Future`` are never rebound. With ``PLAIT_DISABLE=1`` it does nothing but say so once on stderr.
+    ``asyncio.Future`` are never rebound. With ``PLAIT_DISABLE=1`` it does nothing but say so once on stderr. With ``PLAIT_DEBUG=1`` deadlocks are
+    explained, and for that ``threading.Lock`` and ``RLock`` are plait's too.
 
     Safe to call from any thread. No counterpart in the standard library; uvloop's is ``uvloop.install()``.
     """
@@ -85,6 +86,8 @@ def install(
         _choose(asyncio=asyncio, threading=threading, queue=queue, futures=futures, multiprocessing=multiprocessing)
         if asyncio:
             _apply("asyncio", _asyncio_swaps)
+        if debugging():
+            _explain_deadlocks(True)
         if threading:
             _apply("threading", _threading_swaps)
         if queue:
@@ -105,6 +108,15 @@ def uninstall() -> None:
                 swap.restore()
         _swaps.clear()
         _chosen.clear()
+        if not debugging():
+            _explain_deadlocks(False)
+
+
+def _explain_deadlocks(on: bool) -> None:
+    if on or "plait._deadlock" in sys.modules:
+        from plait import _deadlock  # of no use otherwise
+
+        _deadlock.explain(on)
 
 
 def _choose(**choices: bool) -> None:
@@ -137,7 +149,13 @@ def _primitive_swaps() -> list[Swap]:
 
 def _threading_swaps() -> list[Swap]:
     # Threads themselves wait on what is found under these names when they are made.
-    return [Swap(_threading, name, getattr(_native, "Threading" + name)) for name in _LOCKS if name != "Lock"]
+    swaps = [Swap(_threading, name, getattr(_native, "Threading" + name)) for name in _LOCKS if name != "Lock"]
+    if debugging():
+        from plait._deadlock import Lock, RLock
+
+        # Under these names only: what the interpreter itself uses (threading._allocate_lock, _thread) stays.
+        swaps += [Swap(_threading, "Lock", Lock), Swap(_threading, "RLock", RLock)]
+    return swaps
 
 
 def _queue_swaps() -> list[Swap]:

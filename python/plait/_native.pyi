@@ -80,6 +80,10 @@ __all__ = [
     "shield",
     "registered_tasks",
     "after_fork_in_child",
+    "explain_deadlocks",
+    "ThreadingLock",
+    "ThreadingRLock",
+    "allocate_lock",
     "BenchIdle",
     "bench_client",
     "bench_idle",
@@ -87,6 +91,70 @@ __all__ = [
 ]
 
 __version__: str
+
+# --- what programs meet while deadlocks are explained (docs/deadlocks.md)
+
+@final
+class ThreadingLock:
+    """Mutual exclusion among threads, whose holder plait knows.
+
+    Any thread may release it. Safe to use from all threads. Counterpart: ``threading.Lock``.
+    """
+
+    def __init__(self) -> None: ...
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
+        """Take the lock.
+
+        Args:
+            blocking: wait until it can be had; otherwise answer at once.
+            timeout: wait for at most so many seconds; -1 for ever.
+
+        Returns:
+            Whether the lock was taken.
+        """
+
+    def acquire_lock(self, blocking: bool = True, timeout: float = -1) -> bool: ...
+    def release(self) -> None: ...
+    def release_lock(self) -> None: ...
+    def locked(self) -> bool: ...
+    def locked_lock(self) -> bool: ...
+    def __enter__(self) -> bool: ...
+    def __exit__(self, *_exception: object) -> None: ...
+    def _at_fork_reinit(self) -> None: ...
+    @property
+    def _waiting(self) -> int: ...
+
+@disjoint_base
+class ThreadingRLock:
+    """Mutual exclusion among threads, for one that may take it several times, and whose holder plait knows.
+
+    The thread that took it has to release it, as often as it took it. Safe to use from all threads. Counterpart: ``threading.RLock``.
+    """
+
+    def __init__(self) -> None: ...
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool: ...
+    def release(self) -> None: ...
+    def __enter__(self) -> bool: ...
+    def __exit__(self, *_exception: object) -> None: ...
+    def _is_owned(self) -> bool: ...
+    def _recursion_count(self) -> int: ...
+    def _release_save(self) -> tuple[int, int]: ...
+    def _acquire_restore(self, saved: tuple[int, int]) -> None: ...
+    def _at_fork_reinit(self) -> None: ...
+    @property
+    def _waiting(self) -> int: ...
+
+def allocate_lock() -> ThreadingLock:
+    """A new lock. Safe to call from any thread. Counterpart: ``threading.Lock`` before Python 3.13, where that is a function."""
+
+def explain_deadlocks(on: bool, /) -> bool:
+    """Have locks tell ``plait._deadlock`` who takes them and who waits. Programs call ``plait._deadlock.explain``.
+
+    Returns:
+        Whether they did.
+
+    Safe to call from any thread.
+    """
 
 # --- what programs meet
 

@@ -23,10 +23,11 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from plait._install import install
+from plait._switch import debug
 
 _run_module_as_main: Callable[..., object] = vars(runpy)["_run_module_as_main"]  # what the interpreter itself calls for -m
 
-_USAGE = "usage: plait run [script | directory | zipfile | - | -m module | -c code] [argument ...]"
+_USAGE = "usage: plait run [--debug] [script | directory | zipfile | - | -m module | -c code] [argument ...]"
 _HELP = f"""{_USAGE}
 
 Run an unmodified program on plait, as python would run it: the same sys.argv,
@@ -37,12 +38,14 @@ sys.path, __main__, tracebacks and exit status.
   -                    source read from standard input
   -m module            a module, or a package's __main__, found on sys.path
   -c code              a string of source
+  --debug              explain deadlocks among locks on stderr, and log them
+                       (slower; asyncio's own debug mode is another thing)
   --                   ends plait's own options: what follows is the script
   argument ...         the program's own sys.argv[1:]
 
 Options of the interpreter go to the interpreter (python -X dev -m plait run
 app.py) or by the environment (PYTHONDEVMODE=1 plait run app.py).
-PLAIT_DISABLE=1 runs the program without plait.
+PLAIT_DISABLE=1 runs the program without plait; PLAIT_DEBUG=1 is --debug.
 """
 
 
@@ -61,6 +64,9 @@ def main(argv: Sequence[str]) -> int:
             SIGINT as python does.
     """
     first, rest = (argv[0], list(argv[1:])) if argv else ("", [])
+    if first == "--debug":
+        debug()
+        first, rest = (rest[0], rest[1:]) if rest else ("", [])
     if first in ("-h", "--help"):
         print(_HELP, end="")
         return 0

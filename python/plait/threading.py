@@ -1,12 +1,14 @@
 """``from plait import threading``: every name of the standard module, with plait's primitives.
 
 ``Condition``, ``Event``, ``Semaphore``, ``BoundedSemaphore`` and ``Barrier`` are native, ``Timer`` waits on a native event. Threads, ``local``, ``Lock`` and ``RLock`` are
-the standard ones: the interpreter itself makes them, in C. Nothing is patched; see ``plait.install()``.
+the standard ones: the interpreter itself makes them, in C. (With ``PLAIT_DEBUG=1`` the two locks are native as well.) Nothing is patched; see ``plait.install()``.
 """
 
 import threading as _standard
 from threading import *
 from typing import TYPE_CHECKING, Any
+
+from plait._switch import debugging
 
 if not TYPE_CHECKING:  # the standard signatures hold
     from plait._native import ThreadingBarrier as Barrier
@@ -14,6 +16,9 @@ if not TYPE_CHECKING:  # the standard signatures hold
     from plait._native import ThreadingCondition as Condition
     from plait._native import ThreadingEvent as Event
     from plait._native import ThreadingSemaphore as Semaphore
+
+    if debugging():  # nobody can see who holds the interpreter's own
+        from plait._deadlock import Lock, RLock
 
 del excepthook  # changes: see __getattr__
 

@@ -5,11 +5,11 @@ use pyo3::exceptions::{PyImportError, PyStopIteration};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyString};
-use std::ffi::{c_int, CStr};
+use std::ffi::{c_int, c_void, CStr};
 use std::io;
 use std::mem::{ManuallyDrop, MaybeUninit};
 use std::ops::Deref;
-use std::sync::OnceLock;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// Runs `body` as a level of recursion of which the interpreter knows: RecursionError when there are too many, instead of
 /// the end of the stack. `doing` stands in the error, behind "maximum recursion depth exceeded".
@@ -355,5 +355,49 @@ pub fn require_main_interpreter(py: Python<'_>) -> PyResult<()> {
         Err(PyImportError::new_err(
             "plait does not support subinterpreters: use it from the main interpreter",
         ))
+    }
+}
+
+/// Hides an object from the garbage collector: `gc.get_objects` does not list it, and what it refers to is not visited. PyO3 has every
+/// object tracked.
+pub fn untrack(object: &Bound<'_, PyAny>) {
+    // SAFETY: attached, with a live object of a collected type; one that is not tracked is left as it is.
+    unsafe { ffi::PyObject_GC_UnTrack(object.as_ptr().cast()) }
+}
+
+/// What `raise_soon` was given and nobody has raised yet.
+static LATE: Mutex<Option<PyErr>> = Mutex::new(None);
+
+/// Raises what a signal handler raised where it could not be passed on, as soon as the main thread runs Python code again. In another
+/// thread no handler runs: then it is only shown.
+pub fn raise_soon(py: Python<'_>, error: PyErr) {
+    if !is_main_thread(py).unwrap_or(false) {
+        return error.write_unraisable(py, None);
+    }
+    let replaced = late().replace(error);
+    drop(replaced);
+    // SAFETY: attached; the function takes no argument. A full queue is left alone: an error waits in `LATE` for the call that is in it.
+    unsafe { ffi::Py_AddPendingCall(Some(raise_late), std::ptr::null_mut()) };
+}
+
+fn late() -> MutexGuard<'static, Option<PyErr>> {
+    LATE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn is_main_thread(py: Python<'_>) -> PyResult<bool> {
+    let threading = py.import("threading")?;
+    let main = threading.call_method0("main_thread")?.getattr("ident")?;
+    threading.call_method0("get_ident")?.eq(main)
+}
+
+extern "C" fn raise_late(_nothing: *mut c_void) -> c_int {
+    // SAFETY: the interpreter makes pending calls attached.
+    let py = unsafe { Python::assume_attached() };
+    match late().take() {
+        None => 0,
+        Some(error) => {
+            error.restore(py);
+            -1
+        }
     }
 }

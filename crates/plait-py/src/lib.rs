@@ -6,6 +6,7 @@
 
 mod arguments;
 mod bench;
+mod deadlock;
 mod errors;
 mod event_loop;
 mod faces;
@@ -126,6 +127,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(event_loop::completions::start_completions, module)?)?;
     module.add_function(wrap_pyfunction!(event_loop::shield::shield, module)?)?;
     module.add_function(wrap_pyfunction!(registered_tasks, module)?)?;
+    module.add_function(wrap_pyfunction!(deadlock::explain_deadlocks, module)?)?;
     module.add_function(wrap_pyfunction!(after_fork_in_child, module)?)?;
     module.add_function(wrap_pyfunction!(bench::bench_client, module)?)?;
     module.add_function(wrap_pyfunction!(bench::bench_idle, module)?)?;

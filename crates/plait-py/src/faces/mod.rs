@@ -115,6 +115,9 @@ pub fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("AsyncioSemaphore", py.get_type::<asyncio::semaphore::AsyncioSemaphore>())?;
     module.add("AsyncioBoundedSemaphore", py.get_type::<asyncio::semaphore::AsyncioBoundedSemaphore>())?;
     module.add("AsyncioBarrier", py.get_type::<asyncio::barrier::AsyncioBarrier>())?;
+    module.add("ThreadingLock", py.get_type::<threading::lock::ThreadingLock>())?;
+    module.add("ThreadingRLock", py.get_type::<threading::rlock::ThreadingRLock>())?;
+    module.add_function(wrap_pyfunction!(threading::lock::allocate_lock, module)?)?;
     module.add("ThreadingEvent", py.get_type::<threading::event::ThreadingEvent>())?;
     module.add("ThreadingCondition", py.get_type::<threading::condition::ThreadingCondition>())?;
     module.add("ThreadingSemaphore", py.get_type::<threading::semaphore::ThreadingSemaphore>())?;

@@ -12,6 +12,7 @@ pub mod greenlet;
 pub mod task;
 pub mod thread;
 
+use crate::deadlock;
 use plait_core::parker::Parker;
 use plait_core::primitives::Primitive;
 use plait_core::waiter::{Manner, Progress, Wait, Wakes};
@@ -42,12 +43,18 @@ impl Waker {
 pub fn fire<P: Primitive<Waker>>(py: Python<'_>, primitive: &P, wakes: Wakes<Waker>) {
     wakes.for_each(|waker| match waker {
         Waker::Thread(parker) => parker.unpark(),
-        Waker::Future(future) => {
-            if !task::wake(future.bind(py)) {
-                task::give_up(py, primitive, &future);
-            }
-        }
+        Waker::Future(future) => wake_future(py, primitive, &future),
     });
+}
+
+/// Apart, so that `fire` stays small where it is inlined: mostly nobody waits.
+#[inline(never)]
+fn wake_future<P: Primitive<Waker>>(py: Python<'_>, primitive: &P, future: &Py<WaitFuture>) {
+    if !task::wake(future.bind(py)) {
+        task::give_up(py, primitive, future);
+    } else if deadlock::explaining() {
+        deadlock::handed(future.bind(py));
+    }
 }
 
 /// Tries at once. None: it would have to wait.

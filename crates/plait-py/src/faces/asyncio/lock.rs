@@ -1,6 +1,7 @@
 //! `asyncio.Lock`.
 
 use super::OneLoop;
+use crate::deadlock;
 use crate::faces::{answer, answered, class_of, futures, plain_repr, traverse, waiters_in_words, Answer};
 use crate::fastcall::{ignoring_method, install_ignoring, install_without, no_argument_method};
 use crate::guarded::Built;
@@ -42,7 +43,10 @@ impl AsyncioLock {
         }
         let this = slf.get();
         match attempt(py, &this.lock, ONE_LOOP.manner, |wait, waker, _| this.lock.poll(wait, waker)) {
-            Some(()) => answered(py),
+            Some(()) => {
+                deadlock::taken(slf);
+                answered(py)
+            }
             None => Ok(slf.call_method0(intern!(py, "_enter_later"))?.unbind()),
         }
     }
@@ -50,7 +54,7 @@ impl AsyncioLock {
     fn exit(slf: &Bound<'_, Self>) -> PyResult<Py<PyAny>> {
         let py = slf.py();
         match slf.is_exact_instance_of::<AsyncioLock>() {
-            true => slf.get().release(py)?,
+            true => Self::release(slf)?,
             // A subclass may have its own.
             false => slf.call_method0(intern!(py, "release")).map(drop)?,
         }
@@ -66,8 +70,9 @@ impl AsyncioLock {
         AsyncioLock { lock: Lock::default(), one_loop: OneLoop::unknown(), built: Built::new() }
     }
 
-    fn __init__(&self) {
-        self.lock.reinitialise();
+    fn __init__(slf: &Bound<'_, Self>) {
+        deadlock::opens(slf);
+        slf.get().lock.reinitialise();
     }
 
     #[getter]
@@ -87,10 +92,12 @@ impl AsyncioLock {
     }
 
     /// Open the lock, or hand it to the task that has waited longest. RuntimeError when it is not held.
-    fn release(&self, py: Python<'_>) -> PyResult<()> {
-        match self.lock.release() {
+    fn release(slf: &Bound<'_, Self>) -> PyResult<()> {
+        deadlock::opens(slf);
+        let lock = &slf.get().lock;
+        match lock.release() {
             Ok(wakes) => {
-                fire(py, &self.lock, wakes);
+                fire(slf.py(), lock, wakes);
                 Ok(())
             }
             Err(_) => Err(PyRuntimeError::new_err("Lock is not acquired.")),
@@ -100,16 +107,19 @@ impl AsyncioLock {
     fn _begin(slf: &Bound<'_, Self>) -> Answer {
         let this = slf.get();
         let loop_ = || this.one_loop.check(slf.as_any());
-        answer(task::begin(slf.py(), &this.lock, ONE_LOOP, loop_, |wait, waker, _| {
-            this.lock.poll(wait, waker)
-        }))
+        let poll = |wait: &mut _, waker: &mut _, _: &mut _| this.lock.poll(wait, waker);
+        deadlock::answered(slf, answer(task::begin(slf.py(), &this.lock, ONE_LOOP, loop_, poll)))
     }
 
-    fn _resume(&self, waiter: &Bound<'_, WaitFuture>) -> Answer {
-        answer(task::resume(waiter, &self.lock, |wait, waker, _| self.lock.poll(wait, waker)))
+    fn _resume(slf: &Bound<'_, Self>, waiter: &Bound<'_, WaitFuture>) -> Answer {
+        deadlock::ends(waiter);
+        let lock = &slf.get().lock;
+        let step = task::resume(waiter, lock, |wait, waker, _| lock.poll(wait, waker));
+        deadlock::answered(slf, answer(step))
     }
 
     fn _give_up(&self, waiter: &Bound<'_, WaitFuture>) {
+        deadlock::ends(waiter);
         task::give_up(waiter.py(), &self.lock, waiter.as_unbound());
     }
 
@@ -123,7 +133,9 @@ impl AsyncioLock {
         // None until somebody had to wait, and so had to know the loop.
         match self.one_loop.get(py) {
             None => Ok(None),
-            Some(_) => futures(py, &self.one_loop, self.lock.present(), |note| self.lock.visit(note)).map(Some),
+            Some(_) => {
+                futures(py, &self.one_loop, self.lock.present(), |note| self.lock.visit(note)).map(Some)
+            }
         }
     }
 

@@ -69,7 +69,12 @@ ignoring_method!(exit_entry, AsyncioSemaphore, "Semaphore.__aexit__", AsyncioSem
 /// Adds `async with` to the type.
 pub fn install_methods(py: Python<'_>) -> PyResult<()> {
     install_without::<AsyncioSemaphore>(py, c"__aenter__", c"__aenter__($self)\n--\n\n", enter_entry)?;
-    install_ignoring::<AsyncioSemaphore>(py, c"__aexit__", c"__aexit__($self, *exception)\n--\n\n", exit_entry)
+    install_ignoring::<AsyncioSemaphore>(
+        py,
+        c"__aexit__",
+        c"__aexit__($self, *exception)\n--\n\n",
+        exit_entry,
+    )
 }
 
 impl AsyncioSemaphore {
@@ -173,7 +178,10 @@ impl AsyncioSemaphore {
         // None until somebody had to wait, and so had to know the loop.
         match self.one_loop.get(py) {
             None => Ok(None),
-            Some(_) => futures(py, &self.one_loop, self.semaphore.present(), |note| self.semaphore.visit(note)).map(Some),
+            Some(_) => {
+                futures(py, &self.one_loop, self.semaphore.present(), |note| self.semaphore.visit(note))
+                    .map(Some)
+            }
         }
     }
 

@@ -246,9 +246,7 @@ impl Store {
     /// Tries to get. None: there is nothing.
     #[inline]
     pub fn try_get<'py>(&self, py: Python<'py>, manner: Manner) -> PyResult<Option<Done<Bound<'py, PyAny>>>> {
-        let got = attempt(py, &self.channel, manner, |wait, waker, wakes| {
-            self.poll_get(wait, waker, wakes)
-        });
+        let got = attempt(py, &self.channel, manner, |wait, waker, wakes| self.poll_get(wait, waker, wakes));
         got.map(|got| self.item(py, got)).transpose()
     }
 
@@ -265,9 +263,8 @@ impl Store {
 
     /// What a coroutine that has awaited `waiter` gets. None: somebody was faster.
     pub fn collect<'py>(&self, waiter: &Bound<'py, WaitFuture>) -> PyResult<Option<Done<Bound<'py, PyAny>>>> {
-        let got = task::collect(waiter, &self.channel, |wait, waker, wakes| {
-            self.poll_get(wait, waker, wakes)
-        });
+        let got =
+            task::collect(waiter, &self.channel, |wait, waker, wakes| self.poll_get(wait, waker, wakes));
         got.map(|got| self.item(waiter.py(), got)).transpose()
     }
 
@@ -501,6 +498,13 @@ impl Store {
     pub fn clear(&self, py: Python<'_>) {
         let [mut getters, mut putters, mut others] = [const { Wakes::None }; 3];
         let items = self.channel.close_down(&mut getters, &mut putters, &mut others);
-        drop((items, getters, putters, others, self.heap.with(py, Option::take), self.maxsize.with(py, Option::take)));
+        drop((
+            items,
+            getters,
+            putters,
+            others,
+            self.heap.with(py, Option::take),
+            self.maxsize.with(py, Option::take),
+        ));
     }
 }

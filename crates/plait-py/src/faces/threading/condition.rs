@@ -3,7 +3,9 @@
 //! The lock's methods are looked up once. As in the standard library they become attributes of the object, so that
 //! `condition.acquire()` is the lock's own method.
 
+use super::rlock::ThreadingRLock;
 use crate::arguments::{counted, Given};
+use crate::deadlock;
 use crate::faces::timeouts::{patience, patience_by_end};
 use crate::faces::{class_of, traverse};
 use crate::guarded::{Built, Guarded};
@@ -153,6 +155,7 @@ impl ThreadingCondition {
     fn __init__(slf: &Bound<'_, Self>, lock: Option<Bound<'_, PyAny>>) -> PyResult<()> {
         let lock = match lock {
             Some(lock) => lock,
+            None if deadlock::explaining() => slf.py().get_type::<ThreadingRLock>().call0()?,
             None => standard(slf.py()).rlock.bind(slf.py()).call0()?,
         };
         ThreadingCondition::over(slf, lock)

@@ -6,4 +6,6 @@
 pub mod barrier;
 pub mod condition;
 pub mod event;
+pub mod lock;
+pub mod rlock;
 pub mod semaphore;

@@ -114,19 +114,12 @@ impl ThreadingSemaphore {
         signature = (blocking = Truth(true), timeout = None),
         text_signature = "($self, blocking=True, timeout=None)"
     )]
-    fn acquire(
-        &self,
-        py: Python<'_>,
-        blocking: Truth,
-        timeout: Option<Bound<'_, PyAny>>,
-    ) -> PyResult<bool> {
+    fn acquire(&self, py: Python<'_>, blocking: Truth, timeout: Option<Bound<'_, PyAny>>) -> PyResult<bool> {
         match (blocking.0, timeout) {
             (true, None) => self.acquire_within(py, || Ok(Some(Patience::Forever))),
             (true, timeout) => self.acquire_within(py, || patience_by_end(timeout.as_ref()).map(Some)),
             (false, None) => self.acquire_within(py, || Ok(None)),
-            (false, Some(_)) => {
-                Err(PyValueError::new_err("can't specify timeout for non-blocking acquire"))
-            }
+            (false, Some(_)) => Err(PyValueError::new_err("can't specify timeout for non-blocking acquire")),
         }
     }
 

@@ -1,6 +1,7 @@
 //! `plait.Lock`.
 
 use crate::arguments::{Given, Truth};
+use crate::deadlock;
 use crate::faces::timeouts::patience_of_lock;
 use crate::faces::{answer, answered, traverse, Answer};
 use crate::guarded::Built;
@@ -27,15 +28,17 @@ pub struct UniversalLock {
 }
 
 impl UniversalLock {
-    fn acquire_within(&self, py: Python<'_>, patience: Option<Patience>) -> PyResult<bool> {
-        let poll = |wait: &mut _, waker: &mut _, _: &mut _| self.lock.poll(wait, waker);
-        if attempt(py, &self.lock, Manner::Barging, poll).is_some() {
-            return Ok(true);
+    fn acquire_within(slf: &Bound<'_, Self>, patience: Option<Patience>) -> PyResult<bool> {
+        let (py, lock) = (slf.py(), &slf.get().lock);
+        let poll = |wait: &mut _, waker: &mut _, _: &mut _| lock.poll(wait, waker);
+        let mut acquired = attempt(py, lock, Manner::Barging, poll).is_some();
+        if let (false, Some(patience)) = (acquired, patience) {
+            acquired = deadlock::blocks(slf, patience, || block(py, lock, Manner::Barging, patience, poll))?;
         }
-        match patience {
-            None => Ok(false),
-            Some(patience) => Ok(block(py, &self.lock, Manner::Barging, patience, poll)?.is_some()),
+        if acquired {
+            deadlock::taken(slf);
         }
+        Ok(acquired)
     }
 }
 
@@ -56,16 +59,21 @@ impl UniversalLock {
     ///     Whether the lock was taken.
     ///
     /// For threads and greenlets; it blocks the strand that calls it. See `aacquire` for coroutines. Counterpart: threading.Lock.acquire.
-    #[pyo3(signature = (blocking = Truth(true), timeout = Given(None)), text_signature = "($self, blocking=True, timeout=-1)")]
-    fn acquire(&self, py: Python<'_>, blocking: Truth, timeout: Given<'_>) -> PyResult<bool> {
-        self.acquire_within(py, patience_of_lock(blocking.0, timeout.0.as_ref())?)
+    #[pyo3(
+        signature = (blocking = Truth(true), timeout = Given(None)),
+        text_signature = "($self, blocking=True, timeout=-1)"
+    )]
+    fn acquire(slf: &Bound<'_, Self>, blocking: Truth, timeout: Given<'_>) -> PyResult<bool> {
+        Self::acquire_within(slf, patience_of_lock(blocking.0, timeout.0.as_ref())?)
     }
 
     /// Open the lock, or hand it on. RuntimeError when it is not held. Safe to call from everywhere.
-    fn release(&self, py: Python<'_>) -> PyResult<()> {
-        match self.lock.release() {
+    fn release(slf: &Bound<'_, Self>) -> PyResult<()> {
+        deadlock::opens(slf);
+        let lock = &slf.get().lock;
+        match lock.release() {
             Ok(wakes) => {
-                fire(py, &self.lock, wakes);
+                fire(slf.py(), lock, wakes);
                 Ok(())
             }
             Err(_) => Err(PyRuntimeError::new_err("release unlocked lock")),
@@ -77,28 +85,31 @@ impl UniversalLock {
         self.lock.is_held()
     }
 
-    fn __enter__(&self, py: Python<'_>) -> PyResult<bool> {
-        self.acquire_within(py, Some(Patience::Forever))
+    fn __enter__(slf: &Bound<'_, Self>) -> PyResult<bool> {
+        Self::acquire_within(slf, Some(Patience::Forever))
     }
 
     #[pyo3(signature = (*_exception))]
-    fn __exit__(&self, py: Python<'_>, _exception: &Bound<'_, PyTuple>) -> PyResult<()> {
-        self.release(py)
+    fn __exit__(slf: &Bound<'_, Self>, _exception: &Bound<'_, PyTuple>) -> PyResult<()> {
+        Self::release(slf)
     }
 
     fn __aenter__<'py>(slf: &Bound<'py, Self>) -> PyResult<Py<PyAny>> {
         let py = slf.py();
         let this = slf.get();
         match attempt(py, &this.lock, UNIVERSAL.manner, |wait, waker, _| this.lock.poll(wait, waker)) {
-            Some(()) => answered(py),
+            Some(()) => {
+                deadlock::taken(slf);
+                answered(py)
+            }
             None => Ok(slf.call_method0(intern!(py, "_enter_later"))?.unbind()),
         }
     }
 
     #[pyo3(signature = (*_exception))]
-    fn __aexit__(&self, py: Python<'_>, _exception: &Bound<'_, PyTuple>) -> PyResult<Py<PyAny>> {
-        self.release(py)?;
-        answered(py)
+    fn __aexit__(slf: &Bound<'_, Self>, _exception: &Bound<'_, PyTuple>) -> PyResult<Py<PyAny>> {
+        Self::release(slf)?;
+        answered(slf.py())
     }
 
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
@@ -107,16 +118,22 @@ impl UniversalLock {
         Ok(format!("<{state} {class} object at {:#x}>", slf.as_ptr() as usize))
     }
 
-    fn _begin(&self, py: Python<'_>) -> Answer {
+    fn _begin(slf: &Bound<'_, Self>) -> Answer {
+        let (py, lock) = (slf.py(), &slf.get().lock);
         let loop_ = || running_loop(py);
-        answer(task::begin(py, &self.lock, UNIVERSAL, loop_, |wait, waker, _| self.lock.poll(wait, waker)))
+        let step = task::begin(py, lock, UNIVERSAL, loop_, |wait, waker, _| lock.poll(wait, waker));
+        deadlock::answered(slf, answer(step))
     }
 
-    fn _resume(&self, waiter: &Bound<'_, WaitFuture>) -> Answer {
-        answer(task::resume(waiter, &self.lock, |wait, waker, _| self.lock.poll(wait, waker)))
+    fn _resume(slf: &Bound<'_, Self>, waiter: &Bound<'_, WaitFuture>) -> Answer {
+        deadlock::ends(waiter);
+        let lock = &slf.get().lock;
+        let step = task::resume(waiter, lock, |wait, waker, _| lock.poll(wait, waker));
+        deadlock::answered(slf, answer(step))
     }
 
     fn _give_up(&self, waiter: &Bound<'_, WaitFuture>) {
+        deadlock::ends(waiter);
         task::give_up(waiter.py(), &self.lock, waiter.as_unbound());
     }
 
@@ -126,8 +143,9 @@ impl UniversalLock {
         self.lock.waiting()
     }
 
-    fn _at_fork_reinit(&self) {
-        self.lock.reinitialise();
+    fn _at_fork_reinit(slf: &Bound<'_, Self>) {
+        deadlock::opens(slf);
+        slf.get().lock.reinitialise();
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {

@@ -4,6 +4,7 @@
 
 use super::strand::Strand;
 use crate::arguments::{Given, Truth};
+use crate::deadlock;
 use crate::faces::timeouts::patience_of_lock;
 use crate::faces::{answer, answered, traverse, Answer};
 use crate::guarded::{Built, Guarded};
@@ -49,35 +50,48 @@ impl UniversalRLock {
         self.holding.with(py, |known| *known = holding);
     }
 
-    fn acquire_within(&self, py: Python<'_>, patience: Option<Patience>) -> PyResult<bool> {
+    fn acquire_within(slf: &Bound<'_, Self>, patience: Option<Patience>) -> PyResult<bool> {
+        let (py, this) = (slf.py(), slf.get());
         let here = Strand::current(py)?;
-        if self.enter_again(py, here) {
+        if this.enter_again(py, here) {
             return Ok(true);
         }
-        let poll = |wait: &mut _, waker: &mut _, _: &mut _| self.lock.poll(wait, waker);
-        let mut acquired = attempt(py, &self.lock, Manner::Barging, poll).is_some();
+        let poll = |wait: &mut _, waker: &mut _, _: &mut _| this.lock.poll(wait, waker);
+        let mut acquired = attempt(py, &this.lock, Manner::Barging, poll).is_some();
         if let (false, Some(patience)) = (acquired, patience) {
-            acquired = block(py, &self.lock, Manner::Barging, patience, poll)?.is_some();
+            let block = || block(py, &this.lock, Manner::Barging, patience, poll);
+            acquired = deadlock::blocks(slf, patience, block)?;
         }
         if acquired {
-            self.begin_holding(py, Holding { by: Some(here), times: 1 });
+            this.begin_holding(py, Holding { by: Some(here), times: 1 });
+            deadlock::taken(slf);
         }
         Ok(acquired)
     }
 
-    fn open(&self, py: Python<'_>) {
-        if let Ok(wakes) = self.lock.release() {
-            fire(py, &self.lock, wakes);
+    fn open(slf: &Bound<'_, Self>) {
+        let lock = &slf.get().lock;
+        if let Ok(wakes) = lock.release() {
+            fire(slf.py(), lock, wakes);
         }
     }
 
-    fn acquired(&self, py: Python<'_>, step: PyResult<Step<()>>) -> Answer {
-        let waiter = answer(step)?;
-        if waiter.is_none() {
-            let by = Some(Strand::current(py)?);
-            self.begin_holding(py, Holding { by, times: 1 });
+    /// It is about to be released so often. The graph is told while it still is the caller's, who may want it in there: in a signal handler.
+    #[inline]
+    fn tell_opens(slf: &Bound<'_, Self>, here: Strand, times: usize) {
+        let opens = |holding: &mut Holding| holding.by == Some(here) && holding.times <= times;
+        if deadlock::explaining() && slf.get().holding.with(slf.py(), opens) {
+            deadlock::opens(slf);
         }
-        Ok(waiter)
+    }
+
+    fn acquired(slf: &Bound<'_, Self>, step: PyResult<Step<()>>) -> Answer {
+        let answer = answer(step);
+        if let Ok(None) = answer {
+            let by = Some(Strand::current(slf.py())?);
+            slf.get().begin_holding(slf.py(), Holding { by, times: 1 });
+        }
+        deadlock::answered(slf, answer)
     }
 }
 
@@ -99,15 +113,20 @@ impl UniversalRLock {
     ///     Whether the lock was taken.
     ///
     /// For threads and greenlets. See `aacquire` for coroutines. Counterpart: threading.RLock.acquire.
-    #[pyo3(signature = (blocking = Truth(true), timeout = Given(None)), text_signature = "($self, blocking=True, timeout=-1)")]
-    fn acquire(&self, py: Python<'_>, blocking: Truth, timeout: Given<'_>) -> PyResult<bool> {
-        self.acquire_within(py, patience_of_lock(blocking.0, timeout.0.as_ref())?)
+    #[pyo3(
+        signature = (blocking = Truth(true), timeout = Given(None)),
+        text_signature = "($self, blocking=True, timeout=-1)"
+    )]
+    fn acquire(slf: &Bound<'_, Self>, blocking: Truth, timeout: Given<'_>) -> PyResult<bool> {
+        Self::acquire_within(slf, patience_of_lock(blocking.0, timeout.0.as_ref())?)
     }
 
     /// Release it once; the last time opens it. RuntimeError when the caller does not hold it.
-    fn release(&self, py: Python<'_>) -> PyResult<()> {
+    fn release(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let py = slf.py();
         let here = Strand::current(py)?;
-        let opens = self.holding.with(py, |holding| {
+        Self::tell_opens(slf, here, 1);
+        let opens = slf.get().holding.with(py, |holding| {
             if holding.by != Some(here) {
                 return None;
             }
@@ -119,7 +138,7 @@ impl UniversalRLock {
         });
         match opens {
             None => return Err(PyRuntimeError::new_err("cannot release un-acquired lock")),
-            Some(true) => self.open(py),
+            Some(true) => Self::open(slf),
             Some(false) => {}
         }
         Ok(())
@@ -130,13 +149,13 @@ impl UniversalRLock {
         self.lock.is_held()
     }
 
-    fn __enter__(&self, py: Python<'_>) -> PyResult<bool> {
-        self.acquire_within(py, Some(Patience::Forever))
+    fn __enter__(slf: &Bound<'_, Self>) -> PyResult<bool> {
+        Self::acquire_within(slf, Some(Patience::Forever))
     }
 
     #[pyo3(signature = (*_exception))]
-    fn __exit__(&self, py: Python<'_>, _exception: &Bound<'_, PyTuple>) -> PyResult<()> {
-        self.release(py)
+    fn __exit__(slf: &Bound<'_, Self>, _exception: &Bound<'_, PyTuple>) -> PyResult<()> {
+        Self::release(slf)
     }
 
     fn __aenter__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
@@ -144,9 +163,9 @@ impl UniversalRLock {
     }
 
     #[pyo3(signature = (*_exception))]
-    fn __aexit__(&self, py: Python<'_>, _exception: &Bound<'_, PyTuple>) -> PyResult<Py<PyAny>> {
-        self.release(py)?;
-        answered(py)
+    fn __aexit__(slf: &Bound<'_, Self>, _exception: &Bound<'_, PyTuple>) -> PyResult<Py<PyAny>> {
+        Self::release(slf)?;
+        answered(slf.py())
     }
 
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
@@ -159,20 +178,23 @@ impl UniversalRLock {
         Ok(format!("<{state} {class} object owner={owner} count={} at {address:#x}>", holding.times))
     }
 
-    fn _begin(&self, py: Python<'_>) -> Answer {
-        if self.enter_again(py, Strand::current(py)?) {
+    fn _begin(slf: &Bound<'_, Self>) -> Answer {
+        let (py, this) = (slf.py(), slf.get());
+        if this.enter_again(py, Strand::current(py)?) {
             return Ok(None);
         }
-        let poll = |wait: &mut _, waker: &mut _, _: &mut _| self.lock.poll(wait, waker);
-        self.acquired(py, task::begin(py, &self.lock, UNIVERSAL, || running_loop(py), poll))
+        let poll = |wait: &mut _, waker: &mut _, _: &mut _| this.lock.poll(wait, waker);
+        Self::acquired(slf, task::begin(py, &this.lock, UNIVERSAL, || running_loop(py), poll))
     }
 
-    fn _resume(&self, waiter: &Bound<'_, WaitFuture>) -> Answer {
-        let step = task::resume(waiter, &self.lock, |wait, waker, _| self.lock.poll(wait, waker));
-        self.acquired(waiter.py(), step)
+    fn _resume(slf: &Bound<'_, Self>, waiter: &Bound<'_, WaitFuture>) -> Answer {
+        deadlock::ends(waiter);
+        let lock = &slf.get().lock;
+        Self::acquired(slf, task::resume(waiter, lock, |wait, waker, _| lock.poll(wait, waker)))
     }
 
     fn _give_up(&self, waiter: &Bound<'_, WaitFuture>) {
+        deadlock::ends(waiter);
         task::give_up(waiter.py(), &self.lock, waiter.as_unbound());
     }
 
@@ -187,20 +209,22 @@ impl UniversalRLock {
     }
 
     /// Opens it however often it was taken; returns how often.
-    fn _release_save(&self, py: Python<'_>) -> PyResult<usize> {
+    fn _release_save(slf: &Bound<'_, Self>) -> PyResult<usize> {
+        let py = slf.py();
         let here = Strand::current(py)?;
-        let holding = self.holding.with(py, |holding| match holding.by == Some(here) {
+        Self::tell_opens(slf, here, usize::MAX);
+        let holding = slf.get().holding.with(py, |holding| match holding.by == Some(here) {
             true => Some(std::mem::take(holding)),
             false => None,
         });
         let holding = holding.ok_or_else(|| PyRuntimeError::new_err("cannot release un-acquired lock"))?;
-        self.open(py);
+        Self::open(slf);
         Ok(holding.times)
     }
 
-    fn _acquire_restore(&self, py: Python<'_>, times: usize) -> PyResult<()> {
-        self.acquire_within(py, Some(Patience::Forever))?;
-        self._restore(py, times);
+    fn _acquire_restore(slf: &Bound<'_, Self>, times: usize) -> PyResult<()> {
+        Self::acquire_within(slf, Some(Patience::Forever))?;
+        slf.get()._restore(slf.py(), times);
         Ok(())
     }
 
@@ -215,9 +239,10 @@ impl UniversalRLock {
         self.lock.waiting()
     }
 
-    fn _at_fork_reinit(&self, py: Python<'_>) {
-        self.begin_holding(py, Holding::default());
-        self.lock.reinitialise();
+    fn _at_fork_reinit(slf: &Bound<'_, Self>) {
+        deadlock::opens(slf);
+        slf.get().begin_holding(slf.py(), Holding::default());
+        slf.get().lock.reinitialise();
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {

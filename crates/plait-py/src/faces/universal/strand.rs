@@ -19,18 +19,37 @@ pub enum Strand {
 
 impl Strand {
     pub fn current(py: Python<'_>) -> PyResult<Strand> {
-        let loop_ = standard(py).get_running_loop.bind(py).call0()?;
-        if !loop_.is_none() {
-            if let Some(task) = current::of(&loop_)? {
-                return Ok(Strand::Task(task.as_ptr() as usize));
-            }
+        if let Some(task) = running_task(py)? {
+            return Ok(Strand::Task(task.as_ptr() as usize));
         }
         if let Some(here) = greenlet::running(py)? {
             return Ok(Strand::Greenlet(here.as_ptr() as usize));
         }
-        let ident = standard(py).glue.bind(py).call_method0(intern!(py, "get_ident"))?;
-        Ok(Strand::Thread(ident.extract()?))
+        Ok(Strand::Thread(thread_ident(py)?))
     }
+
+    /// The same as an object: the task or the greenlet; None, a thread.
+    pub fn running(py: Python<'_>) -> PyResult<Option<Bound<'_, PyAny>>> {
+        match running_task(py)? {
+            Some(task) => Ok(Some(task)),
+            None => greenlet::running(py),
+        }
+    }
+}
+
+#[inline]
+fn running_task(py: Python<'_>) -> PyResult<Option<Bound<'_, PyAny>>> {
+    let loop_ = standard(py).get_running_loop.bind(py).call0()?;
+    match loop_.is_none() {
+        true => Ok(None),
+        false => current::of(&loop_),
+    }
+}
+
+/// `threading.get_ident()`
+#[inline]
+pub fn thread_ident(py: Python<'_>) -> PyResult<u64> {
+    standard(py).glue.bind(py).call_method0(intern!(py, "get_ident"))?.extract()
 }
 
 impl fmt::Display for Strand {
