@@ -208,6 +208,7 @@ def observe(library: str, loop: str, body: Callable[..., Any], *arguments: Any) 
     # Each run may take as long as a test: hypothesis makes many, and more while it looks for the shortest that fails.
     signal.setitimer(signal.ITIMER_REAL, HUNG_AFTER, 3 * HUNG_AFTER)
     stage = Stage(library, LOOPS[loop]())
+    gc.disable()  # a collection by chance would report forgotten tasks in one run and not in another
     try:
         body(stage, *arguments)
         for made in stage.loops:
@@ -215,9 +216,10 @@ def observe(library: str, loop: str, body: Callable[..., Any], *arguments: Any) 
                 stage.end_tasks(made)
                 settle(made)
     finally:
+        gc.enable()
         for made in stage.loops:
             made.close()
-    return stage.trace
+    return list(stage.trace)
 
 
 def assert_same(body: Callable[..., Any], *arguments: Any) -> list[Any]:

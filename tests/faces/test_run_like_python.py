@@ -23,7 +23,7 @@ SCRIPTS = {
     "utf-8 source": ("# 生产者\nprint('消费者', 'é')\n".encode(), 0),
     "byte order mark": (b"\xef\xbb\xbfprint('caf\xc3\xa9')\n", 0),
     "coding cookie": ("# -*- coding: gbk -*-\nprint('中文')\n".encode("gbk"), 0),
-    "parameter annotations": (b"import queue\ndef f(q: queue.Queue) -> None: ...\nprint(f.__annotations__)\n", 0),
+    "parameter annotations": (b"import pathlib\ndef f(p: pathlib.Path) -> None: ...\nprint(f.__annotations__)\n", 0),
     "module annotations": (b"x: int = 1\nprint(__annotations__)\n", 0),
     "raises": (b"def f():\n    1 / 0\n\nf()\n", 1),
     "raises from": (b"try:\n    {}['k']\nexcept KeyError as e:\n    raise ValueError('v') from e\n", 1),

@@ -12,6 +12,7 @@ import sys
 import plait
 import pytest
 from crowds import THREAD_SIDES, in_threads
+from homes import HAS_GREENLETS
 from strands import until
 
 # So many acquisitions of the hot loop, at most, while one thread waits.
@@ -138,19 +139,20 @@ def test_a_task_is_not_overtaken(make, factory):
     assert race(thing, 1, wait) == 0
 
 
-@pytest.mark.parametrize("make", THINGS)
-def test_a_greenlet_is_not_overtaken(make):
-    pytest.importorskip("greenlet")
-    from plait._hub import Hub
+if HAS_GREENLETS:
 
-    thing = make(THREAD_SIDES["plait"])
+    @pytest.mark.parametrize("make", THINGS)
+    def test_a_greenlet_is_not_overtaken(make):
+        from plait._hub import Hub
 
-    def wait(begun, served):
-        with Hub() as hub:
-            hub.spawn(blocking(thing), begun, served)
-            hub.run()
+        thing = make(THREAD_SIDES["plait"])
 
-    assert race(thing, 1, wait) == 0
+        def wait(begun, served):
+            with Hub() as hub:
+                hub.spawn(blocking(thing), begun, served)
+                hub.run()
+
+        assert race(thing, 1, wait) == 0
 
 
 def test_a_condition_does_not_starve_its_lock():
