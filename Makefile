@@ -18,7 +18,7 @@ RUST_SOURCES := $(shell find crates -name '*.rs' -o -name Cargo.toml) Cargo.toml
 .DELETE_ON_ERROR:
 SHELL := bash
 .PHONY: help build demo test test-core test-python test-free-threaded cpython-quick cpython-tests cpython-tests-here \
-        loom bench check-types lint lint-if-present clean
+        loom miri bench check-types lint lint-if-present clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -80,9 +80,19 @@ cpython-tests-here: $(VENV)/.built
 test-free-threaded: ## the tests without the GIL, on a free-threaded Python 3.13 (PYTHON_FT=path)
 	@scripts/free-threaded
 
-loom: ## every interleaving of the engine's lock-free parts
+loom: ## every interleaving of small programs over the engine's inbox, locks and primitives (a minute, and two to build)
 	@scripts/check-tools
 	RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=target/loom cargo test -p plait-core --release --lib loom
+
+# Miri runs the tests in an interpreter that notices undefined behaviour. It comes with a nightly Rust only. It knows no
+# epoll_pwait2 and few socket calls, so the reactor and the sockets are left out; what remains has shorter rounds (cfg(miri)).
+# The tests read the directory that they run in, hence no isolation.
+MIRI_ARGS ?= --skip reactor:: --skip net::socket:: --skip net::address::
+miri: ## the engine's own tests, watched for undefined behaviour (needs a nightly Rust with Miri; minutes)
+	@cargo +nightly miri --version >/dev/null 2>&1 || { echo "There is no nightly Rust with Miri here:" \
+	    "rustup toolchain install nightly --profile minimal --component miri,rust-src" >&2; exit 1; }
+	PROPTEST_CASES=2 MIRIFLAGS=-Zmiri-disable-isolation CARGO_TARGET_DIR=target/miri \
+	    cargo +nightly miri test -p plait-core --lib -- $(MIRI_ARGS)
 
 # A stable Rust does: the coverage that guides libFuzzer is an ordinary pass of the compiler, only the sanitizers want a
 # nightly, and the engine denies unsafe code, so they would have little to look for. The version of cargo-fuzz is the last

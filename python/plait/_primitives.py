@@ -30,6 +30,9 @@ def acquire(self):  # type: ignore[no-untyped-def]
     Returns:
         True.
 
+    Raises:
+        RuntimeError: it has to wait, and no event loop runs, or (of an asyncio primitive) not the one that this is bound to.
+
     Cancelled, it takes nothing, and what it had been handed goes to the next. For coroutines. Counterpart: the ``acquire`` of asyncio's class of that name.
     """
     waiter = self._begin()
@@ -68,7 +71,10 @@ def wait(self):  # type: ignore[no-untyped-def]
     Returns:
         True.
 
-    For coroutines; it may be cancelled. Counterpart: ``asyncio.Event.wait``.
+    Raises:
+        RuntimeError: it has to wait, and no event loop runs, or (of an asyncio primitive) not the one that this is bound to.
+
+    Cancelled, it only stops waiting. For coroutines. Counterpart: ``asyncio.Event.wait``.
     """
     waiter = self._begin()
     while waiter is not None:
@@ -91,7 +97,7 @@ async def wait_for_notification(self: Any) -> bool:
         True.
 
     Raises:
-        RuntimeError: nobody holds the lock.
+        RuntimeError: nobody holds the lock, no event loop runs, or not the one that this is bound to.
 
     Cancelled, it takes the lock again first, and its notification goes to the next. For coroutines. Counterpart: ``asyncio.Condition.wait``.
     """
@@ -113,7 +119,7 @@ async def wait_for_universal_notification(self: Any) -> bool:
         True.
 
     Raises:
-        RuntimeError: the caller does not hold the lock.
+        RuntimeError: the caller does not hold the lock, or no event loop runs.
 
     Cancelled, it takes the lock again first, and its notification goes to the next. For coroutines. Counterpart: ``asyncio.Condition.wait``.
     """
@@ -171,7 +177,10 @@ async def wait_for(self: Any, predicate: Callable[[], Any]) -> Any:
     Returns:
         What the predicate returned last.
 
-    For coroutines. Counterpart: ``asyncio.Condition.wait_for``.
+    Raises:
+        RuntimeError: it has to wait, and cannot: see ``wait``. And whatever the predicate raises.
+
+    Cancelled, it takes the lock again first, and its notification goes to the next. For coroutines. Counterpart: ``asyncio.Condition.wait_for``.
     """
     result = predicate()
     while not result:
@@ -189,7 +198,10 @@ async def await_for(self: Any, predicate: Callable[[], Any]) -> Any:
     Returns:
         What the predicate returned last.
 
-    For coroutines. Counterpart: ``asyncio.Condition.wait_for``.
+    Raises:
+        RuntimeError: it has to wait, and cannot: see ``await_``. And whatever the predicate raises.
+
+    Cancelled, it takes the lock again first, and its notification goes to the next. For coroutines. Counterpart: ``asyncio.Condition.wait_for``.
     """
     result = predicate()
     while not result:
@@ -210,6 +222,7 @@ def wait_at_barrier(self):  # type: ignore[no-untyped-def]
 
     Raises:
         BrokenBarrierError: the barrier is broken, or was reset meanwhile.
+        RuntimeError: it has to wait, and no event loop runs, or (of an asyncio primitive) not the one that this is bound to.
 
     Cancelled, it counts as not having come. For coroutines. Counterpart: ``asyncio.Barrier.wait``.
     """
@@ -226,12 +239,18 @@ def wait_at_barrier(self):  # type: ignore[no-untyped-def]
 
 
 async def reset(self: Any) -> None:
-    """Back to the beginning: tasks that wait get BrokenBarrierError. Counterpart: ``asyncio.Barrier.reset``."""
+    """Back to the beginning: tasks that wait get BrokenBarrierError.
+
+    It never waits, so that no cancellation comes between. For the loop's own thread. Counterpart: ``asyncio.Barrier.reset``.
+    """
     self._reset()
 
 
 async def abort(self: Any) -> None:
-    """Break it: tasks that wait or come get BrokenBarrierError, until it is reset. Counterpart: ``asyncio.Barrier.abort``."""
+    """Break it: tasks that wait or come get BrokenBarrierError, until it is reset.
+
+    It never waits, so that no cancellation comes between. For the loop's own thread. Counterpart: ``asyncio.Barrier.abort``.
+    """
     self._abort()
 
 
@@ -247,6 +266,7 @@ def get(self):  # type: ignore[no-untyped-def]
 
     Raises:
         QueueShutDown: the queue was shut down, and is empty. (``ShutDown``, of a universal queue.)
+        RuntimeError: it has to wait, and no event loop runs, or (of an asyncio primitive) not the one that this is bound to.
 
     Cancelled, it takes nothing. For coroutines. Counterpart: ``asyncio.Queue.get``.
     """
@@ -280,6 +300,7 @@ def put(self, item):  # type: ignore[no-untyped-def]
 
     Raises:
         QueueShutDown: the queue was shut down. (``ShutDown``, of a universal queue.)
+        RuntimeError: it has to wait, and no event loop runs, or (of an asyncio primitive) not the one that this is bound to.
 
     Cancelled, it puts nothing. For coroutines. Counterpart: ``asyncio.Queue.put``.
     """
@@ -300,7 +321,13 @@ def put(self, item):  # type: ignore[no-untyped-def]
 
 @coroutine_function
 def join(self):  # type: ignore[no-untyped-def]
-    """Wait until ``task_done()`` was called for each item that was put. For coroutines; it may be cancelled. Counterpart: ``asyncio.Queue.join``."""
+    """Wait until ``task_done()`` was called for each item that was put.
+
+    Raises:
+        RuntimeError: it has to wait, and no event loop runs, or (of an asyncio primitive) not the one that this is bound to.
+
+    Cancelled, it only stops waiting. For coroutines. Counterpart: ``asyncio.Queue.join``.
+    """
     waiter = self._begin_join()
     while waiter is not None:
         if waiter is OPENED:

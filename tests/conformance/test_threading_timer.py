@@ -3,7 +3,7 @@
 import threading
 
 import pytest
-from thread_sides import LIMIT, until
+from thread_sides import LIMIT, Sleeper, settle, until
 from thread_stage import side, stage, told
 
 __all__ = ["side", "stage"]
@@ -70,6 +70,7 @@ def test_cancelled_while_it_waits(make):
     calls = []
     timer = make(LATER, calls.append, [1])
     timer.start()
+    settle([Sleeper(timer.native_id)])
     assert timer.is_alive()
     timer.cancel()
     timer.cancel()

@@ -16,21 +16,15 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-from thread_sides import LIMIT, NAP, SIDES, Side, Strand, asleep, settle, until
+from thread_sides import LIMIT, NAP, SIDES, Side, Sleeper, Strand, settle, until
 from thread_waits import WAITS, Wait
 
 MAIN = threading.get_ident()
 
 
-class MainThread:
-    """The main thread, seen by another: for `settle`."""
-
-    def look(self) -> Any:
-        return asleep(os.getpid())
-
-
 def at_rest() -> None:
-    settle([MainThread()])
+    """Returns when the main thread waits."""
+    settle([Sleeper(os.getpid())])
 
 
 def interrupt() -> None:

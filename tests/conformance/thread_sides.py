@@ -127,7 +127,7 @@ class Strand:
         return self.error and type(self.error)
 
 
-def settle(strands: Iterable[Strand]) -> None:
+def settle(strands: Iterable["Strand | Sleeper"]) -> None:
     """Returns when each of them is over or waits for others, so that nothing moves any more by itself."""
     strands = list(strands)
     before: list[Any] | None = None
@@ -140,6 +140,16 @@ def settle(strands: Iterable[Strand]) -> None:
             raise Hangs(f"they do not come to rest\n{stacks()}")
         before = seen
         time.sleep(NAP)
+
+
+class Sleeper:
+    """Any thread by its number, for `settle`: nobody knows whether it has entered its call, so be sure of that."""
+
+    def __init__(self, native_id: int) -> None:
+        self.native_id = native_id
+
+    def look(self) -> Any:
+        return asleep(self.native_id)
 
 
 class OwnLock:

@@ -50,6 +50,7 @@ impl<T> State for Items<T> {
     fn forget_waiters(&mut self) {
         self.getters = Promised::default();
         self.putters = Promised::default();
+        self.claimed = 0;
     }
 }
 

@@ -156,7 +156,7 @@ fn any_manners() -> impl Strategy<Value = Vec<Manner>> {
 }
 
 fn script<S: std::fmt::Debug>(step: impl Strategy<Value = S>) -> impl Strategy<Value = Vec<S>> {
-    prop::collection::vec(step, 0..if cfg!(miri) { 30 } else { 100 })
+    prop::collection::vec(step, 0..if cfg!(miri) { 15 } else { 100 })
 }
 
 /// Miri is slow. A script that once went wrong is not kept in a file by its seed: made short, it becomes a test of its own.

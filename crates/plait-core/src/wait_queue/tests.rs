@@ -357,7 +357,7 @@ proptest! {
     })]
 
     #[test]
-    fn the_lanes_are_what_lists_would_be(script in prop::collection::vec(any_step(), 0..100)) {
+    fn the_lanes_are_what_lists_would_be(script in prop::collection::vec(any_step(), 0..if cfg!(miri) { 20 } else { 100 })) {
         let queue = new_queue();
         let mut game = Game::default();
         script.iter().for_each(|step| game.play(&queue, step));

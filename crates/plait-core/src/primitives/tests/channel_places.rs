@@ -1,4 +1,4 @@
-//! Room that is kept for an item which is not ready yet, and items that are put back.
+//! Places that are kept: for an item which is not ready yet, and of one that may have to be put back.
 
 use super::channel::*;
 use super::{ids, Waiter};
@@ -11,6 +11,10 @@ use crate::waiter::Wakes;
 impl Waiter {
     fn reserves(&mut self, channel: &TestChannel) -> Progress<Result<(), Refusal>> {
         self.poll(|wait, waker| channel.poll_reserve(wait, waker))
+    }
+
+    fn claims(&mut self, channel: &TestChannel) -> Progress<Result<u32, Refusal>> {
+        self.poll(|wait, waker| channel.poll_claim(wait, waker))
     }
 }
 
@@ -26,9 +30,10 @@ fn unreserve(channel: &TestChannel) -> Vec<u32> {
     ids(wakes)
 }
 
-fn put_back(channel: &TestChannel, item: u32) -> Vec<u32> {
+/// Leaves the place of a claimed item.
+fn leave(channel: &TestChannel, back: Option<u32>) -> Vec<u32> {
     let mut wakes = Wakes::None;
-    channel.put_back(item, &mut wakes);
+    channel.leave_place(back, &mut wakes);
     ids(wakes)
 }
 
@@ -102,38 +107,55 @@ fn a_shutdown_refuses_to_reserve() {
 }
 
 #[test]
+fn the_place_of_what_is_claimed_is_free_when_it_is_left() {
+    let (channel, [mut a, mut b]) = with_putters([InOrder; 2]);
+    assert_eq!(Waiter::attempt(9, Barging).claims(&channel), Ready(Ok(100)));
+    assert_eq!(channel.len(), 0);
+    assert_eq!(Waiter::attempt(9, Barging).puts(&channel, 9), (TimedOut, vec![]));
+    assert_eq!(Waiter::attempt(9, Barging).reserves(&channel), TimedOut);
+    assert_eq!(leave(&channel, None), [0]);
+    assert_eq!(a.puts(&channel, 0), was_put(&[]));
+    assert_eq!(take(&channel), (0, vec![1]));
+    assert_eq!(b.puts(&channel, 1), was_put(&[]));
+}
+
+#[test]
 fn what_is_put_back_is_the_next_to_come_out() {
     for order in [Order::Fifo, Order::Lifo] {
-        let channel = TestChannel::new(order, 0);
+        let channel = TestChannel::new(order, 3);
         (1..=3).for_each(|item| assert_eq!(put(&channel, item), []));
-        let (first, _) = take(&channel);
-        let mut getter = Waiter::new(0, InOrder);
-        assert_eq!(put_back(&channel, first), []);
-        assert_eq!(channel.unfinished(), 3, "it was put once");
-        assert_eq!(getter.gets(&channel), got(first, &[]));
+        let first = if order == Order::Fifo { 1 } else { 3 };
+        assert_eq!(Waiter::new(0, InOrder).claims(&channel), Ready(Ok(first)));
+        assert_eq!(leave(&channel, Some(first)), []);
+        assert_eq!((channel.len(), channel.unfinished()), (3, 3), "it was put once");
+        assert_eq!(Waiter::attempt(9, Barging).puts(&channel, 9), (TimedOut, vec![]));
+        assert_eq!(take(&channel), (first, vec![]));
     }
 }
 
 #[test]
-fn what_is_put_back_wakes_one_that_gets() {
-    let channel = TestChannel::new(Order::Fifo, 0);
-    assert_eq!(put(&channel, 1), []);
-    assert_eq!(take(&channel), (1, vec![]));
-    let mut getter = Waiter::new(0, InOrder);
-    assert_eq!(getter.gets(&channel), WAITS_TO_GET);
-    assert_eq!(put_back(&channel, 1), [0]);
-    assert_eq!(getter.gets(&channel), got(1, &[]));
+fn what_is_put_back_wakes_one_that_gets_or_claims() {
+    for manner in [InOrder, Barging, Looping] {
+        let channel = TestChannel::new(Order::Fifo, 0);
+        assert_eq!(put(&channel, 1), []);
+        assert_eq!(Waiter::attempt(9, manner).claims(&channel), Ready(Ok(1)));
+        let mut claimer = Waiter::new(0, manner);
+        let mut getter = Waiter::new(1, manner);
+        assert_eq!(claimer.claims(&channel), Pending);
+        assert_eq!(getter.gets(&channel), WAITS_TO_GET);
+        assert_eq!(leave(&channel, Some(1)), [0]);
+        assert_eq!(claimer.gives_up(&channel), [1]);
+        assert_eq!(getter.gets(&channel), got(1, &[]));
+    }
 }
 
-/// The place of an item was promised to somebody when it was taken; now it is back.
 #[test]
-fn what_is_put_back_takes_the_place_of_one_that_puts() {
-    let (channel, [mut a, mut b]) = with_putters([InOrder; 2]);
-    assert_eq!(take(&channel), (100, vec![0]));
-    assert_eq!(put_back(&channel, 100), []);
-    assert_eq!(a.puts(&channel, 0), WAITS_TO_PUT);
-    assert_eq!(take(&channel), (100, vec![0]), "it has not lost its turn");
-    assert_eq!(a.puts(&channel, 0), was_put(&[]));
-    assert_eq!(take(&channel), (0, vec![1]));
-    assert_eq!(b.puts(&channel, 1), was_put(&[]));
+fn a_shutdown_frees_what_is_claimed() {
+    let channel = TestChannel::new(Order::Fifo, 1);
+    assert_eq!(put(&channel, 1), []);
+    assert_eq!(Waiter::attempt(9, Barging).claims(&channel), Ready(Ok(1)));
+    assert_eq!(shut_down(&channel, true), (vec![], vec![]));
+    assert_eq!(channel.unfinished(), 1);
+    assert_eq!(leave(&channel, None), []);
+    assert_eq!(Waiter::attempt(9, Barging).claims(&channel), Ready(Err(ShutDown)));
 }

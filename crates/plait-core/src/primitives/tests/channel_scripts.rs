@@ -14,6 +14,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Aim {
     Get,
+    /// An item, whose place is free later.
+    Claim,
     Put,
     /// Room for an item that comes later.
     Reserve,
@@ -21,10 +23,10 @@ enum Aim {
 }
 
 impl Aim {
-    /// Those who put and those who reserve stand in one line.
+    /// Those who get and those who claim stand in one line, and those who put and those who reserve.
     fn lane(self) -> usize {
         match self {
-            Aim::Get => 0,
+            Aim::Get | Aim::Claim => 0,
             Aim::Put | Aim::Reserve => 1,
             Aim::Join => 2,
         }
@@ -41,15 +43,15 @@ enum Step {
     /// Uses what was reserved, or gives it back.
     Fill(u32),
     Unreserve(u32),
-    /// Gets an item and puts it back.
-    PutBack,
+    /// Frees the place of what was claimed, or puts it back.
+    Leave(u32, bool),
     Done,
     SetLimit(usize),
     ShutDown(bool),
 }
 
 fn any_aim() -> impl Strategy<Value = Aim> {
-    prop_oneof![4 => Just(Aim::Get), 3 => Just(Aim::Put), 2 => Just(Aim::Reserve), 1 => Just(Aim::Join)]
+    prop_oneof![3 => Just(Aim::Get), 2 => Just(Aim::Claim), 3 => Just(Aim::Put), 2 => Just(Aim::Reserve), 1 => Just(Aim::Join)]
 }
 
 fn any_step() -> impl Strategy<Value = Step> {
@@ -61,7 +63,7 @@ fn any_step() -> impl Strategy<Value = Step> {
         25 => any_client().prop_map(Step::GiveUp),
         10 => any_client().prop_map(Step::Fill),
         5 => any_client().prop_map(Step::Unreserve),
-        3 => Just(Step::PutBack),
+        15 => (any_client(), any::<bool>()).prop_map(|(id, back)| Step::Leave(id, back)),
         10 => Just(Step::Done),
         10 => (0..4usize).prop_map(Step::SetLimit),
         1 => any::<bool>().prop_map(Step::ShutDown),
@@ -87,11 +89,13 @@ struct Game {
     woken: BTreeSet<u32>,
     /// Those for whom a place is kept.
     places: BTreeSet<u32>,
+    /// Who has claimed which item.
+    claims: BTreeMap<u32, u32>,
     items: VecDeque<u32>,
     limit: usize,
     unfinished: i64,
     shut_down: bool,
-    /// The limit was made smaller, or an item put back: what was promised to those who put may be gone.
+    /// The limit was made smaller: what was promised to those who put may be gone.
     shrunk: bool,
     /// It was made larger, which wakes nobody: those who wait for room may do so in vain until something is taken.
     grown: bool,
@@ -107,6 +111,7 @@ impl Game {
             clients: BTreeMap::new(),
             woken: BTreeSet::new(),
             places: BTreeSet::new(),
+            claims: BTreeMap::new(),
             items: VecDeque::new(),
             limit,
             unfinished: 0,
@@ -138,7 +143,7 @@ impl Game {
                     self.wake(ids(wakes));
                 }
             }
-            Step::PutBack => self.put_back(),
+            Step::Leave(id, back) => self.leave(id, back),
             Step::Done => self.done(),
             Step::SetLimit(limit) => self.set_limit(limit),
             Step::ShutDown(drain) => self.shut_down(drain),
@@ -147,7 +152,9 @@ impl Game {
     }
 
     fn come(&mut self, id: u32, aim: Aim, attempt: bool) {
-        if self.clients.contains_key(&id) || self.places.contains(&id) {
+        let is_busy =
+            self.clients.contains_key(&id) || self.places.contains(&id) || self.claims.contains_key(&id);
+        if is_busy {
             return;
         }
         let manner = self.manners[id as usize];
@@ -188,13 +195,19 @@ impl Game {
         let mut wakes = Wakes::None;
         let (channel, waiter) = (&self.channel, &mut client.waiter);
         let progress = match client.aim {
-            Aim::Get => match waiter.poll(|wait, waker| channel.poll_get(wait, waker, &mut wakes)) {
-                Progress::Ready(Ok(item)) => {
-                    assert_eq!(Some(item), self.take());
-                    Progress::Ready(Ok(()))
+            Aim::Get => {
+                let progress = waiter.poll(|wait, waker| channel.poll_get(wait, waker, &mut wakes));
+                self.expect_item(&progress);
+                progress.without_item()
+            }
+            Aim::Claim => {
+                let progress = waiter.poll(|wait, waker| channel.poll_claim(wait, waker));
+                self.expect_item(&progress);
+                if let Progress::Ready(Ok(item)) = progress {
+                    self.claims.insert(id, item);
                 }
-                other => other.without_item(),
-            },
+                progress.without_item()
+            }
             Aim::Put => {
                 let mut item = Some(self.numbers);
                 let progress =
@@ -219,7 +232,7 @@ impl Game {
             Progress::Ready(Ok(())) => Outcome::Served,
             Progress::Ready(Err(refusal)) => {
                 assert_eq!((refusal, self.shut_down), (Refusal::ShutDown, true));
-                assert!(client.aim != Aim::Get || self.items.is_empty());
+                assert!(client.aim.lane() != Aim::Get.lane() || self.items.is_empty());
                 Outcome::Refused
             }
             Progress::TimedOut => Outcome::TimedOut,
@@ -232,10 +245,13 @@ impl Game {
         outcome
     }
 
-    fn take(&mut self) -> Option<u32> {
-        match self.order {
-            Order::Fifo => self.items.pop_front(),
-            Order::Lifo => self.items.pop_back(),
+    fn expect_item(&mut self, progress: &Progress<Result<u32, Refusal>>) {
+        if let Progress::Ready(Ok(item)) = progress {
+            let expected = match self.order {
+                Order::Fifo => self.items.pop_front(),
+                Order::Lifo => self.items.pop_back(),
+            };
+            assert_eq!(Some(*item), expected);
         }
     }
 
@@ -247,7 +263,7 @@ impl Game {
     fn room(&self) -> usize {
         match self.limit {
             0 => usize::MAX,
-            limit => limit.saturating_sub(self.items.len() + self.places.len()),
+            limit => limit.saturating_sub(self.items.len() + self.places.len() + self.claims.len()),
         }
     }
 
@@ -261,20 +277,15 @@ impl Game {
         }
     }
 
-    fn put_back(&mut self) {
-        let (mut waiter, mut wakes) = (Waiter::attempt(CLIENTS, Manner::Barging), Wakes::None);
-        let channel = &self.channel;
-        let progress = waiter.poll(|wait, waker| channel.poll_get(wait, waker, &mut wakes));
-        let Progress::Ready(Ok(item)) = progress else { return };
-        assert_eq!(Some(item), self.take());
-        self.wake(ids(wakes));
+    fn leave(&mut self, id: u32, back: bool) {
+        let Some(item) = self.claims.remove(&id) else { return };
         let mut wakes = Wakes::None;
-        self.channel.put_back(item, &mut wakes);
+        self.channel.leave_place(back.then_some(item), &mut wakes);
         match self.order {
+            _ if !back => {}
             Order::Fifo => self.items.push_front(item),
             Order::Lifo => self.items.push_back(item),
         }
-        self.shrunk = true;
         self.wake(ids(wakes));
     }
 
@@ -357,7 +368,10 @@ impl Game {
         // One more, who gives and takes what others wait for.
         self.manners.push(Manner::Barging);
         for _ in 0..3 * CLIENTS {
-            (0..CLIENTS).for_each(|id| self.play(&Step::Fill(id)));
+            for id in 0..CLIENTS {
+                self.play(&Step::Fill(id));
+                self.play(&Step::Leave(id, false));
+            }
             let aim = if self.parked(Aim::Get) > 0 { Aim::Put } else { Aim::Get };
             self.play(&Step::Attempt(CLIENTS, aim));
             self.deliver_wake_ups();
@@ -382,8 +396,7 @@ impl<T, E> Progress<Result<T, E>> {
     /// For what has no item.
     fn without_item(self) -> Progress<Result<(), E>> {
         match self {
-            Progress::Ready(Ok(_)) => unreachable!("items are looked at before"),
-            Progress::Ready(Err(error)) => Progress::Ready(Err(error)),
+            Progress::Ready(ready) => Progress::Ready(ready.map(drop)),
             Progress::Pending => Progress::Pending,
             Progress::WouldPark => Progress::WouldPark,
             Progress::TimedOut => Progress::TimedOut,

@@ -16,6 +16,12 @@ use pyo3::types::{PyDict, PyTuple};
 
 /// A number of tasks of one event loop that wait for each other.
 ///
+/// Args:
+///     parties: how many have to come, one or more.
+///
+/// Raises:
+///     ValueError: parties is less than one.
+///
 /// A cancelled waiter counts as one that has not come. For the loop's own thread. Counterpart: asyncio.Barrier.
 #[pyclass(module = "plait.asyncio", name = "Barrier", frozen, subclass, dict, weakref)]
 pub struct AsyncioBarrier {

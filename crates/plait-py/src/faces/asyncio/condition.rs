@@ -18,6 +18,9 @@ use pyo3::types::{PyDict, PyList, PyTuple};
 
 /// Tasks of one event loop that wait to be notified, and a lock.
 ///
+/// Args:
+///     lock: anything with asyncio.Lock's `acquire`, `release` and `locked`; None: a new Lock.
+///
 /// A cancelled waiter passes its notification on. For the loop's own thread. Counterpart: asyncio.Condition.
 #[pyclass(module = "plait.asyncio", name = "Condition", frozen, subclass, dict, weakref)]
 pub struct AsyncioCondition {
@@ -118,7 +121,12 @@ impl AsyncioCondition {
         answered(py)
     }
 
-    /// Wake up to n tasks that wait, those that have waited longest. RuntimeError when nobody holds the lock.
+    /// Wake tasks that wait, those that have waited longest. RuntimeError when nobody holds the lock.
+    ///
+    /// Args:
+    ///     n: how many at most; zero or less: none.
+    ///
+    /// For the loop's own thread. Counterpart: asyncio.Condition.notify.
     #[pyo3(signature = (n = Given(None)), text_signature = "($self, n=1)")]
     fn notify(slf: &Bound<'_, Self>, n: Given<'_>) -> PyResult<()> {
         slf.get().check_locked(slf.py(), "notify")?;
@@ -133,6 +141,8 @@ impl AsyncioCondition {
     }
 
     /// Wake all tasks that wait. RuntimeError when nobody holds the lock.
+    ///
+    /// For the loop's own thread. Counterpart: asyncio.Condition.notify_all.
     fn notify_all(slf: &Bound<'_, Self>) -> PyResult<()> {
         match slf.is_exact_instance_of::<AsyncioCondition>() {
             true => {

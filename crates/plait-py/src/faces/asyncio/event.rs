@@ -44,19 +44,19 @@ impl AsyncioEvent {
         Ok(format!("<{} [{state}{waiters}]>", plain_repr(slf.as_any())?))
     }
 
-    /// Whether the flag is set.
+    /// Whether the flag is set. For the loop's own thread. Counterpart: asyncio.Event.is_set.
     fn is_set(&self) -> bool {
         self.event.is_set()
     }
 
-    /// Set the flag, and wake all tasks that wait for it.
+    /// Set the flag, and wake all tasks that wait for it. For the loop's own thread. Counterpart: asyncio.Event.set.
     fn set(&self, py: Python<'_>) {
         if !self.event.is_set() {
             fire(py, &self.event, self.event.set());
         }
     }
 
-    /// Take the flag back.
+    /// Take the flag back. For the loop's own thread. Counterpart: asyncio.Event.clear.
     fn clear(&self) {
         self.event.clear();
     }

@@ -86,12 +86,14 @@ impl AsyncioLock {
         Ok(format!("<{} [{state}{waiters}]>", plain_repr(slf.as_any())?))
     }
 
-    /// Whether the lock is held.
+    /// Whether the lock is held. For the loop's own thread. Counterpart: asyncio.Lock.locked.
     pub fn locked(&self) -> bool {
         self.lock.is_held()
     }
 
     /// Open the lock, or hand it to the task that has waited longest. RuntimeError when it is not held.
+    ///
+    /// For the loop's own thread. Counterpart: asyncio.Lock.release.
     fn release(slf: &Bound<'_, Self>) -> PyResult<()> {
         deadlock::opens(slf);
         let lock = &slf.get().lock;

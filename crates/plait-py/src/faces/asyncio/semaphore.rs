@@ -22,6 +22,12 @@ const REFUSAL: &str = "Semaphore initial value must be >= 0";
 
 /// A number of permits, which tasks of one event loop acquire and release.
 ///
+/// Args:
+///     value: how many permits there are at first, zero or more.
+///
+/// Raises:
+///     ValueError: value is negative.
+///
 /// Waiters get them first come, first served. A cancelled waiter passes on what it was handed. For the loop's own thread.
 /// Counterpart: asyncio.Semaphore.
 #[pyclass(module = "plait.asyncio", name = "Semaphore", frozen, subclass, dict, weakref)]
@@ -130,12 +136,14 @@ impl AsyncioSemaphore {
         Ok(format!("<{} [{state}{waiters}]>", plain_repr(slf.as_any())?))
     }
 
-    /// Whether a task that comes now has to wait.
+    /// Whether a task that comes now has to wait. For the loop's own thread. Counterpart: asyncio.Semaphore.locked.
     fn locked(&self) -> bool {
         self.semaphore.value() == 0 || self.semaphore.present() > 0
     }
 
     /// Give back a permit: to the task that has waited longest, if any waits. ValueError beyond the bound of a bounded one.
+    ///
+    /// For the loop's own thread. Counterpart: asyncio.Semaphore.release.
     fn release(&self, py: Python<'_>) -> PyResult<()> {
         match self.semaphore.release(1, self.bound()) {
             Ok(wakes) => {
@@ -214,7 +222,13 @@ impl AsyncioSemaphore {
 
 /// A semaphore that is never released more often than it was acquired.
 ///
-/// Counterpart: asyncio.BoundedSemaphore.
+/// Args:
+///     value: how many permits there are at first, and at most; zero or more.
+///
+/// Raises:
+///     ValueError: value is negative.
+///
+/// For the loop's own thread. Counterpart: asyncio.BoundedSemaphore.
 #[pyclass(module = "plait.asyncio", name = "BoundedSemaphore", frozen, subclass, extends = AsyncioSemaphore)]
 pub struct AsyncioBoundedSemaphore;
 

@@ -154,7 +154,7 @@ impl AsyncioQueue {
         Ok(text)
     }
 
-    /// How many items there are.
+    /// How many items there are. For the loop's own thread. Counterpart: asyncio.Queue.qsize.
     fn qsize(slf: &Bound<'_, Self>) -> PyResult<usize> {
         match slf.get().store.is_open() {
             true => AsyncioQueue::openly(slf, "qsize", ())?.extract(),
@@ -168,7 +168,7 @@ impl AsyncioQueue {
         self.store.maxsize(py)
     }
 
-    /// Whether there is no item.
+    /// Whether there is no item. For the loop's own thread. Counterpart: asyncio.Queue.empty.
     fn empty(slf: &Bound<'_, Self>) -> PyResult<bool> {
         match slf.get().store.is_open() {
             true => AsyncioQueue::openly(slf, "empty", ())?.extract(),
@@ -176,7 +176,7 @@ impl AsyncioQueue {
         }
     }
 
-    /// Whether there is no room.
+    /// Whether there is no room. For the loop's own thread. Counterpart: asyncio.Queue.full.
     fn full(slf: &Bound<'_, Self>) -> PyResult<bool> {
         match slf.get().store.is_open() {
             true => AsyncioQueue::openly(slf, "full", ())?.extract(),
@@ -185,6 +185,11 @@ impl AsyncioQueue {
     }
 
     /// Put an item into the queue; QueueFull when there is no room, QueueShutDown after a shutdown.
+    ///
+    /// Args:
+    ///     item: what to put.
+    ///
+    /// For the loop's own thread. Counterpart: asyncio.Queue.put_nowait.
     fn put_nowait<'py>(slf: &Bound<'py, Self>, item: Bound<'py, PyAny>) -> PyResult<()> {
         let py = slf.py();
         match slf.get().store.try_put(&item, ONE_LOOP_QUEUE.manner)? {
@@ -195,7 +200,9 @@ impl AsyncioQueue {
         }
     }
 
-    /// Take an item out of the queue; QueueEmpty when there is none, QueueShutDown after a shutdown.
+    /// Take an item out of the queue, and return it; QueueEmpty when there is none, QueueShutDown then after a shutdown.
+    ///
+    /// For the loop's own thread. Counterpart: asyncio.Queue.get_nowait.
     fn get_nowait<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
         match slf.get().store.try_get(py, ONE_LOOP_QUEUE.manner)? {
@@ -207,6 +214,8 @@ impl AsyncioQueue {
     }
 
     /// Say that an item that was got is done. ValueError when called more often than items were put.
+    ///
+    /// For the loop's own thread. Counterpart: asyncio.Queue.task_done.
     fn task_done(slf: &Bound<'_, Self>) -> PyResult<()> {
         if slf.get().store.is_open() {
             return AsyncioQueue::openly(slf, "task_done", ()).map(drop);
@@ -221,6 +230,8 @@ impl AsyncioQueue {
     ///
     /// Args:
     ///     immediate: drop the items that are there, and count them as done.
+    ///
+    /// For the loop's own thread. Counterpart: asyncio.Queue.shutdown.
     #[cfg(Py_3_13)]
     #[pyo3(signature = (immediate = crate::arguments::Truth(false)), text_signature = "($self, immediate=False)")]
     fn shutdown(slf: &Bound<'_, Self>, immediate: crate::arguments::Truth) -> PyResult<()> {
@@ -356,7 +367,10 @@ impl AsyncioQueue {
 
 /// A queue for tasks that gives the newest item first.
 ///
-/// Counterpart: asyncio.LifoQueue.
+/// Args:
+///     maxsize: how many items it may hold; zero or less: any number.
+///
+/// For the loop's own thread. Counterpart: asyncio.LifoQueue.
 #[pyclass(module = "plait.asyncio", name = "LifoQueue", frozen, subclass, extends = AsyncioQueue)]
 pub struct AsyncioLifoQueue;
 
@@ -376,7 +390,10 @@ impl AsyncioLifoQueue {
 
 /// A queue for tasks that gives the smallest item first.
 ///
-/// Items are compared by `<`, as heapq does. Counterpart: asyncio.PriorityQueue.
+/// Args:
+///     maxsize: how many items it may hold; zero or less: any number.
+///
+/// Items are compared by `<`, as heapq does. For the loop's own thread. Counterpart: asyncio.PriorityQueue.
 #[pyclass(module = "plait.asyncio", name = "PriorityQueue", frozen, subclass, extends = AsyncioQueue)]
 pub struct AsyncioPriorityQueue;
 

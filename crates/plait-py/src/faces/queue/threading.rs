@@ -163,6 +163,10 @@ impl ThreadingQueue {
     /// Raises:
     ///     Full: there was no room.
     ///     ShutDown: the queue was shut down.
+    ///     ValueError, TypeError, OverflowError: the timeout is negative, no number, or longer than threading.TIMEOUT_MAX.
+    ///     KeyboardInterrupt: while it waited; then it has put nothing.
+    ///
+    /// For threads and greenlets. Counterpart: queue.Queue.put.
     #[pyo3(signature = (item, block = Truth(true), timeout = None), text_signature = "($self, item, block=True, timeout=None)")]
     fn put(
         slf: &Bound<'_, Self>,
@@ -179,9 +183,16 @@ impl ThreadingQueue {
     ///     block: wait until there is one; otherwise raise Empty at once.
     ///     timeout: wait for at most so many seconds, and raise Empty then; None: for ever.
     ///
+    /// Returns:
+    ///     The item.
+    ///
     /// Raises:
     ///     Empty: there was nothing.
     ///     ShutDown: the queue was shut down, and is empty.
+    ///     ValueError, TypeError, OverflowError: the timeout is negative, no number, or longer than threading.TIMEOUT_MAX.
+    ///     KeyboardInterrupt: while it waited; then it has taken nothing.
+    ///
+    /// For threads and greenlets. Counterpart: queue.Queue.get.
     #[pyo3(signature = (block = Truth(true), timeout = None), text_signature = "($self, block=True, timeout=None)")]
     fn get<'py>(
         slf: &Bound<'py, Self>,
@@ -191,7 +202,12 @@ impl ThreadingQueue {
         ThreadingQueue::get_item(slf, block.0, timeout.as_ref())
     }
 
-    /// The same as put(item, block=False).
+    /// The same as put(item, block=False): Full when there is no room, ShutDown after a shutdown.
+    ///
+    /// Args:
+    ///     item: what to put.
+    ///
+    /// Safe to call from everywhere. Counterpart: queue.Queue.put_nowait.
     fn put_nowait(slf: &Bound<'_, Self>, item: Bound<'_, PyAny>) -> PyResult<()> {
         match is_exact(slf) {
             true => ThreadingQueue::put_item(slf, &item, false, None),
@@ -200,7 +216,9 @@ impl ThreadingQueue {
         }
     }
 
-    /// The same as get(block=False).
+    /// The same as get(block=False): the item; Empty when there is none, ShutDown after a shutdown.
+    ///
+    /// Safe to call from everywhere. Counterpart: queue.Queue.get_nowait.
     fn get_nowait<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         match is_exact(slf) {
             true => ThreadingQueue::get_item(slf, false, None),
@@ -209,6 +227,8 @@ impl ThreadingQueue {
     }
 
     /// Say that an item that was got is done. ValueError when called more often than items were put.
+    ///
+    /// Safe to call from everywhere. Counterpart: queue.Queue.task_done.
     fn task_done(slf: &Bound<'_, Self>) -> PyResult<()> {
         if slf.get().store.is_open() {
             return ThreadingQueue::openly(slf, "task_done", ()).map(drop);
@@ -219,7 +239,9 @@ impl ThreadingQueue {
         }
     }
 
-    /// Block until task_done() was called for each item that was put.
+    /// Block until task_done() was called for each item that was put. KeyboardInterrupt ends the wait.
+    ///
+    /// For threads and greenlets. Counterpart: queue.Queue.join.
     fn join(slf: &Bound<'_, Self>) -> PyResult<()> {
         let py = slf.py();
         match slf.get().store.join(py, Manner::Barging)? {
@@ -228,7 +250,7 @@ impl ThreadingQueue {
         }
     }
 
-    /// How many items there are; another thread may change that at any time.
+    /// How many items there are; another thread may change that at any time. Counterpart: queue.Queue.qsize.
     fn qsize<'py>(slf: &Bound<'py, Self>) -> PyResult<usize> {
         match slf.get().store.is_open() {
             true => ThreadingQueue::openly(slf, "qsize", ())?.extract(),
@@ -236,7 +258,7 @@ impl ThreadingQueue {
         }
     }
 
-    /// Whether there is no item; another thread may change that at any time.
+    /// Whether there is no item; another thread may change that at any time. Counterpart: queue.Queue.empty.
     fn empty(slf: &Bound<'_, Self>) -> PyResult<bool> {
         match slf.get().store.is_open() {
             true => ThreadingQueue::openly(slf, "empty", ())?.extract(),
@@ -244,7 +266,7 @@ impl ThreadingQueue {
         }
     }
 
-    /// Whether there is no room; another thread may change that at any time.
+    /// Whether there is no room; another thread may change that at any time. Counterpart: queue.Queue.full.
     fn full(slf: &Bound<'_, Self>) -> PyResult<bool> {
         match slf.get().store.is_open() {
             true => ThreadingQueue::openly(slf, "full", ())?.extract(),
@@ -256,6 +278,8 @@ impl ThreadingQueue {
     ///
     /// Args:
     ///     immediate: drop the items that are there, and count them as done.
+    ///
+    /// Safe to call from everywhere. Counterpart: queue.Queue.shutdown.
     #[cfg(Py_3_13)]
     #[pyo3(signature = (immediate = Truth(false)), text_signature = "($self, immediate=False)")]
     fn shutdown(slf: &Bound<'_, Self>, immediate: Truth) -> PyResult<()> {
@@ -265,6 +289,7 @@ impl ThreadingQueue {
         }
     }
 
+    /// Whether it was shut down. Safe to call from everywhere. Counterpart: queue.Queue.is_shutdown.
     #[cfg(Py_3_13)]
     #[getter]
     fn is_shutdown(&self) -> bool {
@@ -335,7 +360,10 @@ impl ThreadingQueue {
 
 /// A queue for threads that gives the newest item first.
 ///
-/// Counterpart: queue.LifoQueue.
+/// Args:
+///     maxsize: how many items it may hold; zero or less: any number.
+///
+/// Safe to use from all threads (and greenlets). Counterpart: queue.LifoQueue.
 #[pyclass(module = "plait.queue", name = "LifoQueue", frozen, subclass, extends = ThreadingQueue)]
 pub struct ThreadingLifoQueue;
 
@@ -355,7 +383,10 @@ impl ThreadingLifoQueue {
 
 /// A queue for threads that gives the smallest item first.
 ///
-/// Items are compared by `<`, as heapq does. Counterpart: queue.PriorityQueue.
+/// Args:
+///     maxsize: how many items it may hold; zero or less: any number.
+///
+/// Items are compared by `<`, as heapq does. Safe to use from all threads (and greenlets). Counterpart: queue.PriorityQueue.
 #[pyclass(module = "plait.queue", name = "PriorityQueue", frozen, subclass, extends = ThreadingQueue)]
 pub struct ThreadingPriorityQueue;
 

@@ -64,11 +64,14 @@ impl UniversalQueue {
     ///
     /// Args:
     ///     immediate: drop the items that are there, and count them as done.
+    ///
+    /// Safe to call from everywhere. Counterparts: queue.Queue.shutdown and asyncio.Queue.shutdown (from Python 3.13 on).
     #[pyo3(signature = (immediate = Truth(false)), text_signature = "($self, immediate=False)")]
     fn shutdown(slf: &Bound<'_, Self>, immediate: Truth) -> PyResult<()> {
         slf.as_super().get().store.shut_down(slf.py(), immediate.0)
     }
 
+    /// Whether it was shut down. Safe to call from everywhere. Counterpart: queue.Queue.is_shutdown (from Python 3.13 on).
     #[getter]
     fn is_shutdown(slf: &Bound<'_, Self>) -> bool {
         slf.as_super().get().store.is_shut_down()
@@ -131,7 +134,10 @@ impl UniversalQueue {
 
 /// A universal queue that gives the newest item first.
 ///
-/// Counterparts: queue.LifoQueue and asyncio.LifoQueue.
+/// Args:
+///     maxsize: how many items it may hold; zero or less: any number.
+///
+/// Safe to use from everywhere. Counterparts: queue.LifoQueue and asyncio.LifoQueue.
 #[pyclass(module = "plait", name = "LifoQueue", frozen, subclass, extends = UniversalQueue)]
 pub struct UniversalLifoQueue;
 
@@ -146,7 +152,12 @@ impl UniversalLifoQueue {
 
 /// A universal queue that gives the smallest item first.
 ///
-/// Items are compared by `<`, as heapq does. Counterparts: queue.PriorityQueue and asyncio.PriorityQueue.
+/// Args:
+///     maxsize: how many items it may hold; zero or less: any number.
+///
+/// Items are compared by `<`, as heapq does.
+///
+/// Safe to use from everywhere. Counterparts: queue.PriorityQueue and asyncio.PriorityQueue.
 #[pyclass(module = "plait", name = "PriorityQueue", frozen, subclass, extends = UniversalQueue)]
 pub struct UniversalPriorityQueue;
 

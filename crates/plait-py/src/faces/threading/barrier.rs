@@ -20,6 +20,14 @@ struct Given {
 
 /// A number of threads that wait for each other.
 ///
+/// Args:
+///     parties: how many have to come, one or more.
+///     action: called without arguments by the last that comes, before any goes on; what it raises breaks the barrier. None: nothing.
+///     timeout: how many seconds `wait` waits at most where it is not told; None for ever.
+///
+/// Raises:
+///     ValueError: parties is less than one (from Python 3.13 on, as the counterpart).
+///
 /// Safe to use from all threads. Counterpart: threading.Barrier.
 #[pyclass(module = "plait.threading", name = "Barrier", frozen, subclass, dict, weakref)]
 pub struct ThreadingBarrier {
@@ -74,11 +82,13 @@ impl ThreadingBarrier {
         action: Option<Py<PyAny>>,
         timeout: Option<Py<PyAny>>,
     ) -> PyResult<()> {
-        if parties.lt(1)? {
+        let refused = parties.lt(1)?;
+        if refused && standard(py).barriers_want_parties {
             return Err(PyValueError::new_err("parties must be > 0"));
         }
         let action = action.filter(|action| action.bind(py).is_truthy().unwrap_or(true));
-        self.barrier.reinitialise(parties.extract()?);
+        // Where the host lets nobody be a party, everybody waits for ever.
+        self.barrier.reinitialise(if refused { 0 } else { parties.extract()? });
         drop(self.given.with(py, |given| std::mem::replace(given, Given { action, timeout })));
         Ok(())
     }
@@ -107,7 +117,11 @@ impl ThreadingBarrier {
     ///     A number from 0 to parties - 1, another one for each.
     ///
     /// Raises:
-    ///     BrokenBarrierError: the barrier is broken, or was reset meanwhile.
+    ///     BrokenBarrierError: the barrier is broken, or was reset meanwhile, or the time was up.
+    ///     TypeError, OverflowError: the timeout is no number, or longer than threading.TIMEOUT_MAX.
+    ///     KeyboardInterrupt: while it waited; then it counts as not having come. And whatever the action raises.
+    ///
+    /// For threads and greenlets. Counterpart: threading.Barrier.wait.
     #[pyo3(signature = (timeout = None))]
     fn wait(&self, py: Python<'_>, timeout: Option<Bound<'_, PyAny>>) -> PyResult<usize> {
         let timeout = match timeout {
@@ -127,6 +141,8 @@ impl ThreadingBarrier {
     }
 
     /// Back to the beginning: those who wait get BrokenBarrierError.
+    ///
+    /// It never waits. Safe to call from everywhere. Counterpart: threading.Barrier.reset.
     fn reset(&self, py: Python<'_>) {
         let mut wakes = Wakes::None;
         self.barrier.reset(false, &mut wakes);
@@ -134,6 +150,8 @@ impl ThreadingBarrier {
     }
 
     /// Break it: those who wait or come get BrokenBarrierError, until it is reset.
+    ///
+    /// It never waits. Safe to call from everywhere. Counterpart: threading.Barrier.abort.
     fn abort(&self, py: Python<'_>) {
         let mut wakes = Wakes::None;
         self.barrier.abort(&mut wakes);

@@ -30,6 +30,9 @@ struct Underlying {
 
 /// Threads that wait to be notified, and a lock.
 ///
+/// Args:
+///     lock: anything with a lock's `acquire` and `release`; None: a new RLock.
+///
 /// Safe to use from all threads. Counterpart: threading.Condition.
 #[pyclass(module = "plait.threading", name = "Condition", frozen, subclass, dict, weakref)]
 pub struct ThreadingCondition {
@@ -187,6 +190,13 @@ impl ThreadingCondition {
     ///
     /// Returns:
     ///     True; False if the time was up. A notification that comes together with the end of the time counts.
+    ///
+    /// Raises:
+    ///     RuntimeError: the caller does not hold the lock.
+    ///     TypeError, OverflowError: the timeout is no number, or longer than threading.TIMEOUT_MAX.
+    ///     KeyboardInterrupt: while it waited; it takes the lock again first, and a notification goes to the next.
+    ///
+    /// For threads and greenlets. Counterpart: threading.Condition.wait.
     #[pyo3(signature = (timeout = None))]
     fn wait(&self, py: Python<'_>, timeout: Option<Bound<'_, PyAny>>) -> PyResult<bool> {
         let patience = patience(timeout.as_ref());
@@ -204,7 +214,14 @@ impl ThreadingCondition {
     ///     timeout: wait for at most so many seconds; None for ever.
     ///
     /// Returns:
-    ///     What the predicate returned last.
+    ///     What the predicate returned last: something false if the time was up.
+    ///
+    /// Raises:
+    ///     RuntimeError: the caller does not hold the lock, and has to wait.
+    ///     TypeError, OverflowError: the timeout is no number, or longer than threading.TIMEOUT_MAX.
+    ///     KeyboardInterrupt: as `wait`; and whatever the predicate raises.
+    ///
+    /// For threads and greenlets. Counterpart: threading.Condition.wait_for.
     #[pyo3(signature = (predicate, timeout = None))]
     fn wait_for<'py>(
         slf: &Bound<'py, Self>,
@@ -237,7 +254,12 @@ impl ThreadingCondition {
         }
     }
 
-    /// Wake up to n threads that wait, those that have waited longest. RuntimeError without the lock.
+    /// Wake some of those that wait, those that have waited longest. RuntimeError without the lock.
+    ///
+    /// Args:
+    ///     n: how many at most; zero or less: none.
+    ///
+    /// For whoever holds the lock. Counterpart: threading.Condition.notify.
     #[pyo3(signature = (n = Given(None)), text_signature = "($self, n=1)")]
     fn notify(&self, py: Python<'_>, n: Given<'_>) -> PyResult<()> {
         self.check_owned(py, "notify")?;
@@ -251,7 +273,9 @@ impl ThreadingCondition {
         Ok(())
     }
 
-    /// Wake all threads that wait. RuntimeError without the lock.
+    /// Wake all that wait. RuntimeError without the lock.
+    ///
+    /// For whoever holds the lock. Counterpart: threading.Condition.notify_all.
     fn notify_all(slf: &Bound<'_, Self>) -> PyResult<()> {
         let (py, this) = (slf.py(), slf.get());
         if !slf.is_exact_instance_of::<ThreadingCondition>() {
@@ -263,7 +287,7 @@ impl ThreadingCondition {
         Ok(())
     }
 
-    /// Deprecated: use notify_all().
+    /// Deprecated: use notify_all(). For whoever holds the lock, as that. Counterpart: threading.Condition.notifyAll.
     #[pyo3(name = "notifyAll")]
     fn notify_all_in_camel_case(slf: &Bound<'_, Self>) -> PyResult<()> {
         let py = slf.py();

@@ -49,12 +49,12 @@ impl ThreadingEvent {
         Ok(format!("<{}: {state}>", located_repr(slf.as_any())?))
     }
 
-    /// Whether the flag is set.
+    /// Whether the flag is set. Safe to call from everywhere. Counterpart: threading.Event.is_set.
     fn is_set(&self) -> bool {
         self.event.is_set()
     }
 
-    /// Whether the flag is set. Deprecated: use is_set().
+    /// Whether the flag is set. Deprecated: use is_set(). Safe to call from everywhere. Counterpart: threading.Event.isSet.
     #[pyo3(name = "isSet")]
     fn is_set_in_camel_case<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
@@ -63,12 +63,12 @@ impl ThreadingEvent {
         slf.call_method0("is_set")
     }
 
-    /// Set the flag, and wake all who wait for it.
+    /// Set the flag, and wake all who wait for it. Safe to call from everywhere. Counterpart: threading.Event.set.
     fn set(&self, py: Python<'_>) {
         fire(py, &self.event, self.event.set());
     }
 
-    /// Take the flag back.
+    /// Take the flag back. Safe to call from everywhere. Counterpart: threading.Event.clear.
     fn clear(&self) {
         self.event.clear();
     }
@@ -80,6 +80,12 @@ impl ThreadingEvent {
     ///
     /// Returns:
     ///     True; False if the time was up.
+    ///
+    /// Raises:
+    ///     TypeError, OverflowError: the timeout is no number, or longer than threading.TIMEOUT_MAX.
+    ///     KeyboardInterrupt: while it waited.
+    ///
+    /// For threads and greenlets. Counterpart: threading.Event.wait.
     #[pyo3(signature = (timeout = None))]
     fn wait(&self, py: Python<'_>, timeout: Option<Bound<'_, PyAny>>) -> PyResult<bool> {
         if self.event.is_set() {

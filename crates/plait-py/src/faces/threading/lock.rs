@@ -92,6 +92,13 @@ impl ThreadingLock {
     ///
     /// Returns:
     ///     Whether the lock was taken.
+    ///
+    /// Raises:
+    ///     ValueError: the timeout is negative and not -1, or given for a call that does not block.
+    ///     TypeError, OverflowError: the timeout is no number, or longer than threading.TIMEOUT_MAX.
+    ///     KeyboardInterrupt: while it waited; then it has not taken the lock.
+    ///
+    /// For threads and greenlets. Counterpart: threading.Lock.acquire.
     #[pyo3(signature = (blocking = None, timeout = Given(None)), text_signature = "($self, blocking=True, timeout=-1)")]
     fn acquire(
         slf: &Bound<'_, Self>,
@@ -111,7 +118,7 @@ impl ThreadingLock {
         Self::acquire(slf, blocking, timeout)
     }
 
-    /// Open the lock. RuntimeError when it is not held.
+    /// Open the lock. RuntimeError when it is not held. Safe to call from all threads. Counterpart: threading.Lock.release.
     fn release(slf: &Bound<'_, Self>) -> PyResult<()> {
         deadlock::opens(slf);
         let lock = &slf.get().lock;
@@ -125,7 +132,7 @@ impl ThreadingLock {
         Self::release(slf)
     }
 
-    /// Whether the lock is held.
+    /// Whether the lock is held. Safe to call from all threads. Counterpart: threading.Lock.locked.
     fn locked(&self) -> bool {
         self.lock.is_held()
     }

@@ -122,6 +122,13 @@ impl ThreadingRLock {
     ///
     /// Returns:
     ///     Whether the lock was taken.
+    ///
+    /// Raises:
+    ///     ValueError: the timeout is negative and not -1, or given for a call that does not block.
+    ///     TypeError, OverflowError: the timeout is no number, or longer than threading.TIMEOUT_MAX.
+    ///     KeyboardInterrupt: while it waited; then it has not taken the lock.
+    ///
+    /// For threads and greenlets. Counterpart: threading.RLock.acquire.
     #[pyo3(signature = (blocking = None, timeout = Given(None)), text_signature = "($self, blocking=True, timeout=-1)")]
     fn acquire(
         slf: &Bound<'_, Self>,
@@ -131,7 +138,7 @@ impl ThreadingRLock {
         Self::acquire_within(slf, acquisition(blocking.as_ref(), timeout)?)
     }
 
-    /// Release it once; the last time opens it. RuntimeError in a thread that does not hold it.
+    /// Release it once; the last time opens it. RuntimeError in a thread that does not hold it. Counterpart: threading.RLock.release.
     fn release(slf: &Bound<'_, Self>) -> PyResult<()> {
         match slf.get().times(slf.py())? {
             0 => return Err(not_owned()),
@@ -141,7 +148,7 @@ impl ThreadingRLock {
         Ok(())
     }
 
-    /// Whether somebody holds it.
+    /// Whether somebody holds it. Safe to call from all threads. Counterpart: threading.RLock.locked.
     #[cfg(Py_3_14)]
     fn locked(&self) -> bool {
         self.lock.is_held()

@@ -21,6 +21,12 @@ const REFUSAL: &str = "semaphore initial value must be >= 0";
 
 /// A number of permits, which threads acquire and release.
 ///
+/// Args:
+///     value: how many permits there are at first, zero or more.
+///
+/// Raises:
+///     ValueError: value is negative.
+///
 /// Safe to use from all threads, and to release from coroutines and greenlets. Counterpart: threading.Semaphore.
 #[pyclass(module = "plait.threading", name = "Semaphore", frozen, subclass, dict, weakref)]
 pub struct ThreadingSemaphore {
@@ -110,6 +116,13 @@ impl ThreadingSemaphore {
     ///
     /// Returns:
     ///     Whether a permit was taken.
+    ///
+    /// Raises:
+    ///     ValueError: a timeout for a call that does not block.
+    ///     TypeError, OverflowError: the timeout is no number, or longer than threading.TIMEOUT_MAX.
+    ///     KeyboardInterrupt: while it waited; then it has taken nothing.
+    ///
+    /// For threads and greenlets. Counterpart: threading.Semaphore.acquire.
     #[pyo3(
         signature = (blocking = Truth(true), timeout = None),
         text_signature = "($self, blocking=True, timeout=None)"
@@ -123,7 +136,15 @@ impl ThreadingSemaphore {
         }
     }
 
-    /// Give back n permits, one or more. ValueError beyond the bound of a bounded one.
+    /// Give back permits: to those that wait, if any do.
+    ///
+    /// Args:
+    ///     n: how many, one or more.
+    ///
+    /// Raises:
+    ///     ValueError: n is less than one, or goes beyond the bound of a bounded one.
+    ///
+    /// Safe to call from everywhere. Counterpart: threading.Semaphore.release.
     #[pyo3(signature = (n = Given(None)), text_signature = "($self, n=1)")]
     fn release(&self, py: Python<'_>, n: Given<'_>) -> PyResult<()> {
         let count = match n.0 {
@@ -173,7 +194,13 @@ impl ThreadingSemaphore {
 
 /// A semaphore that is never released more often than it was acquired.
 ///
-/// Counterpart: threading.BoundedSemaphore.
+/// Args:
+///     value: how many permits there are at first, and at most; zero or more.
+///
+/// Raises:
+///     ValueError: value is negative.
+///
+/// Safe to use from all threads, and to release from coroutines and greenlets. Counterpart: threading.BoundedSemaphore.
 #[pyclass(module = "plait.threading", name = "BoundedSemaphore", frozen, subclass, extends = ThreadingSemaphore)]
 pub struct ThreadingBoundedSemaphore;
 

@@ -8,6 +8,14 @@ use pyo3::types::{PyDict, PyTuple};
 
 /// A number of threads, tasks of any loop, and greenlets that wait for each other.
 ///
+/// Args:
+///     parties: how many have to come, one or more.
+///     action: called without arguments by the last that comes, before any goes on; what it raises breaks the barrier. None: nothing.
+///     timeout: how many seconds `wait` waits at most where it is not told (`await_` waits for ever); None for ever.
+///
+/// Raises:
+///     ValueError: parties is less than one (from Python 3.13 on, as the counterpart).
+///
 /// Safe to use from everywhere. Counterparts: threading.Barrier and asyncio.Barrier.
 #[pyclass(module = "plait", name = "Barrier", frozen, subclass, extends = ThreadingBarrier)]
 pub struct UniversalBarrier;

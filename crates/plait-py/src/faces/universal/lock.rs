@@ -58,6 +58,11 @@ impl UniversalLock {
     /// Returns:
     ///     Whether the lock was taken.
     ///
+    /// Raises:
+    ///     ValueError: the timeout is negative and not -1, or given for a call that does not block.
+    ///     TypeError, OverflowError: the timeout is no number, or longer than threading.TIMEOUT_MAX.
+    ///     KeyboardInterrupt: while it waited; then it has not taken the lock.
+    ///
     /// For threads and greenlets; it blocks the strand that calls it. See `aacquire` for coroutines. Counterpart: threading.Lock.acquire.
     #[pyo3(
         signature = (blocking = Truth(true), timeout = Given(None)),
@@ -67,7 +72,9 @@ impl UniversalLock {
         Self::acquire_within(slf, patience_of_lock(blocking.0, timeout.0.as_ref())?)
     }
 
-    /// Open the lock, or hand it on. RuntimeError when it is not held. Safe to call from everywhere.
+    /// Open the lock, or hand it on. RuntimeError when it is not held.
+    ///
+    /// Safe to call from everywhere. Counterparts: threading.Lock.release and asyncio.Lock.release.
     fn release(slf: &Bound<'_, Self>) -> PyResult<()> {
         deadlock::opens(slf);
         let lock = &slf.get().lock;
@@ -80,7 +87,7 @@ impl UniversalLock {
         }
     }
 
-    /// Whether the lock is held.
+    /// Whether the lock is held. Safe to call from everywhere. Counterparts: threading.Lock.locked and asyncio.Lock.locked.
     fn locked(&self) -> bool {
         self.lock.is_held()
     }

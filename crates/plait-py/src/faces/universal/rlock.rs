@@ -112,6 +112,11 @@ impl UniversalRLock {
     /// Returns:
     ///     Whether the lock was taken.
     ///
+    /// Raises:
+    ///     ValueError: the timeout is negative and not -1, or given for a call that does not block.
+    ///     TypeError, OverflowError: the timeout is no number, or longer than threading.TIMEOUT_MAX.
+    ///     KeyboardInterrupt: while it waited; then it has not taken the lock.
+    ///
     /// For threads and greenlets. See `aacquire` for coroutines. Counterpart: threading.RLock.acquire.
     #[pyo3(
         signature = (blocking = Truth(true), timeout = Given(None)),
@@ -122,6 +127,8 @@ impl UniversalRLock {
     }
 
     /// Release it once; the last time opens it. RuntimeError when the caller does not hold it.
+    ///
+    /// For the task, greenlet or thread that took it. Counterpart: threading.RLock.release.
     fn release(slf: &Bound<'_, Self>) -> PyResult<()> {
         let py = slf.py();
         let here = Strand::current(py)?;
@@ -144,7 +151,7 @@ impl UniversalRLock {
         Ok(())
     }
 
-    /// Whether somebody holds it.
+    /// Whether somebody holds it. Safe to call from everywhere. Counterpart: threading.RLock.locked (from Python 3.14 on).
     fn locked(&self) -> bool {
         self.lock.is_held()
     }

@@ -11,6 +11,12 @@ use pyo3::types::{PyDict, PyTuple};
 
 /// A number of permits, for threads, tasks of any loop, and greenlets.
 ///
+/// Args:
+///     value: how many permits there are at first, zero or more.
+///
+/// Raises:
+///     ValueError: value is negative.
+///
 /// Tasks and greenlets get them first come, first served; a thread may be overtaken by one that comes new, once. A waiter that is
 /// cancelled or whose time is up passes on what it was handed.
 ///
@@ -74,7 +80,13 @@ impl UniversalSemaphore {
 
 /// A universal semaphore that is never released more often than it was acquired.
 ///
-/// Counterparts: threading.BoundedSemaphore and asyncio.BoundedSemaphore.
+/// Args:
+///     value: how many permits there are at first, and at most; zero or more.
+///
+/// Raises:
+///     ValueError: value is negative.
+///
+/// Safe to use from everywhere. Counterparts: threading.BoundedSemaphore and asyncio.BoundedSemaphore.
 #[pyclass(module = "plait", name = "BoundedSemaphore", frozen, subclass, extends = UniversalSemaphore)]
 pub struct UniversalBoundedSemaphore;
 
