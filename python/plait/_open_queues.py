@@ -23,8 +23,12 @@ _opening = threading.RLock()
 # What a subclass may override, of what the standard algorithm calls.
 _THREAD_HOOKS = ("_init", "_qsize", "_put", "_get")
 _TASK_HOOKS = ("_init", "_put", "_get", "_format", "_wakeup_next", "_get_loop", "qsize", "empty", "full", "put_nowait", "get_nowait")
+# Attributes of the standard object that are descriptors here, and that a class may hide.
+_THREAD_ATTRIBUTES = ("maxsize", "unfinished_tasks", "is_shutdown")
+_TASK_ATTRIBUTES = ("_maxsize", "_unfinished_tasks", "_is_shutdown")
 _overriding: WeakKeyDictionary[type, bool] = WeakKeyDictionary()
 _hooks: dict[type, tuple[str, ...]] = {}
+_attributes: dict[type, tuple[str, ...]] = {}
 _openers: dict[type, Any] = {}
 _being_opened: set[int] = set()
 
@@ -34,7 +38,8 @@ def overrides_hooks(cls: type) -> bool:
     known = _overriding.get(cls)
     if known is None:
         base = _base_of(cls)
-        known = any(getattr(cls, name) is not getattr(base, name) for name in _hooks[base])
+        names = _hooks[base] + _attributes[base]
+        known = any(getattr(cls, name, None) is not getattr(base, name, None) for name in names)
         _overriding[cls] = known
     return known
 
@@ -48,7 +53,7 @@ def open_thread_queue(opened: Any) -> None:
     with _opening:
         if opened._is_open:
             return
-        _initialise(opened, opened.maxsize)  # without the mutex, as the standard queue begins
+        _initialise(opened, _base_of(type(opened)).maxsize.__get__(opened))  # without the mutex, as the standard queue begins
         attributes = vars(opened)
         mutex = attributes["mutex"] = threading.Lock()
         for name in ("not_empty", "not_full", "all_tasks_done"):
@@ -56,6 +61,7 @@ def open_thread_queue(opened: Any) -> None:
         # Whoever waited, or comes now, tries for the mutex, and finds the items when it has it.
         with mutex:
             items, _, _ = opened._close_down()
+            _show_hidden(opened)
             if items:
                 opened.queue.extend(items)
 
@@ -69,13 +75,24 @@ def open_task_queue(opened: Any) -> None:
     finished = attributes["_finished"] = _Event()
     if opened._unfinished_tasks == 0:
         finished.set()
-    _initialise(opened, opened._maxsize)
+    _initialise(opened, _base_of(type(opened))._maxsize.__get__(opened))
     # The tasks that wait go on waiting, for the standard algorithm to wake them.
     items, getters, putters = opened._close_down()
+    _show_hidden(opened)
     attributes["_getters"].extend(getters)
     attributes["_putters"].extend(putters)
     if items:
         opened._queue.extend(items)
+
+
+def _show_hidden(opened: Any) -> None:
+    """Give the object attributes of its own where its class hides the native ones."""
+    cls = type(opened)
+    base = _base_of(cls)
+    for name in _attributes[base]:
+        native = getattr(base, name, None)
+        if native is not None and getattr(cls, name) is not native:
+            vars(opened)[name] = native.__get__(opened)
 
 
 def _initialise(opened: Any, maxsize: Any) -> None:
@@ -170,12 +187,12 @@ def connect(native: ModuleType) -> None:
         cls = getattr(native, "Threading" + name)
         for hook in _THREAD_HOOKS:
             setattr(cls, hook, _Hook(hook, getattr(getattr(queue, name), hook)))
-        _hooks[cls] = _THREAD_HOOKS
+        _hooks[cls], _attributes[cls] = _THREAD_HOOKS, _THREAD_ATTRIBUTES
         _openers[cls] = open_thread_queue
         cls = getattr(native, "Asyncio" + name)
         for hook in ("_init", "_put", "_get"):
             setattr(cls, hook, _Hook(hook, getattr(getattr(asyncio, name), hook)))
-        _hooks[cls] = _TASK_HOOKS
+        _hooks[cls], _attributes[cls] = _TASK_HOOKS, _TASK_ATTRIBUTES
         _openers[cls] = open_task_queue
     for attribute in ("queue", "mutex", "not_empty", "not_full", "all_tasks_done"):
         setattr(native.ThreadingQueue, attribute, _Opens(attribute, open_thread_queue))

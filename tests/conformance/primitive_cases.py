@@ -98,9 +98,9 @@ SEMAPHORE = {"exact": SEMAPHORE_IS_MENDED, "exact_when_cancelled": SEMAPHORE_IS_
 
 
 CASES = [
-    _case("Lock", "acquire", _taken, _release),
+    _case("Lock", "acquire", _taken, _release, exact_when_cancelled=False),
     _case("Event", "wait", lambda cls: cls(), _method("set")),
-    _case("Condition", "acquire", _taken, _release),
+    _case("Condition", "acquire", _taken, _release, exact_when_cancelled=False),
     _case("Condition", "wait", lambda cls: cls(), _notify, wait=_wait_with_the_lock, exact_when_cancelled=False),
     _case("Semaphore", "acquire", lambda cls: cls(0), _method("release"), **SEMAPHORE),
     _case("BoundedSemaphore", "acquire", _all_taken, _method("release"), **SEMAPHORE),

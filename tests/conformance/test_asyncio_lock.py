@@ -7,7 +7,7 @@ import asyncio
 
 import pytest
 from hypothesis import given
-from primitive_stage import assert_same, facts, finish, plain, still_waiting, told
+from primitive_stage import assert_same, assert_same_if, facts, finish, plain, still_waiting, told
 from script_player import Player, looking, numbers, scripted, scripts, start, step
 
 
@@ -59,7 +59,8 @@ def test_scripts(looks, script):
     def body(stage):
         LockPlayer(stage, stage.asyncio.Lock(), looks).play(script)
 
-    assert_same(body)
+    # A cancelled waiter's successor is woken a turn earlier (docs/differences.md).
+    assert_same_if(False, body)
 
 
 @looking
@@ -73,7 +74,7 @@ def test_holders_only(looks, script):
         player.play(script)
         assert not player.thing.locked() and not player.thing._waiters
 
-    assert_same(body)
+    assert_same_if(False, body)
 
 
 # --- turn by turn

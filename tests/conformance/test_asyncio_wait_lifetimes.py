@@ -6,7 +6,7 @@ import weakref
 
 import pytest
 from primitive_cases import CASES
-from primitive_stage import CONDITION_IS_MENDED, assert_same, facts, observe, small_heap, told
+from primitive_stage import CONDITION_IS_MENDED, assert_same, assert_same_if, facts, observe, small_heap, told
 
 __all__ = ["small_heap"]
 
@@ -74,7 +74,9 @@ def test_a_loop_that_is_closed_while_tasks_wait(case):
         del thing, tasks
         gc.collect()
 
-    assert ("raised", told(RuntimeError("Event loop is closed"))) in assert_same(body)
+    # asyncio's raise; plait's pass over whoever cannot be woken (docs/differences.md).
+    assert_same_if(False, body)
+    assert ("raised", told(RuntimeError("Event loop is closed"))) in observe("stock", "stock", body)
 
 
 # --- memory

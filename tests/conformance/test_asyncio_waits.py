@@ -171,7 +171,8 @@ def test_cancelled_at_every_moment(case, look):
                 stage.note("script", script)
                 play(stage, case, look, script)
 
-    assert_same_if(case.exact_when_cancelled, body)
+    # What is shown of one that was cancelled and has not run yet is not the same (docs/differences.md).
+    assert_same_if(case.exact_when_cancelled and look is facts, body)
 
 
 def play(stage, case, look, script):

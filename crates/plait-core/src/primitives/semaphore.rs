@@ -49,7 +49,9 @@ impl<W> Semaphore<W> {
         let mut open = self.queue.open();
         match open.standing(wait, waker) {
             Standing::New => {
-                if open.state.value > 0 && (wait.overtakes() || (open.is_empty(ALL) && open.state.handed == 0)) {
+                if open.state.value > 0
+                    && (wait.overtakes() || (open.is_empty(ALL) && open.state.handed == 0))
+                {
                     open.state.value -= 1;
                     return Progress::Ready(());
                 }

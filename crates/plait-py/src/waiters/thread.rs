@@ -75,8 +75,8 @@ fn watch(parker: &Parker) -> bool {
     true
 }
 
-/// Sleeps, detached: watches first, where that is of use, then parks.
-fn sleep_detached(parker: &Parker, patience: Patience) -> Awoken {
+/// Watches, where that is of use. Says whether the wake-up came.
+fn watch_hopefully(parker: &Parker) -> bool {
     let mut hope = HOPE.get();
     let watches = has_processors_to_spare() && hope.watches();
     let woken = watches && watch(parker);
@@ -84,10 +84,13 @@ fn sleep_detached(parker: &Parker, patience: Patience) -> Awoken {
         hope.learn(woken);
     }
     HOPE.set(hope);
-    match woken {
-        true => Awoken::Unparked,
-        false => parker.park(patience.left()),
-    }
+    woken
+}
+
+/// Whether this is the thread in which Python's signal handlers run.
+fn handles_signals() -> bool {
+    thread_local!(static MAIN: bool = rustix::thread::gettid() == rustix::process::getpid());
+    MAIN.with(|main| *main)
 }
 
 /// See [`super::block`].
@@ -134,7 +137,19 @@ fn sleep(py: Python<'_>, parker: &Parker, patience: Patience) -> PyResult<Awoken
     if parker.try_take() {
         return Ok(Awoken::Unparked);
     }
-    let awoken = py.detach(|| sleep_detached(parker, patience));
+    let awoken = if handles_signals() {
+        // A signal that comes while it watches would else be noticed by the next one only.
+        if py.detach(|| watch_hopefully(parker)) {
+            return Ok(Awoken::Unparked);
+        }
+        py.check_signals()?;
+        py.detach(|| parker.park(patience.left()))
+    } else {
+        py.detach(|| match watch_hopefully(parker) {
+            true => Awoken::Unparked,
+            false => parker.park(patience.left()),
+        })
+    };
     if awoken != Awoken::Unparked {
         py.check_signals()?;
     }
