@@ -9,6 +9,11 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyFloat, PyInt};
 
+#[cfg(Py_3_13)]
+const NEGATIVE: &str = "timeout value must be a non-negative number";
+#[cfg(not(Py_3_13))]
+const NEGATIVE: &str = "timeout value must be positive";
+
 /// How `acquire` of a lock is called: `acquire(blocking=True, timeout=-1)`. None: it does not wait.
 pub fn patience_of_lock(blocking: bool, timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Option<Patience>> {
     let seconds = timeout.map_or(Ok(-1.0), seconds)?;
@@ -16,7 +21,7 @@ pub fn patience_of_lock(blocking: bool, timeout: Option<&Bound<'_, PyAny>>) -> P
         return Err(PyValueError::new_err("can't specify a timeout for a non-blocking call"));
     }
     if seconds < 0.0 && seconds != -1.0 {
-        return Err(PyValueError::new_err("timeout value must be a non-negative number"));
+        return Err(PyValueError::new_err(NEGATIVE));
     }
     Ok(match (blocking, seconds) {
         (false, _) => None,
