@@ -44,7 +44,7 @@ def overrides_hooks(cls: type) -> bool:
     return known
 
 
-def _base_of(cls: type) -> type:
+def _base_of(cls: type) -> Any:
     return next(base for base in cls.__mro__ if base in _hooks)
 
 
