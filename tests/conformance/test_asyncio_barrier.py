@@ -211,8 +211,8 @@ def test_parties_that_are_refused(parties):
         stage.attempt(stage.asyncio.Barrier, parties)
         stage.attempt(lambda: stage.asyncio.Barrier(parties=parties))
 
-    refused = told(ValueError("parties must be > 0")) if isinstance(parties, int) else ("TypeError", (), {})
-    assert assert_same(body) == [("raised", refused)] * 2
+    refused = "ValueError" if isinstance(parties, int) else "TypeError"
+    assert [(how, error[0]) for how, error in assert_same(body)] == [("raised", refused)] * 2
 
 
 def test_parties_have_to_be_given():

@@ -55,8 +55,6 @@ pub struct Standard {
     pub asyncio_module: Py<PyModule>,
     /// `threading.RLock`, as it was.
     pub rlock: Py<PyAny>,
-    /// Whether `threading.Barrier(0)` is refused, as from 3.13 on.
-    pub barriers_want_parties: bool,
     pub broken_barrier_error: Py<PyType>,
     pub queue_full: Py<PyType>,
     pub queue_empty: Py<PyType>,
@@ -174,7 +172,6 @@ fn load(py: Python<'_>) -> PyResult<Standard> {
         opened: py.import("plait._open_queues")?.getattr("OPENED")?.unbind(),
         must_wait: py.import("plait._open_queues")?.getattr("MUST_WAIT")?.unbind(),
         open_queues: py.import("plait._open_queues")?.unbind(),
-        barriers_want_parties: py.import("threading")?.getattr("Barrier")?.call1((0,)).is_err(),
         broken_barrier_error: class(py.import("threading")?.as_any(), "BrokenBarrierError")?,
         asyncio: StandardPrimitives::of(&asyncio, &asyncio)?,
         threading: StandardPrimitives::of(&py.import("threading")?, &py.import("queue")?)?,

@@ -8,7 +8,6 @@ use crate::waiters::task::{self, Step, WaitFuture, ONE_LOOP};
 use crate::waiters::{fire, Waker};
 use plait_core::primitives::barrier::{Barrier, Passage, Phase};
 use plait_core::waiter::Wakes;
-use pyo3::exceptions::PyValueError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -58,7 +57,8 @@ impl AsyncioBarrier {
 
     fn __init__(&self, parties: &Bound<'_, PyAny>) -> PyResult<()> {
         if parties.lt(1)? {
-            return Err(PyValueError::new_err("parties must be > 0"));
+            // In the host's words, which changed.
+            standard(parties.py()).asyncio.barrier.bind(parties.py()).call1((parties,))?;
         }
         self.barrier.reinitialise(parties.extract()?);
         Ok(())

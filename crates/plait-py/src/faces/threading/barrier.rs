@@ -7,7 +7,6 @@ use crate::standard::standard;
 use crate::waiters::{attempt, block, fire, Waker};
 use plait_core::primitives::barrier::{Barrier, Passage, Phase};
 use plait_core::waiter::{Manner, Wakes};
-use pyo3::exceptions::PyValueError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
@@ -82,13 +81,14 @@ impl ThreadingBarrier {
         action: Option<Py<PyAny>>,
         timeout: Option<Py<PyAny>>,
     ) -> PyResult<()> {
-        let refused = parties.lt(1)?;
-        if refused && standard(py).barriers_want_parties {
-            return Err(PyValueError::new_err("parties must be > 0"));
+        let nobody = parties.lt(1)?;
+        if nobody {
+            // In the host's words, which changed; before 3.13 it has none.
+            standard(py).threading.barrier.bind(py).call1((parties,))?;
         }
         let action = action.filter(|action| action.bind(py).is_truthy().unwrap_or(true));
         // Where the host lets nobody be a party, everybody waits for ever.
-        self.barrier.reinitialise(if refused { 0 } else { parties.extract()? });
+        self.barrier.reinitialise(if nobody { 0 } else { parties.extract()? });
         drop(self.given.with(py, |given| std::mem::replace(given, Given { action, timeout })));
         Ok(())
     }
