@@ -17,7 +17,12 @@ def events(hook: str) -> list[list[Event]]:
     both = run_on_both("watch_calls.py", hook)
     for ran in both:
         assert (ran.status, ran.stderr) == (0, "")
-    return [[(event, function, place) for event, function, place in json.loads(ran.stdout)] for ran in both]
+    return [[without_place(*event) if event[0] == "RAISE" else tuple(event) for event in json.loads(ran.stdout)] for ran in both]
+
+
+def without_place(event: str, function: str, _place: int) -> Event:
+    """In which instruction of an `async with` a time-out is raised, the call of `__aexit__` or the await, is not the same."""
+    return (event, function, 0)
 
 
 @pytest.mark.parametrize("hook", ["settrace", "setprofile", MONITORING])

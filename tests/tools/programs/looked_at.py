@@ -13,6 +13,8 @@ LOOP_THREAD = threading.get_ident()
 
 
 def look(results: list[str]) -> None:
+    while sys._current_frames()[LOOP_THREAD].f_code.co_name not in ("join", "_wait_for_tstate_lock"):
+        pass  # it is still in start()
     frame = sys._current_frames()[LOOP_THREAD]
     results.append("".join(traceback.format_stack(frame)))
     with tempfile.TemporaryFile("w+") as file:
