@@ -23,6 +23,8 @@ pub struct StandardPrimitives {
     pub queue: Py<PyType>,
     pub lifo_queue: Py<PyType>,
     pub priority_queue: Py<PyType>,
+    /// How a barrier for nobody is refused, in the host's words, which changed; None where it is not.
+    pub no_parties: Option<String>,
 }
 
 impl StandardPrimitives {
@@ -45,6 +47,11 @@ impl StandardPrimitives {
             queue: class(queues, "Queue")?,
             lifo_queue: class(queues, "LifoQueue")?,
             priority_queue: class(queues, "PriorityQueue")?,
+            no_parties: locks
+                .getattr("Barrier")?
+                .call1((0,))
+                .err()
+                .map(|refusal| refusal.value(queues.py()).to_string()),
         })
     }
 }

@@ -8,6 +8,7 @@ use crate::waiters::task::{self, Step, WaitFuture, ONE_LOOP};
 use crate::waiters::{fire, Waker};
 use plait_core::primitives::barrier::{Barrier, Passage, Phase};
 use plait_core::waiter::Wakes;
+use pyo3::exceptions::PyValueError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -57,8 +58,8 @@ impl AsyncioBarrier {
 
     fn __init__(&self, parties: &Bound<'_, PyAny>) -> PyResult<()> {
         if parties.lt(1)? {
-            // In the host's words, which changed.
-            standard(parties.py()).asyncio.barrier.bind(parties.py()).call1((parties,))?;
+            let words = standard(parties.py()).asyncio.no_parties.clone();
+            return Err(PyValueError::new_err(words.unwrap_or_default()));
         }
         self.barrier.reinitialise(parties.extract()?);
         Ok(())

@@ -7,6 +7,7 @@ use crate::standard::standard;
 use crate::waiters::{attempt, block, fire, Waker};
 use plait_core::primitives::barrier::{Barrier, Passage, Phase};
 use plait_core::waiter::{Manner, Wakes};
+use pyo3::exceptions::PyValueError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
@@ -82,9 +83,8 @@ impl ThreadingBarrier {
         timeout: Option<Py<PyAny>>,
     ) -> PyResult<()> {
         let nobody = parties.lt(1)?;
-        if nobody {
-            // In the host's words, which changed; before 3.13 it has none.
-            standard(py).threading.barrier.bind(py).call1((parties,))?;
+        if let (true, Some(words)) = (nobody, &standard(py).threading.no_parties) {
+            return Err(PyValueError::new_err(words.clone()));
         }
         let action = action.filter(|action| action.bind(py).is_truthy().unwrap_or(true));
         // Where the host lets nobody be a party, everybody waits for ever.
