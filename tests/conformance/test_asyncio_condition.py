@@ -178,7 +178,7 @@ def test_no_notification_is_lost(count, steps):
 
         tasks = stage.blocked(*(wait() for _ in range(count)))
         notified = stage.run(play(tasks))
-        stage.turn(4 * count + 12)
+        stage.turn(4 * count + 5 * len(steps) + 12)
         ended = [task for task in tasks if task.done()]
         cancelled = sum(task.cancelled() for task in ended)
         returned = len(ended) - cancelled
