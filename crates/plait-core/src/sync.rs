@@ -10,18 +10,24 @@ pub use loom::sync::{atomic, Arc, Mutex, MutexGuard};
 pub use std::sync::{atomic, Arc, Mutex, MutexGuard};
 
 #[cfg(loom)]
-pub(crate) use loom::cell::{MutPtr, UnsafeCell};
+pub(crate) use loom::cell::UnsafeCell;
 #[cfg(not(loom))]
-pub(crate) use plain_cell::{MutPtr, UnsafeCell};
+pub(crate) use plain_cell::UnsafeCell;
 
-/// What a wait queue lies under. Loom explores `word_lock` by itself; under everything else it puts a lock of its own, whose waiters
-/// do not go round in circles, and so leaves the interleavings that matter there.
+/// What a wait queue lies under. Loom explores `word_lock` by itself; above it, it has a lock of its own, which adds fewer steps
+/// to what it has to explore.
 #[cfg(not(loom))]
 pub(crate) use crate::word_lock::{WordGuard as StateGuard, WordLock as StateLock};
 #[cfg(loom)]
-pub(crate) use model_lock::{StateGuard, StateLock};
+pub(crate) use model::{StateGuard, StateLock};
+
+#[cfg(loom)]
+mod model;
+#[cfg(loom)]
+pub(crate) use model::{wait_while, wake_one};
 
 use std::sync::PoisonError;
+#[cfg(not(loom))]
 use std::time::Duration;
 
 /// Atomics for words that live as long as the process. Loom's have no `const` constructor, and a
@@ -59,18 +65,6 @@ pub(crate) fn wake_one(word: &atomic::AtomicU32) {
     let _ = futex::wake(word, futex::Flags::PRIVATE, 1);
 }
 
-/// Loom has no futex, and no clock: whoever waits lets the others go on until one of them has changed the word.
-#[cfg(loom)]
-pub(crate) fn wait_while(word: &atomic::AtomicU32, value: u32, _timeout: Option<Duration>) -> bool {
-    while word.load(atomic::Ordering::Relaxed) == value {
-        loom::thread::yield_now();
-    }
-    false
-}
-
-#[cfg(loom)]
-pub(crate) fn wake_one(_word: &atomic::AtomicU32) {}
-
 /// The standard cell in the shape of loom's, which counts who holds a pointer into it.
 #[cfg(not(loom))]
 mod plain_cell {
@@ -93,47 +87,6 @@ mod plain_cell {
         #[inline(always)]
         pub(crate) fn with<R>(&self, body: impl FnOnce(*mut T) -> R) -> R {
             body(self.0)
-        }
-    }
-}
-
-/// Loom's mutex in the shape of a word lock, in a process that never forks.
-#[cfg(loom)]
-mod model_lock {
-    use super::{lock, Mutex, MutexGuard};
-
-    pub(crate) struct StateLock<T>(Mutex<T>);
-
-    pub(crate) struct StateGuard<'a, T> {
-        guard: MutexGuard<'a, T>,
-        pub(crate) inherited: bool,
-    }
-
-    impl<T> StateLock<T> {
-        pub(crate) fn new(value: T) -> Self {
-            StateLock(Mutex::new(value))
-        }
-
-        pub(crate) fn lock(&self) -> StateGuard<'_, T> {
-            StateGuard { guard: lock(&self.0), inherited: false }
-        }
-
-        pub(crate) fn try_lock(&self) -> Option<StateGuard<'_, T>> {
-            self.0.try_lock().ok().map(|guard| StateGuard { guard, inherited: false })
-        }
-    }
-
-    impl<T> std::ops::Deref for StateGuard<'_, T> {
-        type Target = T;
-
-        fn deref(&self) -> &T {
-            &self.guard
-        }
-    }
-
-    impl<T> std::ops::DerefMut for StateGuard<'_, T> {
-        fn deref_mut(&mut self) -> &mut T {
-            &mut self.guard
         }
     }
 }

@@ -17,15 +17,16 @@
 
 use crate::fork;
 use crate::sync::atomic::{AtomicU32, Ordering};
-use crate::sync::{wait_while, wake_one, MutPtr, UnsafeCell};
+use crate::sync::{wait_while, wake_one, UnsafeCell};
+use std::marker::PhantomData;
 
 const FREE: u32 = 0;
 const HELD: u32 = 1;
 const SLEEPERS: u32 = 2;
 const STATE: u32 = 3;
 
-/// How often a waiter looks again before it sleeps. Loom needs no more than one look.
-const SPINS: u32 = if cfg!(any(loom, miri)) { 1 } else { 60 };
+/// How often a waiter looks again before it sleeps. To loom and Miri more looks are nothing new.
+const SPINS: u32 = if cfg!(any(loom, miri)) { 0 } else { 60 };
 
 /// A value, and the lock that it is reached through.
 pub(crate) struct WordLock<T> {
@@ -43,7 +44,8 @@ unsafe impl<T: Send> Send for WordLock<T> {}
 
 pub(crate) struct WordGuard<'a, T> {
     lock: &'a WordLock<T>,
-    value: MutPtr<T>,
+    /// It stays in its thread: shared with another it would show that one a value that need not be `Sync`.
+    _stays: PhantomData<*mut T>,
     /// Whether the parent process was the last to hold the lock.
     pub(crate) inherited: bool,
 }
@@ -60,7 +62,7 @@ impl<T> WordLock<T> {
         let taken = self.word.compare_exchange(free, free | HELD, Ordering::Acquire, Ordering::Relaxed);
         match taken {
             Ok(_) => self.guard(false),
-            Err(_) => self.lock_slowly(free),
+            Err(word) => self.lock_slowly(free, word),
         }
     }
 
@@ -72,39 +74,38 @@ impl<T> WordLock<T> {
     }
 
     #[cold]
-    fn lock_slowly(&self, free: u32) -> WordGuard<'_, T> {
+    fn lock_slowly(&self, free: u32, mut word: u32) -> WordGuard<'_, T> {
+        let announced = free | SLEEPERS;
         let mut looks = 0;
         let mut wanted = HELD;
         loop {
-            let word = self.word.load(Ordering::Relaxed);
             let inherited = word & !STATE != free;
             if inherited || word & STATE == FREE {
                 let taken =
                     self.word.compare_exchange(word, free | wanted, Ordering::Acquire, Ordering::Relaxed);
-                if taken.is_ok() {
-                    return self.guard(inherited);
+                match taken {
+                    Ok(_) => return self.guard(inherited),
+                    Err(now) => word = now,
                 }
             } else if looks < SPINS {
                 looks += 1;
                 std::hint::spin_loop();
+                word = self.word.load(Ordering::Relaxed);
+            } else if word != announced {
+                let changed =
+                    self.word.compare_exchange(word, announced, Ordering::Relaxed, Ordering::Relaxed);
+                word = changed.map_or_else(|now| now, |_| announced);
             } else {
                 // Who has slept once announces sleepers when it takes the lock: there may be others.
                 wanted = SLEEPERS;
-                let announced = free | SLEEPERS;
-                if word == announced
-                    || self
-                        .word
-                        .compare_exchange(word, announced, Ordering::Relaxed, Ordering::Relaxed)
-                        .is_ok()
-                {
-                    wait_while(&self.word, announced, None);
-                }
+                wait_while(&self.word, announced, None);
+                word = self.word.load(Ordering::Relaxed);
             }
         }
     }
 
     fn guard(&self, inherited: bool) -> WordGuard<'_, T> {
-        WordGuard { lock: self, value: self.value.get_mut(), inherited }
+        WordGuard { lock: self, _stays: PhantomData, inherited }
     }
 }
 
@@ -116,7 +117,7 @@ impl<T> std::ops::Deref for WordGuard<'_, T> {
     fn deref(&self) -> &T {
         // SAFETY: there is one guard at a time, and it is borrowed for as long as the reference lives. Other references that are
         // made in this way are shared ones, too.
-        self.value.with(|value| unsafe { &*value })
+        self.lock.value.get_mut().with(|value| unsafe { &*value })
     }
 }
 
@@ -125,7 +126,7 @@ impl<T> std::ops::DerefMut for WordGuard<'_, T> {
     #[allow(unsafe_code)]
     fn deref_mut(&mut self) -> &mut T {
         // SAFETY: as above, and the guard is borrowed mutably: there is no other reference.
-        self.value.with(|value| unsafe { &mut *value })
+        self.lock.value.get_mut().with(|value| unsafe { &mut *value })
     }
 }
 
@@ -188,19 +189,31 @@ mod loom_tests {
     use crate::sync::Arc;
     use loom::thread;
 
+    fn count_up(lock: &Arc<WordLock<u32>>) -> thread::JoinHandle<()> {
+        let lock = Arc::clone(lock);
+        thread::spawn(move || *lock.lock() += 1)
+    }
+
     #[test]
     fn loom_one_holder_at_a_time() {
-        let mut model = loom::model::Builder::new();
-        model.preemption_bound = Some(3);
-        model.check(|| {
+        loom::model(|| {
             let lock = Arc::new(WordLock::new(0));
-            let other = {
-                let lock = Arc::clone(&lock);
-                thread::spawn(move || *lock.lock() += 1)
-            };
+            let other = count_up(&lock);
             *lock.lock() += 1;
             other.join().unwrap();
             assert_eq!(*lock.lock(), 2);
+        });
+    }
+
+    /// Two may sleep: who was woken by the first must wake the second.
+    #[test]
+    fn loom_two_sleepers_are_woken_one_after_the_other() {
+        loom::model(|| {
+            let lock = Arc::new(WordLock::new(0));
+            let others = [count_up(&lock), count_up(&lock)];
+            *lock.lock() += 1;
+            others.into_iter().for_each(|other| other.join().unwrap());
+            assert_eq!(*lock.lock(), 3);
         });
     }
 }
