@@ -208,7 +208,10 @@ mod loom_tests {
     /// Two may sleep: who was woken by the first must wake the second.
     #[test]
     fn loom_two_sleepers_are_woken_one_after_the_other() {
-        loom::model(|| {
+        let mut model = loom::model::Builder::new();
+        // All interleavings of three threads take many minutes; three forced switches, a second.
+        model.preemption_bound = Some(3);
+        model.check(|| {
             let lock = Arc::new(WordLock::new(0));
             let others = [count_up(&lock), count_up(&lock)];
             *lock.lock() += 1;
