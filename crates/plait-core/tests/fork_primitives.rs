@@ -203,6 +203,23 @@ fn an_item_and_a_place_on_their_way(manner: Manner) -> Scene {
     })
 }
 
+/// Those for whom places were kept are threads of the parent.
+fn places_that_are_kept() -> Scene {
+    let channel = Channel::<u32, Waker>::new(Order::Fifo, 2);
+    let mut wakes = Wakes::None;
+    let attempt = || Wait::attempt(Barging);
+    assert_eq!(channel.poll_put(&mut Some(1), &mut attempt(), &mut None, &mut wakes), Ready(Ok(())));
+    assert_eq!(channel.poll_claim(&mut attempt(), &mut None), Ready(Ok(1)));
+    assert_eq!(channel.poll_reserve(&mut attempt(), &mut None), Ready(Ok(())));
+    assert_eq!(channel.poll_reserve(&mut attempt(), &mut None), TimedOut);
+    Box::new(move || {
+        for _ in 0..2 {
+            assert_eq!(channel.poll_reserve(&mut attempt(), &mut None), Ready(Ok(())));
+        }
+        assert_eq!(channel.poll_reserve(&mut attempt(), &mut None), TimedOut);
+    })
+}
+
 /// The parent's wakers are let go, once the queue is used.
 fn wakers() -> Scene {
     let event = Event::<Waker>::default();
@@ -232,6 +249,7 @@ fn a_child_inherits_states_and_no_waiters() {
         a_barrier_that_was_broken(),
         an_item_and_a_place_on_their_way(InOrder),
         an_item_and_a_place_on_their_way(Barging),
+        places_that_are_kept(),
         wakers(),
     ];
     fork::bump();

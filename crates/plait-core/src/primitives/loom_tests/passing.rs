@@ -205,3 +205,28 @@ fn loom_channel_place_is_given_back() {
         }
     }
 }
+
+/// An item is claimed, and then put back or not, beside one that waits for it and one that waits for its place.
+#[test]
+fn loom_channel_place_of_a_claimed_item_is_left() {
+    for manner in ALL_MANNERS {
+        for back in [None, Some(1)] {
+            model(move || {
+                let pipe = pipe(1);
+                assert_eq!(put_now(&pipe, 1), Ok(()));
+                let claim = |wait: &mut Wait, waker: &mut Option<Bell>, _: &mut Wakes<Bell>| {
+                    pipe.poll_claim(wait, waker)
+                };
+                assert_eq!(Waiter::new(manner).serve(claim), Ok(1));
+                let puts = spawn(&pipe, move |pipe| Waiter::new(manner).serve(put(pipe, 2)));
+                let gets = spawn(&pipe, move |pipe| Waiter::new(manner).serve(get(pipe)));
+                let mut wakes = Wakes::None;
+                pipe.leave_place(back, &mut wakes);
+                ring(wakes);
+                assert_eq!(puts.join().unwrap(), Ok(()));
+                assert_eq!(gets.join().unwrap(), Ok(back.unwrap_or(2)));
+                assert_eq!(rest(&pipe), if back.is_some() { vec![2] } else { vec![] });
+            });
+        }
+    }
+}
