@@ -30,7 +30,7 @@ _overriding: WeakKeyDictionary[type, bool] = WeakKeyDictionary()
 _hooks: dict[type, tuple[str, ...]] = {}
 _attributes: dict[type, tuple[str, ...]] = {}
 _openers: dict[type, Any] = {}
-_being_opened: set[int] = set()
+_being_opened: dict[int, int] = {}  # the queue, and the thread that is at it
 
 
 def overrides_hooks(cls: type) -> bool:
@@ -97,11 +97,16 @@ def _show_hidden(opened: Any) -> None:
 
 def _initialise(opened: Any, maxsize: Any) -> None:
     """Let the queue, or its subclass, make what it keeps its items in."""
-    _being_opened.add(id(opened))
+    _being_opened[id(opened)] = threading.get_ident()
     try:
         opened._init(maxsize)
     finally:
-        _being_opened.discard(id(opened))
+        del _being_opened[id(opened)]
+
+
+def _is_at_it(opened: Any) -> bool:
+    """Whether this thread is in the queue's `_init`. Another that looks at the queue meanwhile waits until it is open."""
+    return _being_opened.get(id(opened)) == threading.get_ident()
 
 
 def give_up(opened: Any, waiter: Any) -> None:
@@ -150,7 +155,7 @@ class _Opens:
     def __get__(self, instance: Any, owner: type) -> Any:
         if instance is None:
             raise AttributeError(f"type object {owner.__name__!r} has no attribute {self._name!r}")
-        if not instance._is_open and id(instance) not in _being_opened:
+        if not instance._is_open and not _is_at_it(instance):
             self._open(instance)
         try:
             return vars(instance)[self._name]
@@ -159,7 +164,7 @@ class _Opens:
 
     def __set__(self, instance: Any, value: Any) -> None:
         # `_init`, which is called while the queue is being opened, sets what the queue keeps its items in.
-        if not instance._is_open and id(instance) not in _being_opened:
+        if not instance._is_open and not _is_at_it(instance):
             self._open(instance)
         vars(instance)[self._name] = value
 

@@ -21,11 +21,16 @@ def _hung(*_: object) -> None:
     raise Hung(f"still running after {HUNG_AFTER} seconds")
 
 
+def start_the_clock() -> None:
+    """Each script may take as long as a test: hypothesis plays many, more while it shortens one that fails."""
+    # again and again: the clean-up of a test that hung may hang too
+    signal.setitimer(signal.ITIMER_REAL, HUNG_AFTER, 3 * HUNG_AFTER)
+
+
 @pytest.fixture(autouse=True)
 def never_hang() -> Iterator[None]:
     before = signal.signal(signal.SIGALRM, _hung)
-    # again and again: the clean-up of a test that hung may hang too
-    signal.setitimer(signal.ITIMER_REAL, HUNG_AFTER, 3 * HUNG_AFTER)
+    start_the_clock()
     yield
     signal.setitimer(signal.ITIMER_REAL, 0)
     signal.signal(signal.SIGALRM, before)

@@ -19,7 +19,6 @@ import asyncio
 import gc
 import inspect
 import re
-import signal
 import warnings
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextlib import contextmanager
@@ -29,7 +28,7 @@ from typing import Any
 
 import plait
 import pytest
-from loop_fixtures import HUNG_AFTER, settle
+from loop_fixtures import settle, start_the_clock
 from stream_stage import LOOPS, told
 
 CLASSES = ("Lock", "Event", "Condition", "Semaphore", "BoundedSemaphore", "Barrier")
@@ -206,7 +205,7 @@ class Stage:
 def observe(library: str, loop: str, body: Callable[..., Any], *arguments: Any) -> list[Any]:
     """Run the body on a fresh stage; its trace."""
     # Each run may take as long as a test: hypothesis makes many, and more while it looks for the shortest that fails.
-    signal.setitimer(signal.ITIMER_REAL, HUNG_AFTER, 3 * HUNG_AFTER)
+    start_the_clock()
     stage = Stage(library, LOOPS[loop]())
     gc.disable()  # a collection by chance would report forgotten tasks in one run and not in another
     try:

@@ -13,7 +13,6 @@ import asyncio
 import gc
 import inspect
 import re
-import signal
 import warnings
 from collections.abc import Callable
 from contextlib import contextmanager
@@ -22,7 +21,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import plait
-from loop_fixtures import HUNG_AFTER, settle
+from loop_fixtures import settle, start_the_clock
 
 NAMES = ("StreamReader", "StreamWriter", "StreamReaderProtocol", "open_connection", "start_server")
 LOOPS = {"stock": asyncio.SelectorEventLoop, "plait": plait.new_event_loop}
@@ -183,7 +182,7 @@ class Stage:
 def observe(streams: str, loop: str, body: Callable[..., Any], *arguments: Any) -> list[Any]:
     """Run the body on a fresh stage; its trace."""
     # Each run may take as long as a test: hypothesis makes many, and more while it looks for the shortest that fails.
-    signal.setitimer(signal.ITIMER_REAL, HUNG_AFTER, 3 * HUNG_AFTER)
+    start_the_clock()
     made = LOOPS[loop]()
     stage = Stage(STREAMS[streams], made)
     try:

@@ -6,7 +6,6 @@ promises more. In the last there is nothing to compare, but everything to count.
 """
 
 import queue
-import signal
 import sys
 import threading
 import time
@@ -15,7 +14,7 @@ from contextlib import suppress
 
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
-from loop_fixtures import HUNG_AFTER
+from loop_fixtures import start_the_clock
 from thread_sides import LIMIT, SIDES, Strand, settle
 from thread_stage import told
 
@@ -31,10 +30,9 @@ def scripted(examples, *, shortened=False):
 
 
 def assert_same(play, *arguments):
-    """Each side may take as long as a test: hypothesis plays many scripts, more while it shortens one that fails."""
     logs = {}
     for name, side in SIDES.items():
-        signal.setitimer(signal.ITIMER_REAL, HUNG_AFTER, 3 * HUNG_AFTER)
+        start_the_clock()
         logs[name] = play(side, *arguments)
     assert logs["plait"] == logs["stock"]
 
@@ -273,5 +271,5 @@ ways = st.lists(WAYS, min_size=1, max_size=6)
 )
 def test_threads_that_run_free(kind, maxsize, producers, consumers, looks):
     for side in SIDES.values():
-        signal.setitimer(signal.ITIMER_REAL, HUNG_AFTER, 3 * HUNG_AFTER)
+        start_the_clock()
         play_freely(side, kind, maxsize, producers, consumers, looks)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from loop_fixtures import start_the_clock
 from waiting_sides import SIDES
 
 hypothesis = pytest.importorskip("hypothesis")
@@ -334,6 +335,7 @@ def small_heap():
 @hypothesis.settings(max_examples=400, deadline=None)
 @hypothesis.given(script=scripts)
 def test_the_same_things_in_the_same_order(small_heap, script):
+    start_the_clock()
     expected, *others = [Play(script, factory, functions).run() for factory, functions in SIDES.values()]
     for seen in others:
         assert seen == expected

@@ -140,6 +140,8 @@ pub struct Waiting {
     pub groups_know_subclasses: bool,
     /// A TaskGroup takes its own cancellation of the parent back after all tasks are done, and passes one from outside on.
     pub groups_uncancel_last: bool,
+    /// A task that is done when the group has made it (an eager one) is looked at in the next turn, as all others.
+    pub groups_enter_the_done: bool,
     pub groups_close_what_they_refuse: bool,
 }
 
@@ -245,11 +247,14 @@ fn waiting(py: Python<'_>) -> PyResult<Waiting> {
     let mentions = |class: &Bound<'_, PyType>, method: &str, name: &str| -> PyResult<bool> {
         class.getattr(method)?.getattr("__code__")?.getattr("co_names")?.contains(name)
     };
+    // From 3.13.4 on `__aexit__` only clears up behind it.
+    let exit = if group.hasattr("_aexit")? { "_aexit" } else { "__aexit__" };
     Ok(Waiting {
         subclasses_expire: mentions(&timeout, "__aexit__", "issubclass")?,
         contexts_tell: timeout.hasattr("_insert_timeout_error")?,
-        groups_know_subclasses: mentions(&group, "__aexit__", "issubclass")?,
-        groups_uncancel_last: mentions(&group, "__aexit__", "cancelling")?,
+        groups_know_subclasses: mentions(&group, exit, "issubclass")?,
+        groups_uncancel_last: mentions(&group, exit, "cancelling")?,
+        groups_enter_the_done: !mentions(&group, "create_task", "done")?,
         groups_close_what_they_refuse: mentions(&group, "create_task", "close")?,
         timeout: timeout.unbind(),
         task_group: group.unbind(),

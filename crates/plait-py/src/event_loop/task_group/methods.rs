@@ -106,11 +106,12 @@ impl TaskGroup {
             return Err(TaskGroup::refuse(slf, coro, "is shutting down")?);
         }
         let task = this.make_task(coro, name, context)?;
-        let is_done = match exact_future(&task) {
-            Some(native) => native.get().is_done(py),
-            None => task.call_method0(intern!(py, "done"))?.is_truthy()?,
-        };
-        match is_done && cfg!(Py_3_12) {
+        let is_through = !standard(py).waiting.groups_enter_the_done
+            && match exact_future(&task) {
+                Some(native) => native.get().is_done(py),
+                None => task.call_method0(intern!(py, "done"))?.is_truthy()?,
+            };
+        match is_through {
             true if TaskGroup::is_plain(slf) => TaskGroup::task_done(slf, &task)?,
             true => drop(slf.call_method1(intern!(py, "_on_task_done"), (&task,))?),
             false => TaskGroup::keep(slf, &task)?,

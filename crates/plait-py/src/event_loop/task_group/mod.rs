@@ -244,8 +244,18 @@ impl TaskGroup {
         Ok(())
     }
 
-    /// All tasks are done: what the block ends with, if not well.
+    /// All tasks are done: what the block ends with, if not well. No error is kept, for its frames know the group.
     fn end_exit<'py>(
+        slf: &Bound<'py, Self>,
+        et: Option<&Bound<'py, PyType>>,
+        exc: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let end = TaskGroup::end_of_exit(slf, et, exc);
+        drop(slf.get().group.with(slf.py(), |g| (g.parent.take(), g.errors.take(), g.base_error.take())));
+        end
+    }
+
+    fn end_of_exit<'py>(
         slf: &Bound<'py, Self>,
         et: Option<&Bound<'py, PyType>>,
         exc: Option<&Bound<'py, PyAny>>,
