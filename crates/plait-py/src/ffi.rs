@@ -36,6 +36,19 @@ pub fn recursion_limit(_py: Python<'_>) -> c_int {
     unsafe { ffi::Py_GetRecursionLimit() }
 }
 
+/// Whether the interpreter is about to be gone. Any thread may ask, attached or not.
+pub fn is_finalizing() -> bool {
+    #[cfg(not(Py_3_13))]
+    extern "C" {
+        #[link_name = "_Py_IsFinalizing"]
+        fn Py_IsFinalizing() -> c_int;
+    }
+    #[cfg(Py_3_13)]
+    use ffi::Py_IsFinalizing;
+    // SAFETY: it reads an atomic word.
+    unsafe { Py_IsFinalizing() != 0 }
+}
+
 /// A copy of the calling thread's current context, as `contextvars.copy_context()` makes it, without the call.
 #[inline]
 pub fn copy_context(py: Python<'_>) -> PyResult<Py<PyAny>> {

@@ -2,10 +2,11 @@
 //!
 //! Read [`guarded`] first (how Python objects hold mutable state), then [`event_loop`]. [`ffi`], [`fastcall`] and [`freelist`]
 //! have the only raw calls of the C API, [`standard`] the objects of the standard library that are used, [`errors`] its exceptions.
-//! [`bench`] is what `plait bench` loads servers with.
+//! [`daemon_threads`] keeps a thread from aborting the process when the interpreter exits. [`bench`] is what `plait bench` loads servers with.
 
 mod arguments;
 mod bench;
+mod daemon_threads;
 mod deadlock;
 mod errors;
 mod event_loop;

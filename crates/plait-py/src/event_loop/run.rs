@@ -11,6 +11,7 @@ use super::step;
 use super::tcp::TcpTransport;
 use super::timeout::Timeout;
 use super::{thread_token, EventLoop};
+use crate::daemon_threads::survives_exit;
 use crate::errors::{closed, leaves_the_loop, os_error};
 use crate::ffi;
 use crate::standard::standard;
@@ -46,6 +47,7 @@ pub fn run_forever(slf: &Bound<'_, EventLoop>) -> PyResult<()> {
     let this = slf.get();
     this.check_closed(py)?;
     this.check_not_running(py)?;
+    survives_exit();
     let running_before = standard(py).get_running_loop.bind(py).call0()?;
     let reactor = this.reactor(py).ok_or_else(closed)?;
     let glue = standard(py).glue.bind(py);

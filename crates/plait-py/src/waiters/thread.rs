@@ -9,6 +9,7 @@
 //! vain seldom watches again, and none does on a single processor.
 
 use super::{fire, Patience, Waker};
+use crate::daemon_threads::survives_exit;
 use plait_core::parker::{Awoken, Parker};
 use plait_core::primitives::Primitive;
 use plait_core::waiter::{Manner, Progress, Wait, Wakes};
@@ -24,7 +25,10 @@ const GRACE: Duration = Duration::from_micros(1);
 const SELDOM: u8 = 32;
 
 thread_local! {
-    static PARKER: Arc<Parker> = Arc::new(Parker::new());
+    static PARKER: Arc<Parker> = {
+        survives_exit();
+        Arc::new(Parker::new())
+    };
     static HOPE: Cell<Hope> = const { Cell::new(Hope { credit: MOST_CREDIT, skipped: 0 }) };
 }
 

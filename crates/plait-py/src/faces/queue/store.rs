@@ -4,6 +4,7 @@
 //! may be any Python code, so that no core lock may be held meanwhile: its items are a list, kept in order by the standard
 //! library's own `heapq` under a lock that is itself a wait queue, and its channel carries empty tokens, one for each item.
 
+use crate::daemon_threads::survives_exit;
 use crate::guarded::Guarded;
 use crate::standard::standard;
 use crate::waiters::task::{self, Service, Step, WaitFuture};
@@ -330,6 +331,7 @@ impl Store {
         let Some(lock) = &self.heap_lock else {
             return body(&self.heap_list(py));
         };
+        survives_exit();
         let poll = |wait: &mut _, waker: &mut _, _: &mut _| lock.poll(wait, waker);
         if attempt(py, lock, Manner::Barging, poll).is_none() {
             block(py, lock, Manner::Barging, Patience::Forever, poll)?;

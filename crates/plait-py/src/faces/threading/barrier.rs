@@ -1,5 +1,6 @@
 //! `threading.Barrier`.
 
+use crate::daemon_threads::survives_exit;
 use crate::faces::timeouts::patience_by_end;
 use crate::faces::{class_of, located_repr, traverse};
 use crate::guarded::{Built, Guarded};
@@ -56,6 +57,7 @@ impl ThreadingBarrier {
             }
             Passage::Act(number) => number,
         };
+        survives_exit();
         let action = self.given.with(py, |given| given.action.as_ref().map(|action| action.clone_ref(py)));
         let acted = action.map_or(Ok(()), |action| action.call0(py).map(drop));
         let passage = if acted.is_ok() { Passage::Through(number) } else { Passage::Broken };
