@@ -266,6 +266,28 @@ def test_shutdown_with_everybody_blocked(kind, immediate):
     assert trace[4][0] == [True, True, immediate, True, True]
 
 
+@pytest.mark.parametrize("done", [0, 1, 2])
+def test_a_joiner_of_a_queue_that_is_opened_goes_on_waiting(done):
+    def body(stage):
+        queue = stage.asyncio.Queue()
+        for item in range(2):
+            queue.put_nowait(item)
+        joiner, cancelled = stage.blocked(queue.join(), queue.join())
+        for _ in range(done):
+            queue.task_done()
+        stage.note(len(queue._getters))  # opens it
+        cancelled.cancel()
+        queue.put_nowait(2)
+        for _ in range(3 - done):
+            stage.turn()
+            stage.note(joiner.done(), cancelled.done(), queue._unfinished_tasks)
+            queue.task_done()
+        stage.turn()
+        stage.note(joiner.done())
+
+    assert assert_same(body)[-1] == (True,)
+
+
 @needs_shutdown
 def test_shutdown_and_then_at_once():
     def body(stage):

@@ -33,6 +33,8 @@ struct Items<T> {
     claimed: usize,
     unfinished: i64,
     refusal: Option<Refusal>,
+    /// Closed down, it has woken those who join, to wait elsewhere.
+    sent_joiners_away: bool,
     getters: Promised,
     putters: Promised,
 }
@@ -112,7 +114,17 @@ impl<T, W> Channel<T, W> {
     pub fn new(order: Order, limit: usize) -> Self {
         let (getters, putters) = (Promised::default(), Promised::default());
         let items = VecDeque::new();
-        let state = Items { items, order, limit, claimed: 0, unfinished: 0, refusal: None, getters, putters };
+        let state = Items {
+            items,
+            order,
+            limit,
+            claimed: 0,
+            unfinished: 0,
+            refusal: None,
+            sent_joiners_away: false,
+            getters,
+            putters,
+        };
         Channel { queue: WaitQueue::new(state) }
     }
 
@@ -208,10 +220,12 @@ impl<T, W> Channel<T, W> {
         match open.standing(wait, waker) {
             Standing::Waiting => return Progress::Pending,
             Standing::TimedOut => return Progress::TimedOut,
+            Standing::Woken if wait.manner == Manner::InOrder && !open.state.sent_joiners_away => {
+                return Progress::Ready(Ok(()));
+            }
             _ if open.state.refusal == Some(Refusal::ClosedDown) => {
                 return Progress::Ready(Err(Refusal::ClosedDown));
             }
-            Standing::Woken if wait.manner == Manner::InOrder => return Progress::Ready(Ok(())),
             Standing::New | Standing::Woken => {}
         }
         match open.state.unfinished {
@@ -293,18 +307,22 @@ impl<T, W> Channel<T, W> {
     }
 
     /// Hands out all items, oldest first, and refuses all from now on; whoever waits is woken, to wait elsewhere. The limit and the
-    /// number of unfinished items are still kept here.
+    /// number of unfinished items are still kept here, so those who wait in order for the end of all work may as well stay (None).
     pub fn close_down(
         &self,
         getters: &mut Wakes<W>,
         putters: &mut Wakes<W>,
-        joiners: &mut Wakes<W>,
+        joiners: Option<&mut Wakes<W>>,
     ) -> VecDeque<T> {
         let mut open = self.queue.open();
         open.state.refusal = Some(Refusal::ClosedDown);
         open.state.forget_waiters();
-        for (lane, wakes) in [(GET, getters), (PUT, putters), (JOIN, joiners)] {
+        for (lane, wakes) in [(GET, getters), (PUT, putters)] {
             open.wake_all(lane, wakes);
+        }
+        if let Some(wakes) = joiners {
+            open.state.sent_joiners_away = true;
+            open.wake_all(JOIN, wakes);
         }
         std::mem::take(&mut open.state.items)
     }
@@ -314,6 +332,7 @@ impl<T, W> Channel<T, W> {
         let mut open = self.queue.open();
         open.state.forget_waiters();
         open.state.refusal = None;
+        open.state.sent_joiners_away = false;
         open.state.limit = 0;
         for lane in [GET, PUT] {
             open.wake_all(lane, wakes);

@@ -215,7 +215,7 @@ fn closed_down_it_sends_everybody_elsewhere() {
     assert_eq!(putter.puts(&channel, 2), WAITS_TO_PUT);
     assert_eq!(joiner.joins(&channel), Pending);
     let (mut getters, mut putters, mut joiners) = (Wakes::None, Wakes::None, Wakes::None);
-    assert_eq!(channel.close_down(&mut getters, &mut putters, &mut joiners), [1]);
+    assert_eq!(channel.close_down(&mut getters, &mut putters, Some(&mut joiners)), [1]);
     assert_eq!([getters, putters, joiners].map(ids), [vec![3], vec![1], vec![2]]);
     assert_eq!(promised.gets(&channel), (Ready(Err(ClosedDown)), vec![]));
     assert_eq!(getter.gets(&channel), (Ready(Err(ClosedDown)), vec![]));
@@ -228,6 +228,22 @@ fn closed_down_it_sends_everybody_elsewhere() {
     }
     assert!(!channel.is_shut_down());
     assert_eq!((channel.limit(), channel.unfinished()), (1, 1), "still kept here");
+}
+
+#[test]
+fn closed_down_it_keeps_those_who_join() {
+    let channel = TestChannel::new(Order::Fifo, 1);
+    let mut joiner = Waiter::new(1, InOrder);
+    assert_eq!(put(&channel, 1), []);
+    assert_eq!(joiner.joins(&channel), Pending);
+    assert_eq!(channel.close_down(&mut Wakes::None, &mut Wakes::None, None), [1]);
+    assert_eq!(joiner.joins(&channel), Pending);
+    let mut wakes = Wakes::None;
+    channel.set_unfinished(0, &mut wakes);
+    assert_eq!(ids(wakes), [1]);
+    channel.set_unfinished(1, &mut Wakes::None);
+    assert_eq!(joiner.joins(&channel), Ready(Ok(())), "it was told that the work had ended");
+    assert_eq!(Waiter::new(2, InOrder).joins(&channel), Ready(Err(ClosedDown)));
 }
 
 #[test]

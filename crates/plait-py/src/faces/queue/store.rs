@@ -444,8 +444,10 @@ impl Store {
         }
         let shut_down = self.channel.is_shut_down();
         self.note_shut_down(shut_down);
+        let one_loop = self.heap_lock.is_none();
         let [mut getters, mut putters, mut others] = [const { Wakes::None }; 3];
-        let items = self.channel.close_down(&mut getters, &mut putters, &mut others);
+        let joiners = (!one_loop).then_some(&mut others);
+        let items = self.channel.close_down(&mut getters, &mut putters, joiners);
         let items = match self.kind {
             Kind::Priority => self.heap_list(py),
             _ => PyList::new(py, items.into_iter().flatten().collect::<Vec<_>>())?,
@@ -454,7 +456,7 @@ impl Store {
             let futures = PyList::empty(py);
             let mut threads = Vec::new();
             wakes.for_each(|waker| match waker {
-                Waker::Future(future) if self.heap_lock.is_none() => threads.push(futures.append(future)),
+                Waker::Future(future) if one_loop => threads.push(futures.append(future)),
                 other => others.push(other),
             });
             threads.into_iter().collect::<PyResult<()>>().map(|()| futures)
@@ -499,7 +501,7 @@ impl Store {
     /// For the collector: lets all items go.
     pub fn clear(&self, py: Python<'_>) {
         let [mut getters, mut putters, mut others] = [const { Wakes::None }; 3];
-        let items = self.channel.close_down(&mut getters, &mut putters, &mut others);
+        let items = self.channel.close_down(&mut getters, &mut putters, Some(&mut others));
         drop((
             items,
             getters,
