@@ -36,7 +36,7 @@ __all__ = [
     "Answered",
     "Completions",
     "WatcherCallback",
-    "TcpTransport",
+    "SocketTransport",
     "SockOp",
     "StreamReader",
     "StreamWriter",
@@ -187,7 +187,7 @@ class Handle(asyncio.Handle):
 class TimerHandle(asyncio.TimerHandle): ...
 
 @final
-class TcpTransport(asyncio.Transport): ...
+class SocketTransport(asyncio.Transport): ...
 
 # --- what the loop and its tasks make for themselves
 

@@ -47,7 +47,7 @@ def told(error: BaseException | None) -> Any:
 def plain(shown: object) -> str:
     """A repr without what differs by chance: addresses, ports, descriptors, and the name of the transport's type."""
     text = re.sub(r"0x[0-9a-f]+|\bfd=\d+|\b\d{4,5}\b", "*", str(shown))
-    return re.sub(r"<(_SelectorSocketTransport|TcpTransport)[^<>]*(<[^<>]*>[^<>]*)*>", "<transport>", text)
+    return re.sub(r"<(_SelectorSocketTransport|SocketTransport)[^<>]*(<[^<>]*>[^<>]*)*>", "<transport>", text)
 
 
 def parameters(function: Any) -> list[tuple[str, Any]]:

@@ -149,6 +149,6 @@ has_dict!(
     crate::faces::universal::event::UniversalEvent: true,
     crate::faces::universal::semaphore::UniversalSemaphore: true,
     crate::faces::universal::semaphore::UniversalBoundedSemaphore: true,
-    crate::event_loop::tcp::TcpTransport: false,
+    crate::event_loop::socket_transport::SocketTransport: false,
     crate::event_loop::EventLoop: false
 );

@@ -28,12 +28,12 @@ use event_loop::gathering::{GatherCallback, GatheringFuture};
 use event_loop::handle::{Handle, TimerHandle};
 use event_loop::sleep::TimerFuture;
 use event_loop::sock::SockOp;
+use event_loop::socket_transport::SocketTransport;
 use event_loop::streams::protocol::StreamReaderProtocol;
 use event_loop::streams::reader::StreamReader;
 use event_loop::streams::writer::StreamWriter;
 use event_loop::task::{Task, TaskStep, TaskWakeup};
 use event_loop::task_group::TaskGroup;
-use event_loop::tcp::TcpTransport;
 use event_loop::timeout::{Timeout, WaitForTimeout};
 use event_loop::waiting::WaitManyFuture;
 use event_loop::watcher::WatcherCallback;
@@ -63,7 +63,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     ffi::install_finalizer::<Task>(py);
     ffi::install_finalizer::<GatheringFuture>(py);
     ffi::install_finalizer::<EventLoop>(py);
-    ffi::install_finalizer::<TcpTransport>(py);
+    ffi::install_finalizer::<SocketTransport>(py);
     ffi::install_finalizer::<StreamWriter>(py);
     #[cfg(all(Py_GIL_DISABLED, not(Py_3_14)))]
     {
@@ -75,7 +75,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
         instance_dict::install::<WaitManyFuture>(py);
         instance_dict::install::<TaskGroup>(py);
         instance_dict::install::<EventLoop>(py);
-        instance_dict::install::<TcpTransport>(py);
+        instance_dict::install::<SocketTransport>(py);
         instance_dict::install::<StreamReader>(py);
         instance_dict::install::<StreamWriter>(py);
         instance_dict::install::<StreamReaderProtocol>(py);
@@ -90,7 +90,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     event_loop::schedule::install_methods(py)?;
     event_loop::streams::reader::install_methods(py)?;
     event_loop::streams::writer::install_methods(py)?;
-    event_loop::tcp::install_methods(py)?;
+    event_loop::socket_transport::install_methods(py)?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_class::<EventLoop>()?;
     module.add_class::<Future>()?;
@@ -110,7 +110,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<TaskWakeup>()?;
     module.add_class::<Handle>()?;
     module.add_class::<TimerHandle>()?;
-    module.add_class::<TcpTransport>()?;
+    module.add_class::<SocketTransport>()?;
     module.add_class::<SockOp>()?;
     module.add_class::<StreamReader>()?;
     module.add_class::<StreamWriter>()?;

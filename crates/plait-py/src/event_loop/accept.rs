@@ -1,6 +1,6 @@
 //! Listening sockets: accept what waits, make a transport of each, and live through running out of descriptors.
 
-use super::tcp::TcpTransport;
+use super::socket_transport::SocketTransport;
 use super::EventLoop;
 use crate::errors::{leaves_the_loop, os_error};
 use crate::ffi;
@@ -114,7 +114,7 @@ impl Listener {
             Ok(protocol) => protocol,
             Err(error) => return self.failed(py, error),
         };
-        match TcpTransport::accepted(loop_, connection, peer, protocol, server, context) {
+        match SocketTransport::accepted(loop_, connection, peer, protocol, server, context) {
             Ok(_) => Ok(()),
             Err(error) => self.failed(py, error),
         }
@@ -177,16 +177,20 @@ impl Listener {
 }
 
 /// `server._attach(…)`: with the transport from 3.13 on.
-pub fn attach(server: &Bound<'_, PyAny>, transport: &Bound<'_, TcpTransport>) -> PyResult<()> {
+pub fn attach(server: &Bound<'_, PyAny>, transport: &Bound<'_, SocketTransport>) -> PyResult<()> {
     tell_server(server, "_attach", transport)
 }
 
 /// `server._detach(…)`.
-pub fn detach(server: &Bound<'_, PyAny>, transport: &Bound<'_, TcpTransport>) -> PyResult<()> {
+pub fn detach(server: &Bound<'_, PyAny>, transport: &Bound<'_, SocketTransport>) -> PyResult<()> {
     tell_server(server, "_detach", transport)
 }
 
-fn tell_server(server: &Bound<'_, PyAny>, method: &str, transport: &Bound<'_, TcpTransport>) -> PyResult<()> {
+fn tell_server(
+    server: &Bound<'_, PyAny>,
+    method: &str,
+    transport: &Bound<'_, SocketTransport>,
+) -> PyResult<()> {
     let with_transport = standard(server.py()).servers_know_transports;
     match with_transport {
         true => server.call_method1(method, (transport,))?,

@@ -11,7 +11,7 @@
 use super::future::Future;
 use super::handle::Handle;
 use super::ready::{Ready, TransportStep};
-use super::tcp::TcpTransport;
+use super::socket_transport::SocketTransport;
 use plait_core::net::{socket, ReadSize};
 use plait_core::reactor::{Event, Interest, Reactor};
 use pyo3::gc::{PyTraverseError, PyVisit};
@@ -32,7 +32,7 @@ pub enum Watcher {
     /// A `sock_*` operation: once. `known`: what lingers was registered for the same socket object.
     Waiter { future: Py<Future>, known: bool },
     /// A transport of ours: each time.
-    Transport(Py<TcpTransport>),
+    Transport(Py<SocketTransport>),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -203,7 +203,7 @@ impl Descriptors {
         found.and_then(|index| RawFd::try_from(index).ok())
     }
 
-    pub fn watcher_is_transport(&self, fd: RawFd) -> Option<&Py<TcpTransport>> {
+    pub fn watcher_is_transport(&self, fd: RawFd) -> Option<&Py<SocketTransport>> {
         let slot = self.slots.get(usize::try_from(fd).ok()?)?;
         [&slot.reader, &slot.writer].into_iter().find_map(|watcher| match watcher {
             Some(Watcher::Transport(transport)) => Some(transport),

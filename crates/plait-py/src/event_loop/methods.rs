@@ -5,8 +5,9 @@ use super::future::Future;
 use super::handle::Handle;
 use super::ready::Ready;
 use super::sleep::Timer;
+use super::socket_transport::SocketTransport;
 use super::task::Task;
-use super::{accept, run, sock, tcp, EventLoop, LoopState, Natively};
+use super::{accept, run, sock, EventLoop, LoopState, Natively};
 use crate::errors::{closed, os_error};
 use crate::guarded::{Built, Guarded};
 use crate::standard::standard;
@@ -357,9 +358,9 @@ impl EventLoop {
         waiter: Option<Bound<'_, Future>>,
         extra: Option<Bound<'_, PyDict>>,
         server: Option<Bound<'_, PyAny>>,
-    ) -> PyResult<Py<tcp::TcpTransport>> {
+    ) -> PyResult<Py<SocketTransport>> {
         EventLoop::ensure_fd_no_transport(slf, &sock)?;
-        tcp::TcpTransport::open(slf, sock, protocol, waiter, extra, server)
+        SocketTransport::open(slf, sock, protocol, waiter, extra, server)
     }
 
     #[pyo3(signature = (protocol_factory, sock, sslcontext = None, server = None, backlog = 100, *_more))]

@@ -5,8 +5,8 @@ use super::future::Future;
 use super::gathering::GatheringFuture;
 use super::handle::Handle;
 use super::sleep::TimerFuture;
+use super::socket_transport::SocketTransport;
 use super::task::Task;
-use super::tcp::TcpTransport;
 use super::timeout::Timeout;
 use super::watcher::Watcher;
 use crate::waiters::task::WaitFuture;
@@ -37,7 +37,7 @@ pub enum Ready {
     /// A done-callback: `callback(argument)` in `context`.
     Call { callback: Py<PyAny>, argument: Py<PyAny>, context: Py<PyAny> },
     /// A transport has something to do.
-    Transport(Py<TcpTransport>, TransportStep),
+    Transport(Py<SocketTransport>, TransportStep),
 }
 
 pub enum TransportStep {

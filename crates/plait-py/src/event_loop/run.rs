@@ -7,8 +7,8 @@ use super::gathering::GatheringFuture;
 use super::handle::{Call, Handle, TimerHandle};
 use super::ready::Ready;
 use super::sleep::{Timer, TimerFuture};
+use super::socket_transport::SocketTransport;
 use super::step;
-use super::tcp::TcpTransport;
 use super::timeout::Timeout;
 use super::{thread_token, EventLoop};
 use crate::daemon_threads::survives_exit;
@@ -292,7 +292,7 @@ fn execute(loop_: &Bound<'_, EventLoop>, ready: Ready) -> PyResult<()> {
         Ready::Transport(transport, step) => {
             current::leave(loop_);
             // One connection's trouble is not the loop's.
-            reported(loop_, TcpTransport::advance(transport.bind(py), step), "transport")
+            reported(loop_, SocketTransport::advance(transport.bind(py), step), "transport")
         }
         Ready::ForeignHandle(handle) => {
             current::leave(loop_);

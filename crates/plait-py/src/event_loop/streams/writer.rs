@@ -3,7 +3,7 @@
 use super::protocol::StreamReaderProtocol;
 use super::reader::StreamReader;
 use super::{new_future, plain, wake};
-use crate::event_loop::tcp::TcpTransport;
+use crate::event_loop::socket_transport::SocketTransport;
 use crate::fastcall::{fast_method, install, Arguments};
 use crate::ffi::{self, Finalize};
 use crate::guarded::Guarded;
@@ -56,8 +56,8 @@ fn write<'py>(slf: &Bound<'py, StreamWriter>, arguments: Arguments<'_, 'py>) -> 
     let py = slf.py();
     let [data] = arguments.exactly(py, ["data"])?;
     let transport = slf.get().transport_of(py);
-    match plain::<TcpTransport>(&transport) {
-        Some(native) => TcpTransport::write_data(native, &data)?,
+    match plain::<SocketTransport>(&transport) {
+        Some(native) => SocketTransport::write_data(native, &data)?,
         None => drop(transport.call_method1(intern!(py, "write"), (data,))?),
     }
     Ok(py.None())
@@ -169,7 +169,7 @@ impl StreamWriter {
         let (Some(transport), Some(protocol)) = (transport, protocol) else {
             return Ok(false);
         };
-        Ok(match (plain::<TcpTransport>(&transport), plain::<StreamReaderProtocol>(&protocol)) {
+        Ok(match (plain::<SocketTransport>(&transport), plain::<StreamReaderProtocol>(&protocol)) {
             (Some(transport), Some(protocol)) => !transport.get().closing(py) && protocol.get().flows(py),
             _ => false,
         })
@@ -251,7 +251,7 @@ impl ffi::Finalize for StreamWriter {
     fn finalize(slf: &Bound<'_, Self>) {
         let py = slf.py();
         let transport = slf.get().transport_of(py);
-        let closed = match plain::<TcpTransport>(&transport) {
+        let closed = match plain::<SocketTransport>(&transport) {
             Some(native) => native.get().closing(py),
             None => transport.is_none(),
         };

@@ -1,6 +1,6 @@
 //! What `get_extra_info` knows: the socket and its addresses, each made when it is first asked for.
 
-use super::{Socket, TcpTransport};
+use super::{Socket, SocketTransport};
 use crate::standard::standard;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -8,7 +8,7 @@ use pyo3::types::PyDict;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd};
 
-impl TcpTransport {
+impl SocketTransport {
     /// The socket object; made now for an accepted connection.
     pub(super) fn socket_object<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         enum Seen {

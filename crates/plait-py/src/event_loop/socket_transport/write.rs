@@ -3,7 +3,7 @@
 use super::super::descriptors::{Direction, Watcher};
 use super::super::future::{Future, Outcome};
 use super::super::sock::contiguous;
-use super::{Chunk, TcpTransport};
+use super::{Chunk, SocketTransport};
 use crate::errors::{leaves_the_loop, os_error};
 use crate::fastcall::{fast_method, install, Arguments};
 use crate::ffi;
@@ -19,11 +19,11 @@ const EAGAIN: i32 = 11;
 /// asyncio's LOG_THRESHOLD_FOR_CONNLOST_WRITES.
 const QUIET_LOST_WRITES: u32 = 5;
 
-fast_method!(write_entry, TcpTransport, "TcpTransport.write", write);
+fast_method!(write_entry, SocketTransport, "SocketTransport.write", write);
 
 /// Adds `write` to the transport's type.
 pub fn install_methods(py: Python<'_>) -> PyResult<()> {
-    install::<TcpTransport>(
+    install::<SocketTransport>(
         py,
         c"write",
         c"write($self, data)\n--\n\n\
@@ -32,14 +32,14 @@ Write data (bytes, bytearray or memoryview): sent at once as far as the socket t
     )
 }
 
-fn write<'py>(slf: &Bound<'py, TcpTransport>, arguments: Arguments<'_, 'py>) -> PyResult<Py<PyAny>> {
+fn write<'py>(slf: &Bound<'py, SocketTransport>, arguments: Arguments<'_, 'py>) -> PyResult<Py<PyAny>> {
     let py = slf.py();
     let [data] = arguments.exactly(py, ["data"])?;
-    TcpTransport::write_data(slf, &data)?;
+    SocketTransport::write_data(slf, &data)?;
     Ok(py.None())
 }
 
-impl TcpTransport {
+impl SocketTransport {
     pub fn write_data(slf: &Bound<'_, Self>, data: &Bound<'_, PyAny>) -> PyResult<()> {
         let py = slf.py();
         let known = data.is_exact_instance_of::<PyBytes>()
@@ -70,7 +70,7 @@ impl TcpTransport {
             this.state.with(py, |s| s.lost += 1);
             return Ok(());
         }
-        TcpTransport::write_all(slf, data)
+        SocketTransport::write_all(slf, data)
     }
 
     pub(super) fn write_lines(slf: &Bound<'_, Self>, list_of_data: &Bound<'_, PyAny>) -> PyResult<()> {
@@ -103,12 +103,12 @@ impl TcpTransport {
         });
         if !waited {
             if let Some(Err(error)) = this.flush(py) {
-                return TcpTransport::write_failed(slf, &error);
+                return SocketTransport::write_failed(slf, &error);
             }
         }
         match this.state.with(py, |s| s.buffer.is_empty()) {
             true => Ok(()),
-            false => TcpTransport::grown(slf),
+            false => SocketTransport::grown(slf),
         }
     }
 
@@ -145,7 +145,7 @@ impl TcpTransport {
         set.map_err(|(high, low)| {
             PyValueError::new_err(format!("high ({high}) must be >= low ({low}) must be >= 0"))
         })?;
-        TcpTransport::maybe_pause_protocol(slf)
+        SocketTransport::maybe_pause_protocol(slf)
     }
 
     pub(super) fn make_empty_waiter(slf: &Bound<'_, Self>) -> PyResult<Py<Future>> {
@@ -171,23 +171,23 @@ impl TcpTransport {
         let py = slf.py();
         let this = slf.get();
         if let Ok(bytes) = data.cast_exact::<PyBytes>() {
-            let Some(sent) = TcpTransport::send_now(slf, bytes.as_bytes())? else {
+            let Some(sent) = SocketTransport::send_now(slf, bytes.as_bytes())? else {
                 return Ok(());
             };
             if sent < bytes.as_bytes().len() {
                 let chunk = Chunk::Shared(PyBackedBytes::from(bytes.clone()));
                 this.state.with(py, |s| s.buffer.push(chunk, sent));
-                return TcpTransport::grown(slf);
+                return SocketTransport::grown(slf);
             }
             return Ok(());
         }
         let view = contiguous(data)?;
-        let sent = ffi::with_bytes(&view, |bytes| TcpTransport::send_now(slf, bytes))?;
+        let sent = ffi::with_bytes(&view, |bytes| SocketTransport::send_now(slf, bytes))?;
         let Some(sent) = sent else { return Ok(()) };
         if sent < view.len_bytes() {
             let rest = ffi::with_bytes(&view, |bytes| Box::<[u8]>::from(&bytes[sent..]));
             this.state.with(py, |s| s.buffer.push(Chunk::Copied(rest), 0));
-            return TcpTransport::grown(slf);
+            return SocketTransport::grown(slf);
         }
         Ok(())
     }
@@ -204,7 +204,7 @@ impl TcpTransport {
             Err(error) if error.raw_os_error() == Some(EAGAIN) => Ok(Some(0)),
             Err(error) => {
                 let error = os_error(py, &error);
-                TcpTransport::fatal_error(slf, error, "Fatal write error on socket transport")?;
+                SocketTransport::fatal_error(slf, error, "Fatal write error on socket transport")?;
                 Ok(None)
             }
         }
@@ -216,14 +216,14 @@ impl TcpTransport {
         let this = slf.get();
         let watcher = Watcher::Transport(slf.clone().unbind());
         this.loop_.get().watch_unless_watched(py, this.fd, Direction::Write, watcher)?;
-        TcpTransport::maybe_pause_protocol(slf)
+        SocketTransport::maybe_pause_protocol(slf)
     }
 
     pub(super) fn maybe_pause_protocol(slf: &Bound<'_, Self>) -> PyResult<()> {
         let py = slf.py();
         let pause = slf.get().state.with(py, |s| s.flow.on_grow(s.buffer.len()));
         match pause {
-            true => TcpTransport::tell_flow(slf, "pause_writing"),
+            true => SocketTransport::tell_flow(slf, "pause_writing"),
             false => Ok(()),
         }
     }
@@ -232,7 +232,7 @@ impl TcpTransport {
         let py = slf.py();
         let resume = slf.get().state.with(py, |s| s.flow.on_shrink(s.buffer.len()));
         match resume {
-            true => TcpTransport::tell_flow(slf, "resume_writing"),
+            true => SocketTransport::tell_flow(slf, "resume_writing"),
             false => Ok(()),
         }
     }
@@ -248,7 +248,7 @@ impl TcpTransport {
         match told {
             Ok(_) => Ok(()),
             Err(error) if leaves_the_loop(py, &error) => Err(error),
-            Err(error) => TcpTransport::report(slf, &format!("protocol.{method}() failed"), error),
+            Err(error) => SocketTransport::report(slf, &format!("protocol.{method}() failed"), error),
         }
     }
 
@@ -269,15 +269,15 @@ impl TcpTransport {
         let flushed = this.flush(py);
         match flushed {
             None => Ok(()),
-            Some(Ok(_)) => TcpTransport::flushed(slf),
-            Some(Err(error)) => TcpTransport::write_failed(slf, &error),
+            Some(Ok(_)) => SocketTransport::flushed(slf),
+            Some(Err(error)) => SocketTransport::write_failed(slf, &error),
         }
     }
 
     pub(super) fn flushed(slf: &Bound<'_, Self>) -> PyResult<()> {
         let py = slf.py();
         let this = slf.get();
-        this.in_context(py, || TcpTransport::maybe_resume_protocol(slf))?; // the protocol may write more
+        this.in_context(py, || SocketTransport::maybe_resume_protocol(slf))?; // the protocol may write more
         if !this.state.with(py, |s| s.buffer.is_empty()) {
             return Ok(());
         }
@@ -288,7 +288,7 @@ impl TcpTransport {
         let (closing, eof) = this.state.with(py, |s| (s.closing, s.eof));
         if closing {
             this.state.with(py, |s| s.lost += 1);
-            return TcpTransport::connection_lost(slf, None);
+            return SocketTransport::connection_lost(slf, None);
         }
         if eof {
             socket::shutdown_write(this.fd).map_err(|error| os_error(py, &error))?;
@@ -305,7 +305,7 @@ impl TcpTransport {
         let dropped = this.state.with(py, |s| s.buffer.take_all());
         drop(dropped);
         let kept = error.clone_ref(py);
-        TcpTransport::fatal_error(slf, error, "Fatal write error on socket transport")?;
+        SocketTransport::fatal_error(slf, error, "Fatal write error on socket transport")?;
         if let Some(waiter) = this.empty_waiter(py) {
             Future::fail(waiter.bind(py), &kept)?;
         }

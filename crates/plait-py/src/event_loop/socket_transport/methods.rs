@@ -1,6 +1,6 @@
 //! The transport's Python methods.
 
-use super::{Socket, Takes, TcpTransport};
+use super::{Socket, SocketTransport, Takes};
 use crate::event_loop::descriptors::Direction;
 use crate::event_loop::future::Future;
 use crate::event_loop::EventLoop;
@@ -11,7 +11,7 @@ use pyo3::types::PyDict;
 use std::os::fd::RawFd;
 
 #[pymethods]
-impl TcpTransport {
+impl SocketTransport {
     #[getter]
     fn __class__<'py>(slf: &Bound<'py, Self>) -> Bound<'py, PyAny> {
         standard(slf.py()).transport.bind(slf.py()).clone().into_any()
@@ -19,12 +19,12 @@ impl TcpTransport {
 
     /// Write every item of an iterable, gathered into as few system calls as can be.
     fn writelines(slf: &Bound<'_, Self>, list_of_data: &Bound<'_, PyAny>) -> PyResult<()> {
-        TcpTransport::write_lines(slf, list_of_data)
+        SocketTransport::write_lines(slf, list_of_data)
     }
 
     /// Close the writing side once the buffer is empty.
     fn write_eof(slf: &Bound<'_, Self>) -> PyResult<()> {
-        TcpTransport::end_writing(slf)
+        SocketTransport::end_writing(slf)
     }
 
     fn can_write_eof(&self) -> bool {
@@ -33,12 +33,12 @@ impl TcpTransport {
 
     /// Close: no more reading; what is buffered is still sent, then `connection_lost(None)` is called.
     pub(super) fn close(slf: &Bound<'_, Self>) -> PyResult<()> {
-        TcpTransport::close_gracefully(slf)
+        SocketTransport::close_gracefully(slf)
     }
 
     /// Close at once; what is buffered is lost.
     fn abort(slf: &Bound<'_, Self>) -> PyResult<()> {
-        TcpTransport::force_close(slf, None)
+        SocketTransport::force_close(slf, None)
     }
 
     fn is_closing(&self, py: Python<'_>) -> bool {
@@ -67,7 +67,7 @@ impl TcpTransport {
         if !resumed {
             return Ok(());
         }
-        TcpTransport::start_reading(slf)?;
+        SocketTransport::start_reading(slf)?;
         this.log_debug(slf, "%r resumes reading")
     }
 
@@ -94,7 +94,7 @@ impl TcpTransport {
         name: &str,
         default: Option<Bound<'py, PyAny>>,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
-        Ok(TcpTransport::lookup_extra(slf, name)?.or(default))
+        Ok(SocketTransport::lookup_extra(slf, name)?.or(default))
     }
 
     fn get_write_buffer_size(&self, py: Python<'_>) -> usize {
@@ -113,15 +113,15 @@ impl TcpTransport {
         high: Option<isize>,
         low: Option<isize>,
     ) -> PyResult<()> {
-        TcpTransport::set_limits(slf, high, low)
+        SocketTransport::set_limits(slf, high, low)
     }
 
     fn _force_close(slf: &Bound<'_, Self>, exc: Option<Py<PyAny>>) -> PyResult<()> {
-        TcpTransport::force_close(slf, exc)
+        SocketTransport::force_close(slf, exc)
     }
 
     fn _make_empty_waiter(slf: &Bound<'_, Self>) -> PyResult<Py<Future>> {
-        TcpTransport::make_empty_waiter(slf)
+        SocketTransport::make_empty_waiter(slf)
     }
 
     fn _reset_empty_waiter(&self, py: Python<'_>) {
@@ -156,7 +156,7 @@ impl TcpTransport {
     #[getter]
     fn _extra<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyDict>> {
         for name in ["socket", "sockname", "peername"] {
-            TcpTransport::lookup_extra(slf, name)?;
+            SocketTransport::lookup_extra(slf, name)?;
         }
         Ok(slf.get().extra_dict(slf.py()))
     }
@@ -184,7 +184,7 @@ impl TcpTransport {
     fn __repr__(&self, py: Python<'_>) -> String {
         let (closed, closing, bytes) =
             self.state.with(py, |s| (matches!(s.socket, Socket::Closed), s.closing, s.buffer.len()));
-        let mut text = String::from("<TcpTransport");
+        let mut text = String::from("<SocketTransport");
         if closed {
             text.push_str(" closed");
         } else if closing {

@@ -4,7 +4,7 @@ use super::super::descriptors::Direction;
 use super::super::sock::writable;
 use super::super::streams::protocol::StreamReaderProtocol;
 use super::super::streams::reader::StreamReader;
-use super::{Takes, TcpTransport};
+use super::{SocketTransport, Takes};
 use crate::errors::os_error;
 use crate::ffi;
 use plait_core::net::{socket, ReadSize, LARGEST_READ};
@@ -21,7 +21,7 @@ thread_local! {
     static READ_BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; LARGEST_READ].into_boxed_slice());
 }
 
-impl TcpTransport {
+impl SocketTransport {
     #[inline]
     pub(super) fn read_ready(slf: &Bound<'_, Self>) -> PyResult<()> {
         let py = slf.py();
@@ -30,11 +30,11 @@ impl TcpTransport {
             return Ok(()); // it was readable before somebody closed or paused it
         }
         match takes {
-            Takes::Bytes => TcpTransport::read_data(slf),
-            Takes::IntoItsBuffer => TcpTransport::read_into_protocol(slf),
+            Takes::Bytes => SocketTransport::read_data(slf),
+            Takes::IntoItsBuffer => SocketTransport::read_into_protocol(slf),
             Takes::IntoItsReader => match slf.get().plain_reader(py) {
-                Some(reader) => TcpTransport::read_into_reader(slf, &reader),
-                None => TcpTransport::read_data(slf),
+                Some(reader) => SocketTransport::read_into_reader(slf, &reader),
+                None => SocketTransport::read_data(slf),
             },
         }
     }
@@ -61,11 +61,15 @@ impl TcpTransport {
         match received {
             Ok(Some(kept)) => {
                 let told = kept.and_then(|()| reader.get().arrived(py));
-                TcpTransport::fatal_unless_ok(slf, told, "Fatal error: protocol.data_received() call failed.")
-                    .map(drop)
+                SocketTransport::fatal_unless_ok(
+                    slf,
+                    told,
+                    "Fatal error: protocol.data_received() call failed.",
+                )
+                .map(drop)
             }
-            Ok(None) => TcpTransport::end_of_stream(slf),
-            Err(error) => TcpTransport::read_failed(slf, &error),
+            Ok(None) => SocketTransport::end_of_stream(slf),
+            Err(error) => SocketTransport::read_failed(slf, &error),
         }
     }
 
@@ -82,11 +86,15 @@ impl TcpTransport {
         match received {
             Ok(Some(data)) => {
                 let told = this.tell(py, intern!(py, "data_received"), Some(data.into_any()));
-                TcpTransport::fatal_unless_ok(slf, told, "Fatal error: protocol.data_received() call failed.")
-                    .map(drop)
+                SocketTransport::fatal_unless_ok(
+                    slf,
+                    told,
+                    "Fatal error: protocol.data_received() call failed.",
+                )
+                .map(drop)
             }
-            Ok(None) => TcpTransport::end_of_stream(slf),
-            Err(error) => TcpTransport::read_failed(slf, &error),
+            Ok(None) => SocketTransport::end_of_stream(slf),
+            Err(error) => SocketTransport::read_failed(slf, &error),
         }
     }
 
@@ -122,28 +130,28 @@ impl TcpTransport {
             Ok(buffer)
         });
         let text = "Fatal error: protocol.get_buffer() call failed.";
-        let Some(buffer) = TcpTransport::fatal_unless_ok(slf, buffer, text)? else {
+        let Some(buffer) = SocketTransport::fatal_unless_ok(slf, buffer, text)? else {
             return Ok(());
         };
         let text = "Fatal read error on socket transport";
-        let Some(view) = TcpTransport::fatal_unless_ok(slf, writable(&buffer), text)? else {
+        let Some(view) = SocketTransport::fatal_unless_ok(slf, writable(&buffer), text)? else {
             return Ok(());
         };
         let received = ffi::with_bytes_mut(&view, |bytes| socket::recv(this.fd, bytes));
         drop(view);
         match received {
-            Ok(0) => TcpTransport::end_of_stream(slf),
+            Ok(0) => SocketTransport::end_of_stream(slf),
             Ok(n) => {
                 let n = n.into_pyobject(py)?.into_any();
                 let told = this.tell(py, intern!(py, "buffer_updated"), Some(n));
-                TcpTransport::fatal_unless_ok(
+                SocketTransport::fatal_unless_ok(
                     slf,
                     told,
                     "Fatal error: protocol.buffer_updated() call failed.",
                 )
                 .map(drop)
             }
-            Err(error) => TcpTransport::read_failed(slf, &error),
+            Err(error) => SocketTransport::read_failed(slf, &error),
         }
     }
 
@@ -153,7 +161,7 @@ impl TcpTransport {
             return Ok(());
         }
         let error = os_error(slf.py(), error);
-        TcpTransport::fatal_error(slf, error, "Fatal read error on socket transport")
+        SocketTransport::fatal_error(slf, error, "Fatal read error on socket transport")
     }
 
     pub(super) fn end_of_stream(slf: &Bound<'_, Self>) -> PyResult<()> {
@@ -162,13 +170,13 @@ impl TcpTransport {
         this.log_debug(slf, "%r received EOF")?;
         let told = this.tell(py, intern!(py, "eof_received"), None);
         let text = "Fatal error: protocol.eof_received() call failed.";
-        let Some(keep_open) = TcpTransport::fatal_unless_ok(slf, told, text)? else {
+        let Some(keep_open) = SocketTransport::fatal_unless_ok(slf, told, text)? else {
             return Ok(());
         };
         match keep_open.is_truthy()? {
             // Writing goes on; there is nothing more to read.
             true => this.stop(py, Direction::Read),
-            false => TcpTransport::close(slf),
+            false => SocketTransport::close(slf),
         }
     }
 }

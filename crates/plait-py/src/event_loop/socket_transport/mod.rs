@@ -1,4 +1,4 @@
-//! The TCP transport: reads into the protocol, writes what the socket takes and keeps the rest.
+//! The transport of a connected stream socket: reads into the protocol, writes what the socket takes and keeps the rest.
 //!
 //! The rules (when the protocol is paused, what `close` still sends, which errors are reported and how) are those of
 //! asyncio's selector transport. What differs is the cost: no Handle and no `epoll_ctl` per event, one context per
@@ -80,7 +80,7 @@ impl Takes {
     }
 }
 
-pub(super) struct TcpState {
+pub(super) struct SocketTransportState {
     socket: Socket,
     protocol: Option<Py<PyAny>>,
     takes: Takes,
@@ -108,16 +108,16 @@ pub(super) struct Released {
 }
 
 #[pyclass(module = "plait._native", frozen, dict, weakref)]
-pub struct TcpTransport {
+pub struct SocketTransport {
     loop_: Py<EventLoop>,
     /// In which the protocol's methods run.
     context: Py<PyAny>,
     fd: RawFd,
-    state: Guarded<TcpState>,
+    state: Guarded<SocketTransportState>,
     built: Built,
 }
 
-impl TcpTransport {
+impl SocketTransport {
     /// A transport over a socket object, for `create_connection` and `connect_accepted_socket`.
     pub fn open(
         loop_: &Bound<'_, EventLoop>,
@@ -126,7 +126,7 @@ impl TcpTransport {
         waiter: Option<Bound<'_, Future>>,
         extra: Option<Bound<'_, PyDict>>,
         server: Option<Bound<'_, PyAny>>,
-    ) -> PyResult<Py<TcpTransport>> {
+    ) -> PyResult<Py<SocketTransport>> {
         let fd = super::watching::fileno(&sock)?;
         let extra = match extra {
             Some(extra) => extra,
@@ -146,7 +146,7 @@ impl TcpTransport {
         }
         let socket = Socket::Object(sock.unbind());
         let context = ffi::copy_context(loop_.py())?;
-        TcpTransport::begin(loop_, fd, socket, protocol, waiter, Some(extra), None, server, context)
+        SocketTransport::begin(loop_, fd, socket, protocol, waiter, Some(extra), None, server, context)
     }
 
     /// A transport over a connection that a listener has just accepted. Owns `fd` from here on.
@@ -157,10 +157,10 @@ impl TcpTransport {
         protocol: Bound<'_, PyAny>,
         server: Option<Bound<'_, PyAny>>,
         context: Py<PyAny>,
-    ) -> PyResult<Py<TcpTransport>> {
+    ) -> PyResult<Py<SocketTransport>> {
         let fd = connection.as_raw_fd();
         let socket = Socket::Bare(connection);
-        TcpTransport::begin(loop_, fd, socket, protocol, None, None, peer, server, context)
+        SocketTransport::begin(loop_, fd, socket, protocol, None, None, peer, server, context)
     }
 
     #[allow(clippy::too_many_arguments)] // the two constructors above are what others call
@@ -174,12 +174,12 @@ impl TcpTransport {
         peer: Option<SocketAddr>,
         server: Option<Bound<'_, PyAny>>,
         context: Py<PyAny>,
-    ) -> PyResult<Py<TcpTransport>> {
+    ) -> PyResult<Py<SocketTransport>> {
         let py = loop_.py();
         // Only TCP has it; for the others the refusal changes nothing.
         let _ = socket::set_nodelay(fd);
         let takes = Takes::of(&protocol)?;
-        let state = TcpState {
+        let state = SocketTransportState {
             socket,
             protocol: Some(protocol.unbind()),
             takes,
@@ -196,7 +196,7 @@ impl TcpTransport {
             eof: false,
             paused: false,
         };
-        let transport = TcpTransport {
+        let transport = SocketTransport {
             loop_: loop_.clone().unbind(),
             context,
             fd,
@@ -247,10 +247,10 @@ impl TcpTransport {
     /// What the loop found in its ready queue for this transport.
     pub fn advance(slf: &Bound<'_, Self>, step: TransportStep) -> PyResult<()> {
         match step {
-            TransportStep::Readable => TcpTransport::read_ready(slf),
-            TransportStep::Writable => TcpTransport::write_ready(slf),
-            TransportStep::Begin(waiter) => TcpTransport::connection_made(slf, waiter),
-            TransportStep::Lost(error) => TcpTransport::connection_lost(slf, error),
+            TransportStep::Readable => SocketTransport::read_ready(slf),
+            TransportStep::Writable => SocketTransport::write_ready(slf),
+            TransportStep::Begin(waiter) => SocketTransport::connection_made(slf, waiter),
+            TransportStep::Lost(error) => SocketTransport::connection_lost(slf, error),
         }
     }
 
@@ -268,7 +268,7 @@ impl TcpTransport {
             told => told.map(drop),
         };
         // Each goes on whatever became of the one before, as in asyncio, where these are three callbacks.
-        let reading = TcpTransport::start_reading(slf);
+        let reading = SocketTransport::start_reading(slf);
         if let Some(waiter) = waiter {
             Future::settle(waiter.bind(py), Outcome::Result(py.None()))?;
         }
@@ -292,7 +292,7 @@ impl TcpTransport {
 
 static TRANSPORT_DEALLOC: OnceLock<destructor> = OnceLock::new();
 
-impl ffi::Finalize for TcpTransport {
+impl ffi::Finalize for SocketTransport {
     fn finalize(slf: &Bound<'_, Self>) {
         let py = slf.py();
         if slf.get().state.with(py, |s| matches!(s.socket, Socket::Closed)) {
@@ -302,7 +302,7 @@ impl ffi::Finalize for TcpTransport {
             .warn_unclosed_transport
             .bind(py)
             .call1((slf,))
-            .map(|_| TcpTransport::release(slf))
+            .map(|_| SocketTransport::release(slf))
             .and_then(|released| released.server.map_or(Ok(()), |server| detach(server.bind(py), slf)));
         if let Err(error) = warned {
             error.write_unraisable(py, Some(slf.as_any()));

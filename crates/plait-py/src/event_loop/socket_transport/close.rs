@@ -4,7 +4,7 @@ use super::super::accept::detach;
 use super::super::descriptors::Direction;
 use super::super::future::Future;
 use super::super::ready::{Ready, TransportStep};
-use super::{Released, Socket, TcpTransport};
+use super::{Released, Socket, SocketTransport};
 use crate::errors::leaves_the_loop;
 use crate::standard::standard;
 use plait_core::net::{socket, CompactAddress};
@@ -13,7 +13,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-impl TcpTransport {
+impl SocketTransport {
     pub(super) fn close_gracefully(slf: &Bound<'_, Self>) -> PyResult<()> {
         let py = slf.py();
         let this = slf.get();
@@ -33,7 +33,7 @@ impl TcpTransport {
             return Ok(());
         }
         this.stop(py, Direction::Write)?;
-        TcpTransport::schedule_lost(slf, None)
+        SocketTransport::schedule_lost(slf, None)
     }
 
     /// Passes a value on; an error ends the connection with `message` and gives None.
@@ -45,7 +45,7 @@ impl TcpTransport {
         match result {
             Ok(value) => Ok(Some(value)),
             Err(error) if leaves_the_loop(slf.py(), &error) => Err(error),
-            Err(error) => TcpTransport::fatal_error(slf, error, message).map(|()| None),
+            Err(error) => SocketTransport::fatal_error(slf, error, message).map(|()| None),
         }
     }
 
@@ -58,9 +58,9 @@ impl TcpTransport {
                 glue.call_method1("log_transport_error", (slf, message, error.into_value(py)))?;
             }
         } else {
-            TcpTransport::report(slf, message, error)?;
+            SocketTransport::report(slf, message, error)?;
         }
-        TcpTransport::force_close(slf, Some(kept))
+        SocketTransport::force_close(slf, Some(kept))
     }
 
     pub(super) fn report(slf: &Bound<'_, Self>, message: &str, error: PyErr) -> PyResult<()> {
@@ -91,7 +91,7 @@ impl TcpTransport {
         }
         this.stop(py, Direction::Read)?;
         this.stop(py, Direction::Write)?;
-        TcpTransport::schedule_lost(slf, error)
+        SocketTransport::schedule_lost(slf, error)
     }
 
     pub(super) fn schedule_lost(slf: &Bound<'_, Self>, error: Option<Py<PyAny>>) -> PyResult<()> {
@@ -106,7 +106,7 @@ impl TcpTransport {
         let argument = error.unwrap_or_else(|| py.None()).into_bound(py);
         let lost = intern!(py, "connection_lost");
         let told = this.tell(py, lost, Some(argument.clone())).map(drop);
-        let released = TcpTransport::release(slf);
+        let released = SocketTransport::release(slf);
         let waiter_told = match this.empty_waiter(py) {
             Some(waiter) => {
                 let error = PyConnectionError::new_err("Connection is closed by peer");
