@@ -208,7 +208,7 @@ impl EventLoop {
 
 /// A number that tells the threads that are alive apart; never 0.
 #[inline]
-fn thread_token() -> usize {
+pub fn thread_token() -> usize {
     thread_local!(static TOKEN: u8 = const { 0 });
     TOKEN.with(|token| std::ptr::from_ref(token) as usize)
 }

@@ -11,4 +11,5 @@ mod answers;
 pub mod asyncio;
 pub mod store;
 pub mod threading;
+mod turns;
 pub mod universal;

@@ -4,6 +4,7 @@
 //! may be any Python code, so that no core lock may be held meanwhile: its items are a list, kept in order by the standard
 //! library's own `heapq` under a lock that is itself a wait queue, and its channel carries empty tokens, one for each item.
 
+use super::turns::Turns;
 use crate::daemon_threads::survives_exit;
 use crate::guarded::Guarded;
 use crate::standard::standard;
@@ -39,6 +40,7 @@ pub struct Store {
     open: AtomicBool,
     /// An open queue's shutdown is the standard algorithm's affair; it is noted here.
     open_shut_down: AtomicBool,
+    turns: Turns,
 }
 
 /// Items, and the futures of who waits to get and to put.
@@ -73,6 +75,7 @@ impl Store {
             maxsize: Guarded::new(None),
             open: AtomicBool::new(false),
             open_shut_down: AtomicBool::new(false),
+            turns: Turns::default(),
         }
     }
 
@@ -129,6 +132,7 @@ impl Store {
     #[inline]
     pub fn try_put(&self, item: &Bound<'_, PyAny>, manner: Manner) -> PyResult<Option<Done<()>>> {
         let py = item.py();
+        self.turns.take();
         if self.kind == Kind::Priority {
             let reserved =
                 attempt(py, &self.channel, manner, |wait, waker, _| self.channel.poll_reserve(wait, waker));
@@ -149,6 +153,7 @@ impl Store {
         patience: Patience,
     ) -> PyResult<Option<Done<()>>> {
         let py = item.py();
+        self.turns.waits();
         if self.kind == Kind::Priority {
             let poll = |wait: &mut _, waker: &mut _, _: &mut _| self.channel.poll_reserve(wait, waker);
             let reserved = block(py, &self.channel, manner, patience, poll)?;
@@ -247,6 +252,7 @@ impl Store {
     /// Tries to get. None: there is nothing.
     #[inline]
     pub fn try_get<'py>(&self, py: Python<'py>, manner: Manner) -> PyResult<Option<Done<Bound<'py, PyAny>>>> {
+        self.turns.take();
         let got = attempt(py, &self.channel, manner, |wait, waker, wakes| self.poll_get(wait, waker, wakes));
         got.map(|got| self.item(py, got)).transpose()
     }
@@ -258,6 +264,7 @@ impl Store {
         manner: Manner,
         patience: Patience,
     ) -> PyResult<Option<Done<Bound<'py, PyAny>>>> {
+        self.turns.waits();
         let poll = |wait: &mut _, waker: &mut _, wakes: &mut _| self.poll_get(wait, waker, wakes);
         block(py, &self.channel, manner, patience, poll)?.map(|got| self.item(py, got)).transpose()
     }
