@@ -24,7 +24,7 @@ from asyncio.log import logger
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
-from plait import _open_queues, _primitives, _streams
+from plait import _exit, _open_queues, _primitives, _streams
 
 get_ident = threading.get_ident
 
@@ -107,6 +107,7 @@ def connect(native: ModuleType) -> None:
     _streams.connect(native)
     _open_queues.connect(native)
     _primitives.connect(native)
+    _exit.connect(native)
     _show_native_tasks(native.registered_tasks)
     os.register_at_fork(after_in_child=native.after_fork_in_child)
 

@@ -88,14 +88,19 @@ class Hub:
         """
         here = greenlet.getcurrent()
 
+        parked = True
+
         def wake(*_: object) -> None:
-            here.switch()
+            # The timer and the future may be due in the same turn: who is second must not end a later wait.
+            if parked:
+                here.switch()
 
         timer = None if timeout is None else self.loop.call_later(timeout, wake)
         future.add_done_callback(wake)
         try:
             self.greenlet.switch()
         finally:
+            parked = False
             future.remove_done_callback(wake)
             if timer is not None:
                 timer.cancel()

@@ -72,6 +72,7 @@ __all__ = [
     "start_timer",
     "gather",
     "set_hub",
+    "shelter",
     "timeout",
     "timeout_at",
     "start_wait_for",
@@ -330,6 +331,7 @@ class WatcherCallback:
 class WaitFuture(Future[bool]):
     """What a task, or a greenlet, waits for in a wait queue."""
 
+def shelter(threads: list[int], /) -> None: ...
 def set_hub(hub: Any, /) -> Any: ...
 def timeout(delay: float | None) -> Timeout: ...
 def timeout_at(when: float | None) -> Timeout: ...

@@ -71,6 +71,56 @@ WORK = {
             with condition:
                 spin()
     """,
+    "a predicate": """
+        lock = threading.Lock()
+        condition = plait.threading.Condition(lock)
+        with lock:
+            condition.wait_for(sleep_on)
+    """,
+    "a method of a subclass that a native one calls": """
+        class Semaphore(plait.threading.Semaphore):
+            def release(self, n=1):
+                sleep_on()
+        with Semaphore():
+            pass
+    """,
+    "a put of a subclass": """
+        class Queue(plait.queue.Queue):
+            def put(self, *arguments):
+                sleep_on()
+        Queue().put_nowait(1)
+    """,
+    "an item that is let go": """
+        class Item:
+            def __del__(self):
+                sleep_on()
+        q = plait.queue.Queue()
+        q.put(Item())
+        q.shutdown(immediate=True) if sys.version_info >= (3, 13) else q.__init__()
+    """,
+    "callbacks on a loop in Python": """
+        class Loop(asyncio.SelectorEventLoop):
+            def call_soon(self, *arguments, **keywords):
+                sleep_on()
+        future = plait.Future(loop=Loop())
+        future.add_done_callback(print)
+        future.set_result(1)
+    """,
+    "calls from outside, in debug mode": """
+        loop = plait.new_event_loop()
+        loop.set_debug(True)
+        while True:
+            loop.call_soon_threadsafe(print)
+    """,
+    "a thread of which threading does not know": """
+        event = plait.threading.Event()
+        def unknown():
+            while True:
+                event.wait(0.00001)
+        import _thread
+        _thread.start_new_thread(unknown, ())
+        sleep_on()
+    """,
 }
 PROGRAM = """
 import asyncio, sys, threading, time
@@ -79,6 +129,10 @@ import plait, plait.queue, plait.threading
 def spin():
     for _ in range(2000):
         pass
+
+def sleep_on():
+    while True:
+        time.sleep(0.0005)
 
 class Item:
     def __lt__(self, other):
@@ -108,14 +162,42 @@ time.sleep(0.05)
 """
 
 
+def outcome(program, **environment):
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", program],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        env={**os.environ, **environment},
+    )
+    return done.returncode, done.stderr
+
+
 @pytest.mark.parametrize("work", WORK)
 def test_they_do_not_abort_the_process(work):
     for _ in range(5):
-        done = subprocess.run(
-            [sys.executable, "-W", "ignore", "-c", PROGRAM.format(work=WORK[work])],
-            capture_output=True,
-            text=True,
-            timeout=30,
-            env=dict(os.environ),
-        )
-        assert (done.returncode, done.stderr) == (0, "")
+        assert outcome(PROGRAM.format(work=WORK[work])) == (0, "")
+
+
+def test_they_do_not_abort_the_process_while_deadlocks_are_looked_for():
+    work = """
+        lock = plait.Lock()
+        while True:
+            with lock:
+                pass
+    """
+    for _ in range(5):
+        assert outcome(PROGRAM.format(work=work), PLAIT_DEBUG="1") == (0, "")
+
+
+def test_signal_handlers_stay_the_programs_own():
+    """Threads are told of the exit by a signal that nobody uses."""
+    program = """
+import signal, threading, time
+import plait
+for number in range(signal.SIGRTMIN, signal.SIGRTMAX + 1):
+    if number != signal.SIGRTMAX - 3:
+        signal.signal(number, lambda *_: print("called"))
+threading.Thread(target=lambda: [time.sleep(0.001) for _ in range(10**6)], daemon=True).start()
+"""
+    assert outcome(program) == (0, "")

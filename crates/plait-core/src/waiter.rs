@@ -80,6 +80,11 @@ impl Wait {
         self.ticket.is_some()
     }
 
+    /// Whether it counts among those inside a barrier, and not at its door.
+    pub fn is_inside(&self) -> bool {
+        self.number.is_some()
+    }
+
     /// Whether one that comes new may take what is there although others wait.
     pub(crate) fn overtakes(&self) -> bool {
         self.manner != Manner::InOrder

@@ -68,14 +68,14 @@ fn tell_opens(lock: &Bound<'_, PyAny>) {
 /// A call that blocks until the lock is taken, which the caller tells then, or patience ends.
 pub fn blocks(
     lock: &Bound<'_, PyAny>,
-    patience: Patience,
+    patience: Patience<'_>,
     block: impl FnOnce() -> PyResult<Option<()>>,
 ) -> PyResult<bool> {
     if !explaining() {
         return Ok(block()?.is_some());
     }
     let acquired = match patience {
-        Patience::Until(_) => block(),
+        Patience::Until(_) | Patience::Told(_) => block(),
         Patience::Forever => wait_in_graph(lock, block),
     };
     Ok(acquired?.is_some())

@@ -121,6 +121,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(event_loop::sleep::start_timer, module)?)?;
     module.add_function(wrap_pyfunction!(event_loop::gather::gather, module)?)?;
     module.add_function(wrap_pyfunction!(waiters::greenlet::set_hub, module)?)?;
+    module.add_function(wrap_pyfunction!(daemon_threads::shelter, module)?)?;
     module.add_function(wrap_pyfunction!(event_loop::timeout::timeout, module)?)?;
     module.add_function(wrap_pyfunction!(event_loop::timeout::timeout_at, module)?)?;
     module.add_function(wrap_pyfunction!(event_loop::timeout::start_wait_for, module)?)?;

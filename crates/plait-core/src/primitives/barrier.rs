@@ -69,8 +69,8 @@ impl<W> Barrier<W> {
 
     /// Comes, waits for the others, and leaves. With `acts`, the last one is told to act before it and the others may leave.
     ///
-    /// A wait whose time is up breaks the barrier, unless all have come already. (At the door a time-out does not count, as in the
-    /// standard library.)
+    /// A wait whose time is up breaks the barrier, unless all have come already. (At the door no time-out counts, as in the
+    /// standard library, where it begins when the party is [inside](Wait::is_inside).)
     pub fn poll(
         &self,
         wait: &mut Wait,

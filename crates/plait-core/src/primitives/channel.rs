@@ -295,6 +295,11 @@ impl<T, W> Channel<T, W> {
         set_unfinished(&mut self.queue.open(), unfinished, wakes);
     }
 
+    /// What is said to those who put now.
+    pub fn refusal(&self) -> Option<Refusal> {
+        self.queue.open().state.refusal
+    }
+
     /// Whether it was shut down.
     pub fn is_shut_down(&self) -> bool {
         self.queue.open().state.refusal == Some(Refusal::ShutDown)

@@ -5,7 +5,6 @@ use super::ready::Ready;
 use super::registry;
 use super::step;
 use super::EventLoop;
-use crate::daemon_threads::survives_exit;
 use crate::ffi;
 use crate::guarded::Guarded;
 use crate::standard::standard;
@@ -168,9 +167,6 @@ impl Task {
         drop(replaced);
         Task::unregister(slf);
         let key = registry::register(slf)?;
-        if Task::native_loop(slf).is_none() {
-            survives_exit(); // no loop of ours runs in this thread
-        }
         slf.get().state.with(py, |t| t.registered = key);
         if eager && loop_.call_method0(intern!(py, "is_running"))?.is_truthy()? {
             return step::eager_start(slf, loop_);

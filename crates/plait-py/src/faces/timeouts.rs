@@ -15,7 +15,10 @@ const NEGATIVE: &str = "timeout value must be a non-negative number";
 const NEGATIVE: &str = "timeout value must be positive";
 
 /// How `acquire` of a lock is called: `acquire(blocking=True, timeout=-1)`. None: it does not wait.
-pub fn patience_of_lock(blocking: bool, timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Option<Patience>> {
+pub fn patience_of_lock(
+    blocking: bool,
+    timeout: Option<&Bound<'_, PyAny>>,
+) -> PyResult<Option<Patience<'static>>> {
     let seconds = timeout.map_or(Ok(-1.0), seconds)?;
     if !blocking && seconds != -1.0 {
         return Err(PyValueError::new_err("can't specify a timeout for a non-blocking call"));
@@ -31,7 +34,7 @@ pub fn patience_of_lock(blocking: bool, timeout: Option<&Bound<'_, PyAny>>) -> P
 }
 
 /// `wait(timeout=None)`: None means for ever, what is not more than nothing not at all.
-pub fn patience(timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Patience> {
+pub fn patience(timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Patience<'static>> {
     match timeout {
         None => Ok(Patience::Forever),
         // Compared first, for the words of the error about what is no number.
@@ -41,7 +44,7 @@ pub fn patience(timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Patience> {
 }
 
 /// The same where the standard library first adds it to the time that it is now.
-pub fn patience_by_end(timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Patience> {
+pub fn patience_by_end(timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Patience<'static>> {
     if let Some(timeout) = timeout {
         if !timeout.is_exact_instance_of::<PyFloat>() && !timeout.is_exact_instance_of::<PyInt>() {
             PyFloat::new(timeout.py(), 0.0).add(timeout)?;
@@ -51,7 +54,7 @@ pub fn patience_by_end(timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Patience>
 }
 
 /// The same for a queue, which waits for what is left until then.
-pub fn patience_of_queue(timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Patience> {
+pub fn patience_of_queue(timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Patience<'static>> {
     match timeout {
         None => Ok(Patience::Forever),
         Some(timeout) => patience(Some(&PyFloat::new(timeout.py(), 0.0).add(timeout)?)),

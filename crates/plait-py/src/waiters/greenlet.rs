@@ -58,7 +58,7 @@ fn hub_and_greenlet(py: Python<'_>) -> PyResult<Option<(Bound<'_, PyAny>, Bound<
 pub fn block<'py, P: Primitive<Waker>, T>(
     hub: &Bound<'py, PyAny>,
     primitive: &P,
-    patience: Patience,
+    patience: Patience<'_>,
     mut parked: impl FnMut() -> PyResult<()>,
     mut poll: impl FnMut(&mut Wait, &mut Option<Waker>, &mut Wakes<Waker>) -> Progress<T>,
 ) -> PyResult<Option<T>> {
@@ -75,6 +75,8 @@ pub fn block<'py, P: Primitive<Waker>, T>(
             parked().and_then(|()| hub.call_method1(intern!(py, "park"), (&future, left))?.is_truthy());
         match woken {
             Ok(true) => step = task::resume(&future, primitive, &mut poll)?,
+            // Switched to by somebody else.
+            Ok(false) if !patience.is_over() => step = task::Step::Wait(future.unbind()),
             Ok(false) => match task::expire(&future, primitive, &mut poll) {
                 Some(value) => return Ok(Some(value)),
                 None if !future.get().is_parked(py) => return Ok(None),

@@ -18,6 +18,7 @@ use plait_core::primitives::Primitive;
 use plait_core::waiter::{Manner, Progress, Wait, Wakes};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use task::WaitFuture;
@@ -76,23 +77,38 @@ pub fn attempt<P: Primitive<Waker>, T>(
 
 /// For how long a call may block.
 #[derive(Clone, Copy)]
-pub enum Patience {
+pub enum Patience<'a> {
     Forever,
     Until(Instant),
+    /// For ever, as long as this says nothing: the time begins to count during the wait.
+    Told(&'a Cell<Option<Instant>>),
 }
 
-impl Patience {
+impl Patience<'_> {
     /// For so many seconds from now on, at most [`LONGEST_TIMEOUT`]; negative means not at all.
-    pub fn seconds(timeout: f64) -> Patience {
+    pub fn seconds(timeout: f64) -> Patience<'static> {
         Patience::Until(Instant::now() + Duration::from_secs_f64(timeout.clamp(0.0, LONGEST_TIMEOUT)))
     }
 
     pub fn left(self) -> Option<Duration> {
+        left_until(self.end())
+    }
+
+    fn end(self) -> Option<Instant> {
         match self {
             Patience::Forever => None,
-            Patience::Until(end) => Some(end.saturating_duration_since(Instant::now())),
+            Patience::Until(end) => Some(end),
+            Patience::Told(end) => end.get(),
         }
     }
+
+    pub fn is_over(self) -> bool {
+        self.left() == Some(Duration::ZERO)
+    }
+}
+
+fn left_until(end: Option<Instant>) -> Option<Duration> {
+    end.map(|end| end.saturating_duration_since(Instant::now()))
 }
 
 /// `threading.TIMEOUT_MAX`: what fits into 63 bits of nanoseconds.
@@ -106,7 +122,7 @@ pub fn block<P: Primitive<Waker>, T>(
     py: Python<'_>,
     primitive: &P,
     manner: Manner,
-    patience: Patience,
+    patience: Patience<'_>,
     poll: impl FnMut(&mut Wait, &mut Option<Waker>, &mut Wakes<Waker>) -> Progress<T>,
 ) -> PyResult<Option<T>> {
     block_after(py, primitive, manner, patience, || Ok(()), poll)
@@ -117,7 +133,7 @@ pub fn block_after<P: Primitive<Waker>, T>(
     py: Python<'_>,
     primitive: &P,
     manner: Manner,
-    patience: Patience,
+    patience: Patience<'_>,
     parked: impl FnMut() -> PyResult<()>,
     poll: impl FnMut(&mut Wait, &mut Option<Waker>, &mut Wakes<Waker>) -> Progress<T>,
 ) -> PyResult<Option<T>> {

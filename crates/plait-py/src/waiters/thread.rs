@@ -1,14 +1,16 @@
 //! A thread waits: it detaches from the interpreter and parks.
 //!
 //! Signals wake it: in the main thread Python's handlers run, and if none of them raises, the wait goes on for the rest of its
-//! time. Each thread keeps one parker for all its waits; a wake-up that belongs to an earlier one only makes it look once more.
+//! time. Each thread keeps one parker for all its waits; a wake-up that belongs to an earlier one only makes it look once more. Python code
+//! that runs in the midst of a wait (a handler, the release of a condition's own lock) may wait by itself, and take the wake-up of the
+//! outer wait for one of its own: so a wait inside another leaves a wake-up behind.
 //!
 //! Before it parks, a thread watches its word for some microseconds, for to park and be woken costs more than that. It does
 //! so detached, and when the wake-up has come it waits another microsecond before it attaches: whoever woke it
 //! holds the GIL, and mostly lets it go right then; to ask for it at once would cost both of them a sleep. A thread that has watched in
 //! vain seldom watches again, and none does on a single processor.
 
-use super::{fire, Patience, Waker};
+use super::{fire, left_until, Patience, Waker};
 use crate::daemon_threads::survives_exit;
 use plait_core::parker::{Awoken, Parker};
 use plait_core::primitives::Primitive;
@@ -29,6 +31,8 @@ thread_local! {
         survives_exit();
         Arc::new(Parker::new())
     };
+    /// How many waits the thread is in, one inside the other.
+    static DEPTH: Cell<u32> = const { Cell::new(0) };
     static HOPE: Cell<Hope> = const { Cell::new(Hope { credit: MOST_CREDIT, skipped: 0 }) };
 }
 
@@ -97,16 +101,37 @@ fn handles_signals() -> bool {
     MAIN.with(|main| *main)
 }
 
+/// A wait that goes on. With it ends what it may have taken from the wait around it.
+struct Nested<'a>(&'a Parker);
+
+impl Nested<'_> {
+    fn begin(parker: &Parker) -> Nested<'_> {
+        DEPTH.set(DEPTH.get() + 1);
+        Nested(parker)
+    }
+}
+
+impl Drop for Nested<'_> {
+    fn drop(&mut self) {
+        let around = DEPTH.get() - 1;
+        DEPTH.set(around);
+        if around > 0 {
+            self.0.unpark();
+        }
+    }
+}
+
 /// See [`super::block`].
 pub fn block<P: Primitive<Waker>, T>(
     py: Python<'_>,
     primitive: &P,
     manner: Manner,
-    mut patience: Patience,
+    mut patience: Patience<'_>,
     mut parked: impl FnMut() -> PyResult<()>,
     mut poll: impl FnMut(&mut Wait, &mut Option<Waker>, &mut Wakes<Waker>) -> Progress<T>,
 ) -> PyResult<Option<T>> {
     let parker = PARKER.with(Arc::clone);
+    let _nested = Nested::begin(&parker);
     let mut wait = Wait::new(manner);
     let mut waker = None;
     loop {
@@ -137,21 +162,22 @@ pub fn block<P: Primitive<Waker>, T>(
 }
 
 /// Sleeps once, detached. An error is what a signal handler raised.
-fn sleep(py: Python<'_>, parker: &Parker, patience: Patience) -> PyResult<Awoken> {
+fn sleep(py: Python<'_>, parker: &Parker, patience: Patience<'_>) -> PyResult<Awoken> {
     if parker.try_take() {
         return Ok(Awoken::Unparked);
     }
+    let end = patience.end();
     let awoken = if handles_signals() {
         // A signal that comes while it watches would else be noticed by the next one only.
         if py.detach(|| watch_hopefully(parker)) {
             return Ok(Awoken::Unparked);
         }
         py.check_signals()?;
-        py.detach(|| parker.park(patience.left()))
+        py.detach(|| parker.park(left_until(end)))
     } else {
         py.detach(|| match watch_hopefully(parker) {
             true => Awoken::Unparked,
-            false => parker.park(patience.left()),
+            false => parker.park(left_until(end)),
         })
     };
     if awoken != Awoken::Unparked {

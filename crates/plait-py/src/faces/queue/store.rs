@@ -5,7 +5,6 @@
 //! library's own `heapq` under a lock that is itself a wait queue, and its channel carries empty tokens, one for each item.
 
 use super::turns::Turns;
-use crate::daemon_threads::survives_exit;
 use crate::guarded::Guarded;
 use crate::standard::standard;
 use crate::waiters::task::{self, Service, Step, WaitFuture};
@@ -62,6 +61,14 @@ impl<T> From<Result<T, Refusal>> for Done<T> {
             Err(Refusal::ClosedDown) => Done::Opened,
         }
     }
+}
+
+/// What became of an item that was to go into the heap.
+enum Pushed {
+    InOrder,
+    /// It is there, and its comparison failed.
+    Unordered(PyErr),
+    Refused(Refusal),
 }
 
 impl Store {
@@ -150,7 +157,7 @@ impl Store {
         &self,
         item: &Bound<'_, PyAny>,
         manner: Manner,
-        patience: Patience,
+        patience: Patience<'_>,
     ) -> PyResult<Option<Done<()>>> {
         let py = item.py();
         self.turns.waits();
@@ -218,21 +225,29 @@ impl Store {
             Err(refusal) => return Ok(Err(refusal).into()),
         }
         let pushed = self.with_heap(py, |heap| {
+            // While this waited for the heap, the queue may have been shut down, or opened.
+            if let Some(refusal) = self.channel.refusal() {
+                return Ok(Pushed::Refused(refusal));
+            }
             let length = heap.len();
             let pushed = standard(py).heappush.bind(py).call1((heap, item)).map(drop);
             // heapq appends before it compares: with the comparison failed, the item is there all the same.
             match pushed {
-                Err(error) if heap.len() > length => Ok(Err(error)),
-                pushed => pushed.map(Ok),
+                Err(error) if heap.len() > length => Ok(Pushed::Unordered(error)),
+                pushed => pushed.map(|()| Pushed::InOrder),
             }
         });
         let mut wakes = Wakes::None;
         let result = match pushed {
-            Ok(Ok(())) => {
+            Ok(Pushed::InOrder) => {
                 self.channel.fill(None, &mut wakes);
                 Ok(Done::Yes(()))
             }
-            Ok(Err(unordered)) => {
+            Ok(Pushed::Refused(refusal)) => {
+                self.channel.unreserve(&mut wakes);
+                Ok(Err(refusal).into())
+            }
+            Ok(Pushed::Unordered(unordered)) => {
                 self.channel.fill(None, &mut wakes);
                 // Nobody will call task_done for what was not put rightly.
                 let _ = self.channel.task_done(&mut wakes);
@@ -262,7 +277,7 @@ impl Store {
         &self,
         py: Python<'py>,
         manner: Manner,
-        patience: Patience,
+        patience: Patience<'_>,
     ) -> PyResult<Option<Done<Bound<'py, PyAny>>>> {
         self.turns.waits();
         let poll = |wait: &mut _, waker: &mut _, wakes: &mut _| self.poll_get(wait, waker, wakes);
@@ -308,19 +323,22 @@ impl Store {
     fn item<'py>(&self, py: Python<'py>, got: Result<Item, Refusal>) -> PyResult<Done<Bound<'py, PyAny>>> {
         match got {
             Ok(Some(item)) => Ok(Done::Yes(item.into_bound(py))),
-            Ok(None) => self.pop_heap(py).map(Done::Yes),
+            Ok(None) => self.pop_heap(py),
             Err(refusal) => Ok(Err(refusal).into()),
         }
     }
 
-    fn pop_heap<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+    fn pop_heap<'py>(&self, py: Python<'py>) -> PyResult<Done<Bound<'py, PyAny>>> {
         let popped = self.with_heap(py, |heap| {
+            if self.is_open() {
+                return Ok(Ok(Done::Opened)); // with this one's item, while it waited for the heap
+            }
             let length = heap.len();
             let popped = standard(py).heappop.bind(py).call1((heap,));
             match popped {
                 // heapq has taken an item out before it compares.
                 Err(error) if heap.len() < length => Ok(Err(error)),
-                popped => popped.map(Ok),
+                popped => popped.map(|item| Ok(Done::Yes(item))),
             }
         });
         let mut wakes = Wakes::None;
@@ -338,7 +356,6 @@ impl Store {
         let Some(lock) = &self.heap_lock else {
             return body(&self.heap_list(py));
         };
-        survives_exit();
         let poll = |wait: &mut _, waker: &mut _, _: &mut _| lock.poll(wait, waker);
         if attempt(py, lock, Manner::Barging, poll).is_none() {
             block(py, lock, Manner::Barging, Patience::Forever, poll)?;
@@ -456,7 +473,12 @@ impl Store {
         let joiners = (!one_loop).then_some(&mut others);
         let items = self.channel.close_down(&mut getters, &mut putters, joiners);
         let items = match self.kind {
-            Kind::Priority => self.heap_list(py),
+            // They go with the list: who waits for the heap finds none here.
+            Kind::Priority => {
+                let heap = self.heap_list(py);
+                drop(self.heap.with(py, Option::take));
+                heap
+            }
             _ => PyList::new(py, items.into_iter().flatten().collect::<Vec<_>>())?,
         };
         let mut handed_over = |wakes: Wakes<Waker>| {

@@ -2,7 +2,6 @@
 
 use super::store::{Done, Kind, Opened, Store};
 use crate::arguments::{Given, Truth};
-use crate::daemon_threads::survives_exit;
 use crate::faces::class_of;
 use crate::faces::timeouts::patience_of_queue;
 use crate::guarded::Built;
@@ -35,7 +34,6 @@ impl ThreadingQueue {
     where
         A: pyo3::call::PyCallArgs<'py>,
     {
-        survives_exit();
         let method = standard(slf.py()).threading.queue.bind(slf.py()).getattr(method)?;
         method.getattr("__get__")?.call1((slf,))?.call1(args)
     }

@@ -1,17 +1,18 @@
 //! `threading.Barrier`.
 
-use crate::daemon_threads::survives_exit;
 use crate::faces::timeouts::patience_by_end;
 use crate::faces::{class_of, located_repr, traverse};
 use crate::guarded::{Built, Guarded};
 use crate::standard::standard;
-use crate::waiters::{attempt, block, fire, Waker};
+use crate::waiters::{attempt, block, fire, Patience, Waker};
 use plait_core::primitives::barrier::{Barrier, Passage, Phase};
-use plait_core::waiter::{Manner, Wakes};
+use plait_core::waiter::{Manner, Wait, Wakes};
 use pyo3::exceptions::PyValueError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
+use std::cell::Cell;
+use std::time::Instant;
 
 #[derive(Default)]
 struct Given {
@@ -57,7 +58,6 @@ impl ThreadingBarrier {
             }
             Passage::Act(number) => number,
         };
-        survives_exit();
         let action = self.given.with(py, |given| given.action.as_ref().map(|action| action.clone_ref(py)));
         let acted = action.map_or(Ok(()), |action| action.call0(py).map(drop));
         let passage = if acted.is_ok() { Passage::Through(number) } else { Passage::Broken };
@@ -134,10 +134,19 @@ impl ThreadingBarrier {
                 .map(|timeout| timeout.into_bound(py)),
         };
         let acts = self.acts(py);
-        let poll = |wait: &mut _, waker: &mut _, wakes: &mut _| self.barrier.poll(wait, acts, waker, wakes);
+        let timeout = patience_by_end(timeout.as_ref())?.left();
+        let end = Cell::new(None);
+        let poll = |wait: &mut Wait, waker: &mut _, wakes: &mut _| {
+            let progress = self.barrier.poll(wait, acts, waker, wakes);
+            // At the door it waits for ever: the time counts from its own entry on.
+            if let (true, None, Some(timeout)) = (wait.is_inside(), end.get(), timeout) {
+                end.set(Some(Instant::now() + timeout));
+            }
+            progress
+        };
         let passage = match attempt(py, &self.barrier, Manner::InOrder, poll) {
             Some(passage) => Some(passage),
-            None => block(py, &self.barrier, Manner::InOrder, patience_by_end(timeout.as_ref())?, poll)?,
+            None => block(py, &self.barrier, Manner::InOrder, Patience::Told(&end), poll)?,
         };
         self.go_on(py, passage.unwrap_or(Passage::Broken))
     }

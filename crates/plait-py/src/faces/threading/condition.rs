@@ -5,7 +5,6 @@
 
 use super::rlock::ThreadingRLock;
 use crate::arguments::{counted, Given};
-use crate::daemon_threads::survives_exit;
 use crate::deadlock;
 use crate::faces::timeouts::{patience, patience_by_end};
 use crate::faces::{class_of, traverse};
@@ -71,16 +70,13 @@ impl ThreadingCondition {
         Ok(())
     }
 
-    /// Where its methods wait, the thread has frames of ours below it.
     pub fn lock<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        survives_exit();
         let lock = self.underlying.with(py, |u| u.lock.as_ref().map(|lock| lock.clone_ref(py)));
         let lock = lock.ok_or_else(|| PyRuntimeError::new_err("Condition.__init__() was not called"))?;
         Ok(lock.into_bound(py))
     }
 
     fn special(&self, py: Python<'_>, which: fn(&Underlying) -> &Option<Py<PyAny>>) -> Option<Py<PyAny>> {
-        survives_exit();
         self.underlying.with(py, |u| which(u).as_ref().map(|method| method.clone_ref(py)))
     }
 
@@ -121,7 +117,7 @@ impl ThreadingCondition {
         }
     }
 
-    fn wait_within(&self, py: Python<'_>, patience: Patience) -> PyResult<bool> {
+    fn wait_within(&self, py: Python<'_>, patience: Patience<'_>) -> PyResult<bool> {
         self.check_owned(py, "wait")?;
         let mut saved = None;
         // Parked first, then the lock is released: no notification falls between the two.

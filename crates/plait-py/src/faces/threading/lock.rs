@@ -34,7 +34,10 @@ pub fn allocate_lock(py: Python<'_>) -> PyResult<Bound<'_, ThreadingLock>> {
 }
 
 /// `acquire(blocking=True, timeout=-1)` of the interpreter's locks, which refuse None.
-pub fn acquisition(blocking: Option<&Bound<'_, PyAny>>, timeout: Given<'_>) -> PyResult<Option<Patience>> {
+pub fn acquisition(
+    blocking: Option<&Bound<'_, PyAny>>,
+    timeout: Given<'_>,
+) -> PyResult<Option<Patience<'static>>> {
     let blocking = blocking.map_or(Ok(true), |blocking| blocking.is_truthy())?;
     match timeout.0 {
         Some(timeout) if timeout.is_none() => {
@@ -45,7 +48,7 @@ pub fn acquisition(blocking: Option<&Bound<'_, PyAny>>, timeout: Given<'_>) -> P
 }
 
 impl ThreadingLock {
-    fn acquire_within(slf: &Bound<'_, Self>, patience: Option<Patience>) -> PyResult<bool> {
+    fn acquire_within(slf: &Bound<'_, Self>, patience: Option<Patience<'_>>) -> PyResult<bool> {
         let (py, lock) = (slf.py(), &slf.get().lock);
         let poll = |wait: &mut _, waker: &mut _, _: &mut _| lock.poll(wait, waker);
         let mut acquired = attempt(py, lock, Manner::Barging, poll).is_some();

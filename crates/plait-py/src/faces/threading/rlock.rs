@@ -46,7 +46,7 @@ impl ThreadingRLock {
         self.owned.with(py, |known| *known = owned);
     }
 
-    fn acquire_within(slf: &Bound<'_, Self>, patience: Option<Patience>) -> PyResult<bool> {
+    fn acquire_within(slf: &Bound<'_, Self>, patience: Option<Patience<'_>>) -> PyResult<bool> {
         let (py, this) = (slf.py(), slf.get());
         let times = this.times(py)?;
         if times > 0 {

@@ -62,7 +62,7 @@ impl ThreadingSemaphore {
     fn acquire_within(
         &self,
         py: Python<'_>,
-        patience: impl FnOnce() -> PyResult<Option<Patience>>,
+        patience: impl FnOnce() -> PyResult<Option<Patience<'static>>>,
     ) -> PyResult<bool> {
         let poll = |wait: &mut _, waker: &mut _, wakes: &mut _| self.semaphore.poll(wait, waker, wakes);
         if attempt(py, &self.semaphore, Manner::Barging, poll).is_some() {

@@ -28,7 +28,7 @@ pub struct UniversalLock {
 }
 
 impl UniversalLock {
-    fn acquire_within(slf: &Bound<'_, Self>, patience: Option<Patience>) -> PyResult<bool> {
+    fn acquire_within(slf: &Bound<'_, Self>, patience: Option<Patience<'_>>) -> PyResult<bool> {
         let (py, lock) = (slf.py(), &slf.get().lock);
         let poll = |wait: &mut _, waker: &mut _, _: &mut _| lock.poll(wait, waker);
         let mut acquired = attempt(py, lock, Manner::Barging, poll).is_some();

@@ -50,7 +50,7 @@ impl UniversalRLock {
         self.holding.with(py, |known| *known = holding);
     }
 
-    fn acquire_within(slf: &Bound<'_, Self>, patience: Option<Patience>) -> PyResult<bool> {
+    fn acquire_within(slf: &Bound<'_, Self>, patience: Option<Patience<'_>>) -> PyResult<bool> {
         let (py, this) = (slf.py(), slf.get());
         let here = Strand::current(py)?;
         if this.enter_again(py, here) {
