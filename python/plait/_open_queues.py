@@ -6,6 +6,7 @@ dictionary, the items move there, whoever waits is woken, and the native methods
 """
 
 import asyncio
+import os
 import queue
 import threading
 from collections import deque
@@ -18,7 +19,7 @@ MUST_WAIT: Any = type("_MustWait", (), {"__slots__": ()})()
 
 _Condition: Any = None  # the native ones; `connect` brings them
 _Event: Any = None
-_opening = threading.RLock()
+_openings_guard = threading.Lock()
 
 # What a subclass may override, of what the standard algorithm calls.
 _THREAD_HOOKS = ("_init", "_qsize", "_put", "_get")
@@ -30,7 +31,7 @@ _overriding: WeakKeyDictionary[type, bool] = WeakKeyDictionary()
 _hooks: dict[type, tuple[str, ...]] = {}
 _attributes: dict[type, tuple[str, ...]] = {}
 _openers: dict[type, Any] = {}
-_being_opened: dict[int, int] = {}  # the queue, and the thread that is at it
+_being_opened: "dict[int, _Opening]" = {}  # by the queue's id
 
 
 def overrides_hooks(cls: type) -> bool:
@@ -48,9 +49,45 @@ def _base_of(cls: type) -> Any:
     return next(base for base in cls.__mro__ if base in _hooks)
 
 
+class _Opening:
+    """Who is just opening a queue. Others that look at it wait until it is open."""
+
+    def __init__(self, opened: Any) -> None:
+        self.opened = opened  # its id is taken as long as this is there
+        self.lock = threading.RLock()
+        self.wanted = 0
+        self.initialises: int | None = None  # the thread that is in `_init`
+
+    def __enter__(self) -> None:
+        self.lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self.lock.release()
+        with _openings_guard:
+            self.wanted -= 1
+            if not self.wanted:
+                _being_opened.pop(id(self.opened), None)
+
+
+def _opening(opened: Any) -> _Opening:
+    with _openings_guard:
+        opening = _being_opened.get(id(opened))
+        if opening is None:
+            opening = _being_opened[id(opened)] = _Opening(opened)
+        opening.wanted += 1
+        return opening
+
+
+def _forget_openings() -> None:
+    """In a child process: those who were opening queues have stayed behind."""
+    global _openings_guard
+    _openings_guard = threading.Lock()
+    _being_opened.clear()
+
+
 def open_thread_queue(opened: Any) -> None:
     """Open one of ``queue``'s, unless it is open already. Safe to call from all threads."""
-    with _opening:
+    with _opening(opened):
         if opened._is_open:
             return
         _initialise(opened, _base_of(type(opened)).maxsize.__get__(opened))  # without the mutex, as the standard queue begins
@@ -97,16 +134,19 @@ def _show_hidden(opened: Any) -> None:
 
 def _initialise(opened: Any, maxsize: Any) -> None:
     """Let the queue, or its subclass, make what it keeps its items in."""
-    _being_opened[id(opened)] = threading.get_ident()
-    try:
-        opened._init(maxsize)
-    finally:
-        del _being_opened[id(opened)]
+    opening = _opening(opened)
+    with opening:
+        opening.initialises = threading.get_ident()
+        try:
+            opened._init(maxsize)
+        finally:
+            opening.initialises = None
 
 
 def _is_at_it(opened: Any) -> bool:
     """Whether this thread is in the queue's `_init`. Another that looks at the queue meanwhile waits until it is open."""
-    return _being_opened.get(id(opened)) == threading.get_ident()
+    opening = _being_opened.get(id(opened))
+    return opening is not None and opening.initialises == threading.get_ident()
 
 
 def give_up(opened: Any, waiter: Any) -> None:
@@ -199,6 +239,7 @@ def connect(native: ModuleType) -> None:
             setattr(cls, hook, _Hook(hook, getattr(getattr(asyncio, name), hook)))
         _hooks[cls], _attributes[cls] = _TASK_HOOKS, _TASK_ATTRIBUTES
         _openers[cls] = open_task_queue
+    os.register_at_fork(after_in_child=_forget_openings)
     for attribute in ("queue", "mutex", "not_empty", "not_full", "all_tasks_done"):
         setattr(native.ThreadingQueue, attribute, _Opens(attribute, open_thread_queue))
         setattr(native.Queue, attribute, _Never(attribute))

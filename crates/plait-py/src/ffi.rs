@@ -1,6 +1,7 @@
 //! Raw calls of the C API, each with its reason and its SAFETY. Everything else goes through PyO3, but for what is a
 //! room of its own: `fastcall`, `freelist`, and the reference counts that `registry` looks at.
 
+use crate::trashcan;
 use pyo3::exceptions::{PyImportError, PyStopIteration};
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -353,7 +354,9 @@ unsafe extern "C" fn dealloc_after_finalize<T: Finalize>(object: *mut ffi::PyObj
             return;
         }
         let original = T::original_dealloc().get().expect("set when the finalizer was installed");
-        original(object);
+        // If it has to wait, the collector must not come upon it: nobody refers to it any more.
+        ffi::PyObject_GC_UnTrack(object.cast());
+        trashcan::let_go(move || original(object));
     }
 }
 

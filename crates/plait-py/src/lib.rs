@@ -2,7 +2,7 @@
 //!
 //! Read [`guarded`] first (how Python objects hold mutable state), then [`event_loop`]. [`ffi`], [`fastcall`] and [`freelist`]
 //! have the only raw calls of the C API, [`standard`] the objects of the standard library that are used, [`errors`] its exceptions.
-//! [`daemon_threads`] keeps a thread from aborting the process when the interpreter exits. [`bench`] is what `plait bench` loads servers with.
+//! [`trashcan`] takes long chains of objects apart, [`daemon_threads`] keeps a thread from aborting the process when the interpreter exits. [`bench`] is what `plait bench` loads servers with.
 
 mod arguments;
 mod bench;
@@ -18,6 +18,7 @@ mod guarded;
 #[cfg(all(Py_GIL_DISABLED, not(Py_3_14)))]
 mod instance_dict;
 mod standard;
+mod trashcan;
 mod waiters;
 
 use event_loop::answered::Answered;

@@ -7,6 +7,7 @@
 use super::turns::Turns;
 use crate::guarded::Guarded;
 use crate::standard::standard;
+use crate::trashcan;
 use crate::waiters::task::{self, Service, Step, WaitFuture};
 use crate::waiters::{attempt, block, fire, Patience, Waker};
 use plait_core::primitives::channel::{Channel, Order, Refusal};
@@ -63,6 +64,16 @@ impl<T> From<Result<T, Refusal>> for Done<T> {
     }
 }
 
+impl Drop for Store {
+    fn drop(&mut self) {
+        if self.channel.len() > 0 {
+            let [mut getters, mut putters, mut joiners] = [const { Wakes::<Waker>::None }; 3];
+            let items = self.channel.close_down(&mut getters, &mut putters, Some(&mut joiners));
+            trashcan::let_go(move || drop((items, getters, putters, joiners)));
+        }
+    }
+}
+
 /// What became of an item that was to go into the heap.
 enum Pushed {
     InOrder,
@@ -88,7 +99,9 @@ impl Store {
 
     /// For tasks of one loop.
     pub fn for_one_loop(kind: Kind) -> Store {
-        Store { heap_lock: None, ..Store::new(kind) }
+        let mut store = Store::new(kind);
+        store.heap_lock = None;
+        store
     }
 
     #[inline]
