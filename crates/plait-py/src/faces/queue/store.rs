@@ -66,7 +66,7 @@ impl<T> From<Result<T, Refusal>> for Done<T> {
 
 impl Drop for Store {
     fn drop(&mut self) {
-        if self.channel.len() > 0 {
+        if !self.channel.is_empty() {
             let [mut getters, mut putters, mut joiners] = [const { Wakes::<Waker>::None }; 3];
             let items = self.channel.close_down(&mut getters, &mut putters, Some(&mut joiners));
             trashcan::let_go(move || drop((items, getters, putters, joiners)));
