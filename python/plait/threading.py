@@ -4,8 +4,10 @@
 the standard ones: the interpreter itself makes them, in C. (With ``PLAIT_DEBUG=1`` the two locks are native as well.) Nothing is patched; see ``plait.install()``.
 """
 
+import sys
 import threading as _standard
 from threading import *
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from plait._switch import debugging
@@ -20,7 +22,7 @@ if not TYPE_CHECKING:  # the standard signatures hold
     if debugging():  # nobody can see who holds the interpreter's own
         from plait._deadlock import Lock, RLock
 
-del excepthook  # changes: see __getattr__
+del excepthook  # changes: see _Mirror
 
 __all__ = list(_standard.__all__)
 
@@ -40,6 +42,21 @@ class Timer(_standard.Timer):  # type: ignore[no-redef]
     def __init__(self, interval: float, function: Any, args: Any = None, kwargs: Any = None) -> None:
         super().__init__(interval, function, args, kwargs)
         self.finished = Event()
+
+
+class _Mirror(ModuleType):
+    """What programs assign to the module has to reach the standard one: threads look there."""
+
+    @property
+    def excepthook(self) -> Any:
+        return _standard.excepthook
+
+    @excepthook.setter
+    def excepthook(self, hook: Any) -> None:
+        _standard.excepthook = hook
+
+
+sys.modules[__name__].__class__ = _Mirror
 
 
 def __getattr__(name: str) -> Any:

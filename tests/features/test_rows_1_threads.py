@@ -1,8 +1,7 @@
 """Section 1 of the feature list: threads, the idea and its promises.
 
 Not here: 1.9 (what threads cost is measured by ``plait bench``), and of 1.10 plait's own thread pool, which is to come with
-``plait.concurrent.futures``: the standard pool is shown, on plait's primitives. Of 1.8 the hook is set in the standard module also where plait's
-is used: threads look there, and an assignment to ``plait.threading.excepthook`` does not reach it.
+``plait.concurrent.futures``: the standard pool is shown, on plait's primitives.
 """
 
 import _thread
@@ -248,7 +247,7 @@ def test_1_8_a_thread_that_dies(tmp_path):
 
 def test_1_8_the_hook(threading, monkeypatch):
     seen = []
-    monkeypatch.setattr("threading.excepthook", seen.append)
+    monkeypatch.setattr(threading, "excepthook", seen.append)
 
     def dies():
         raise LookupError("lost")
