@@ -49,6 +49,25 @@ impl ThreadingBarrier {
         self.given.with(py, |given| given.action.is_some())
     }
 
+    /// At the door it waits for ever: the time counts from its own entry on. None: it ran out.
+    fn wait_for_others(
+        &self,
+        py: Python<'_>,
+        acts: bool,
+        patience: Patience<'_>,
+    ) -> PyResult<Option<Passage>> {
+        let timeout = patience.left();
+        let end = Cell::new(None);
+        let poll = |wait: &mut Wait, waker: &mut _, wakes: &mut _| {
+            let progress = self.barrier.poll(wait, acts, waker, wakes);
+            if let (true, None, Some(timeout)) = (wait.is_inside(), end.get(), timeout) {
+                end.set(Some(Instant::now() + timeout));
+            }
+            progress
+        };
+        block(py, &self.barrier, Manner::InOrder, Patience::Told(&end), poll)
+    }
+
     /// What a party does that is let through: the last one acts first.
     pub fn go_on(&self, py: Python<'_>, passage: Passage) -> PyResult<usize> {
         let number = match passage {
@@ -134,19 +153,10 @@ impl ThreadingBarrier {
                 .map(|timeout| timeout.into_bound(py)),
         };
         let acts = self.acts(py);
-        let timeout = patience_by_end(timeout.as_ref())?.left();
-        let end = Cell::new(None);
-        let poll = |wait: &mut Wait, waker: &mut _, wakes: &mut _| {
-            let progress = self.barrier.poll(wait, acts, waker, wakes);
-            // At the door it waits for ever: the time counts from its own entry on.
-            if let (true, None, Some(timeout)) = (wait.is_inside(), end.get(), timeout) {
-                end.set(Some(Instant::now() + timeout));
-            }
-            progress
-        };
+        let poll = |wait: &mut _, waker: &mut _, wakes: &mut _| self.barrier.poll(wait, acts, waker, wakes);
         let passage = match attempt(py, &self.barrier, Manner::InOrder, poll) {
             Some(passage) => Some(passage),
-            None => block(py, &self.barrier, Manner::InOrder, Patience::Told(&end), poll)?,
+            None => self.wait_for_others(py, acts, patience_by_end(timeout.as_ref())?)?,
         };
         self.go_on(py, passage.unwrap_or(Passage::Broken))
     }
