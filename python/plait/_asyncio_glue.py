@@ -24,7 +24,7 @@ from asyncio.log import logger
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
-from plait import _exit, _open_queues, _primitives, _streams
+from plait import _exit, _open_queues, _primitives, _streams, _tls
 
 get_ident = threading.get_ident
 
@@ -38,6 +38,8 @@ LENT_BY_BASE_EVENT_LOOP = (
     "getaddrinfo",
     "getnameinfo",
     "connect_accepted_socket",
+    "create_connection",
+    "create_server",
     "default_exception_handler",
     "call_exception_handler",
     "set_exception_handler",
@@ -82,7 +84,6 @@ NOT_YET = {
     "subprocess_shell": "subprocesses are",
     "sendfile": "sendfile is",
     "sock_sendfile": "sendfile is",
-    "start_tls": "TLS is",
 }
 
 
@@ -99,12 +100,12 @@ def connect(native: ModuleType) -> None:
         setattr(loop_type, name, value)
     for name, feature in NOT_YET.items():
         setattr(loop_type, name, _not_yet(name, feature))
-    for function in (create_connection, create_server, sock_connect, _make_ssl_transport):
-        setattr(loop_type, function.__name__, function)
+    loop_type.sock_connect = sock_connect
     loop_type._csock = property(_signal_socket)
     loop_type._selector = property(_selector)
     _lend_reprs(native)
     _streams.connect(native)
+    _tls.connect(native)
     _open_queues.connect(native)
     _primitives.connect(native)
     _exit.connect(native)
@@ -327,27 +328,6 @@ def _not_yet(name: str, feature: str) -> Any:
     method.__name__ = name
     method.__qualname__ = f"EventLoop.{name}"
     return method
-
-
-_TLS = "plait's loop has no TLS yet (ssl=…): it is not native so far. Use asyncio's own loop for this program."
-
-
-def _make_ssl_transport(self: Any, *args: Any, **kwargs: Any) -> Any:
-    raise NotImplementedError(_TLS)
-
-
-async def create_connection(self: Any, protocol_factory: Any, host: Any = None, port: Any = None, **kwargs: Any) -> Any:
-    """Connect a TCP socket: ``(transport, protocol)``. asyncio's own algorithm, over native sockets and transports."""
-    if kwargs.get("ssl"):
-        raise NotImplementedError(_TLS)
-    return await base_events.BaseEventLoop.create_connection(self, protocol_factory, host, port, **kwargs)
-
-
-async def create_server(self: Any, protocol_factory: Any, host: Any = None, port: Any = None, **kwargs: Any) -> Any:
-    """Listen on TCP: an ``asyncio.Server``. asyncio's own set-up; accepting is native."""
-    if kwargs.get("ssl"):
-        raise NotImplementedError(_TLS)
-    return await base_events.BaseEventLoop.create_server(self, protocol_factory, host, port, **kwargs)
 
 
 def sock_connect(self: Any, sock: Any, address: Any) -> Any:

@@ -36,6 +36,8 @@ use event_loop::streams::writer::StreamWriter;
 use event_loop::task::{Task, TaskStep, TaskWakeup};
 use event_loop::task_group::TaskGroup;
 use event_loop::timeout::{Timeout, WaitForTimeout};
+use event_loop::tls::transport::TlsTransport;
+use event_loop::tls::TlsProtocol;
 use event_loop::waiting::WaitManyFuture;
 use event_loop::watcher::WatcherCallback;
 use event_loop::EventLoop;
@@ -66,6 +68,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     ffi::install_finalizer::<EventLoop>(py);
     ffi::install_finalizer::<SocketTransport>(py);
     ffi::install_finalizer::<StreamWriter>(py);
+    ffi::install_finalizer::<TlsTransport>(py);
     #[cfg(all(Py_GIL_DISABLED, not(Py_3_14)))]
     {
         instance_dict::install::<Future>(py);
@@ -77,6 +80,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
         instance_dict::install::<TaskGroup>(py);
         instance_dict::install::<EventLoop>(py);
         instance_dict::install::<SocketTransport>(py);
+        instance_dict::install::<TlsTransport>(py);
         instance_dict::install::<StreamReader>(py);
         instance_dict::install::<StreamWriter>(py);
         instance_dict::install::<StreamReaderProtocol>(py);
@@ -92,6 +96,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     event_loop::streams::reader::install_methods(py)?;
     event_loop::streams::writer::install_methods(py)?;
     event_loop::socket_transport::install_methods(py)?;
+    event_loop::tls::transport::install_methods(py)?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_class::<EventLoop>()?;
     module.add_class::<Future>()?;
@@ -112,6 +117,8 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Handle>()?;
     module.add_class::<TimerHandle>()?;
     module.add_class::<SocketTransport>()?;
+    module.add_class::<TlsProtocol>()?;
+    module.add_class::<TlsTransport>()?;
     module.add_class::<SockOp>()?;
     module.add_class::<StreamReader>()?;
     module.add_class::<StreamWriter>()?;

@@ -120,6 +120,7 @@ pub struct Standard {
     pub warn_unclosed_loop: Py<PyAny>,
     pub is_finalizing: Py<PyAny>,
     pub warn_unclosed_transport: Py<PyAny>,
+    pub warn_unclosed_tls: Py<PyAny>,
     pub stream_writer_del: Py<PyAny>,
     /// `plait._asyncio_glue`: what is written in Python because asyncio's own pieces are.
     pub glue: Py<PyModule>,
@@ -222,6 +223,7 @@ fn load(py: Python<'_>) -> PyResult<Standard> {
         is_finalizing: py.import("sys")?.getattr("is_finalizing")?.unbind(),
         warn_unclosed_loop: glue.getattr("warn_unclosed_loop")?.unbind(),
         warn_unclosed_transport: glue.getattr("warn_unclosed_transport")?.unbind(),
+        warn_unclosed_tls: py.import("plait._tls")?.getattr("warn_unclosed_transport")?.unbind(),
         stream_writer_del: glue.getattr("stream_writer_del")?.unbind(),
         glue: glue.unbind(),
     })

@@ -1,6 +1,7 @@
 //! Listening sockets: accept what waits, make a transport of each, and live through running out of descriptors.
 
 use super::socket_transport::SocketTransport;
+use super::tls::{Setup, TlsProtocol, Waiter};
 use super::EventLoop;
 use crate::errors::{leaves_the_loop, os_error};
 use crate::ffi;
@@ -31,8 +32,39 @@ pub struct Listener {
     sock: Py<PyAny>,
     server: Option<Py<PyAny>>,
     backlog: usize,
+    tls: Option<ServerTls>,
     /// Said once per shortage, not once per second.
     short: std::sync::atomic::AtomicBool,
+}
+
+/// What `create_server` was given for TLS.
+pub struct ServerTls {
+    pub sslcontext: Py<PyAny>,
+    /// In seconds; None for asyncio's default.
+    pub handshake_timeout: Option<Py<PyAny>>,
+    pub shutdown_timeout: Option<Py<PyAny>>,
+}
+
+impl ServerTls {
+    /// The protocol that stands between a connection's transport and the application's protocol.
+    fn protocol<'py>(
+        &self,
+        loop_: &Bound<'py, EventLoop>,
+        app_protocol: Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = loop_.py();
+        let bound = |object: &Option<Py<PyAny>>| object.as_ref().map(|o| o.bind(py).clone());
+        let setup = Setup {
+            sslcontext: Some(self.sslcontext.bind(py).clone()),
+            waiter: Waiter::Server,
+            server_side: true,
+            server_hostname: None,
+            call_connection_made: true,
+            handshake_timeout: bound(&self.handshake_timeout),
+            shutdown_timeout: bound(&self.shutdown_timeout),
+        };
+        Ok(Bound::new(py, TlsProtocol::build(loop_, app_protocol, setup)?)?.into_any())
+    }
 }
 
 pub fn start_serving(
@@ -41,6 +73,7 @@ pub fn start_serving(
     sock: Bound<'_, PyAny>,
     server: Option<Bound<'_, PyAny>>,
     backlog: usize,
+    tls: Option<ServerTls>,
 ) -> PyResult<()> {
     let listener = Listener {
         loop_: loop_.clone().unbind(),
@@ -48,6 +81,7 @@ pub fn start_serving(
         sock: sock.unbind(),
         server: server.map(Bound::unbind),
         backlog,
+        tls,
         short: std::sync::atomic::AtomicBool::new(false),
     };
     Listener::listen(&Bound::new(loop_.py(), listener)?)
@@ -110,7 +144,11 @@ impl Listener {
         // Each connection has a context of its own from here on, as the task has that asyncio makes of it.
         let context = ffi::copy_context(py)?;
         let made = ffi::in_context(context.bind(py), || self.protocol_factory.bind(py).call0());
-        let protocol = match made {
+        let joined = made.and_then(|protocol| match &self.tls {
+            Some(tls) => tls.protocol(loop_, protocol),
+            None => Ok(protocol),
+        });
+        let protocol = match joined {
             Ok(protocol) => protocol,
             Err(error) => return self.failed(py, error),
         };
@@ -172,6 +210,9 @@ impl Listener {
         visit.call(&self.loop_)?;
         visit.call(&self.protocol_factory)?;
         visit.call(&self.sock)?;
+        if let Some(tls) = &self.tls {
+            visit.call(&tls.sslcontext)?;
+        }
         visit.call(&self.server)
     }
 }

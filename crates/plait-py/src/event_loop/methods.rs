@@ -363,7 +363,8 @@ impl EventLoop {
         SocketTransport::open(slf, sock, protocol, waiter, extra, server)
     }
 
-    #[pyo3(signature = (protocol_factory, sock, sslcontext = None, server = None, backlog = 100, *_more))]
+    #[allow(clippy::too_many_arguments)] // asyncio's signature
+    #[pyo3(signature = (protocol_factory, sock, sslcontext = None, server = None, backlog = 100, ssl_handshake_timeout = None, ssl_shutdown_timeout = None))]
     fn _start_serving(
         slf: &Bound<'_, Self>,
         protocol_factory: Bound<'_, PyAny>,
@@ -371,10 +372,15 @@ impl EventLoop {
         sslcontext: Option<Bound<'_, PyAny>>,
         server: Option<Bound<'_, PyAny>>,
         backlog: usize,
-        _more: &Bound<'_, PyTuple>,
+        ssl_handshake_timeout: Option<Py<PyAny>>,
+        ssl_shutdown_timeout: Option<Py<PyAny>>,
     ) -> PyResult<()> {
-        let _ = sslcontext;
-        accept::start_serving(slf, protocol_factory, sock, server, backlog)
+        let tls = sslcontext.map(|sslcontext| accept::ServerTls {
+            sslcontext: sslcontext.unbind(),
+            handshake_timeout: ssl_handshake_timeout,
+            shutdown_timeout: ssl_shutdown_timeout,
+        });
+        accept::start_serving(slf, protocol_factory, sock, server, backlog, tls)
     }
 
     fn _stop_serving(slf: &Bound<'_, Self>, sock: &Bound<'_, PyAny>) -> PyResult<()> {

@@ -5,7 +5,7 @@
 //! * `sleep`, `gather`, `gathering`, `waiting`, `timeout`, `shield`, `completions`, `task_group`: the functions of asyncio that have
 //!   something native to wait for, over `watcher`, `any_task` and `answered`;
 //! * `descriptors` who watches what, `watching` the same for callers, `sock` the `sock_*` operations;
-//! * `tcp`, `accept`: transports and servers; `streams` what most programs use of them.
+//! * `tcp`, `accept`: transports and servers; `streams` what most programs use of them; `tls` between the two.
 //!
 //! A leaf type with `__class__` = `asyncio.BaseEventLoop`: a Python class over both costs twice as much per call and
 //! silently inherits what nobody overrode. What is cold and well kept in asyncio (connecting, resolving, executors,
@@ -37,6 +37,7 @@ pub mod streams;
 pub mod task;
 pub mod task_group;
 pub mod timeout;
+pub mod tls;
 pub mod waiting;
 pub mod watcher;
 pub mod watching;

@@ -17,6 +17,7 @@ use super::descriptors::{Direction, Watcher};
 use super::future::{Future, Outcome};
 use super::ready::{Ready, TransportStep};
 use super::streams::protocol::StreamReaderProtocol;
+use super::tls::TlsProtocol;
 use super::EventLoop;
 use crate::errors::leaves_the_loop;
 use crate::ffi;
@@ -59,19 +60,24 @@ pub(super) enum Socket {
 
 /// How a protocol takes what is received.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Takes {
+pub enum Takes {
     /// `data_received(bytes)`.
     Bytes,
     /// `get_buffer` and `buffer_updated`.
     IntoItsBuffer,
     /// It is an exact StreamReaderProtocol: straight into its reader.
     IntoItsReader,
+    /// It is native TLS: straight into its engine.
+    IntoTls,
 }
 
 impl Takes {
-    fn of(protocol: &Bound<'_, PyAny>) -> PyResult<Takes> {
+    pub fn of(protocol: &Bound<'_, PyAny>) -> PyResult<Takes> {
         if protocol.is_exact_instance_of::<StreamReaderProtocol>() {
             return Ok(Takes::IntoItsReader);
+        }
+        if protocol.is_exact_instance_of::<TlsProtocol>() {
+            return Ok(Takes::IntoTls);
         }
         match protocol.is_instance(standard(protocol.py()).buffered_protocol.bind(protocol.py()))? {
             true => Ok(Takes::IntoItsBuffer),

@@ -4,6 +4,7 @@ use super::super::descriptors::Direction;
 use super::super::sock::writable;
 use super::super::streams::protocol::StreamReaderProtocol;
 use super::super::streams::reader::StreamReader;
+use super::super::tls::TlsProtocol;
 use super::{SocketTransport, Takes};
 use crate::errors::os_error;
 use crate::ffi;
@@ -31,6 +32,7 @@ impl SocketTransport {
         }
         match takes {
             Takes::Bytes => SocketTransport::read_data(slf),
+            Takes::IntoTls => SocketTransport::read_into_tls(slf),
             Takes::IntoItsBuffer => SocketTransport::read_into_protocol(slf),
             Takes::IntoItsReader => match slf.get().plain_reader(py) {
                 Some(reader) => SocketTransport::read_into_reader(slf, &reader),
@@ -77,13 +79,7 @@ impl SocketTransport {
     pub(super) fn read_data(slf: &Bound<'_, Self>) -> PyResult<()> {
         let py = slf.py();
         let this = slf.get();
-        let received = match this.read_size(py).fresh() {
-            Some(size) => this.receive_large(py, size),
-            None => READ_BUFFER.with_borrow_mut(|buffer| {
-                this.receive(py, buffer).map(|n| (n > 0).then(|| PyBytes::new(py, &buffer[..n])))
-            }),
-        };
-        match received {
+        match this.receive_bytes(py) {
             Ok(Some(data)) => {
                 let told = this.tell(py, intern!(py, "data_received"), Some(data.into_any()));
                 SocketTransport::fatal_unless_ok(
@@ -95,6 +91,38 @@ impl SocketTransport {
             }
             Ok(None) => SocketTransport::end_of_stream(slf),
             Err(error) => SocketTransport::read_failed(slf, &error),
+        }
+    }
+
+    /// TLS is fed without a method's being called, in the connection's context, in which it will call the application.
+    fn read_into_tls(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let py = slf.py();
+        let this = slf.get();
+        match this.receive_bytes(py) {
+            Ok(Some(data)) => {
+                let protocol = this.get_protocol(py);
+                let told = match protocol.as_ref().map(|p| p.bind(py).cast_exact::<TlsProtocol>()) {
+                    Some(Ok(tls)) => this.in_context(py, || {
+                        let count = data.as_bytes().len();
+                        TlsProtocol::received(tls, data.as_any(), count)
+                    }),
+                    _ => Ok(()),
+                };
+                let text = "Fatal error: protocol.buffer_updated() call failed.";
+                SocketTransport::fatal_unless_ok(slf, told, text).map(drop)
+            }
+            Ok(None) => SocketTransport::end_of_stream(slf),
+            Err(error) => SocketTransport::read_failed(slf, &error),
+        }
+    }
+
+    #[inline]
+    fn receive_bytes<'py>(&self, py: Python<'py>) -> io::Result<Option<Bound<'py, PyBytes>>> {
+        match self.read_size(py).fresh() {
+            Some(size) => self.receive_large(py, size),
+            None => READ_BUFFER.with_borrow_mut(|buffer| {
+                self.receive(py, buffer).map(|n| (n > 0).then(|| PyBytes::new(py, &buffer[..n])))
+            }),
         }
     }
 

@@ -4,6 +4,7 @@ use super::protocol::StreamReaderProtocol;
 use super::reader::StreamReader;
 use super::{new_future, plain, wake};
 use crate::event_loop::socket_transport::SocketTransport;
+use crate::event_loop::tls::transport::TlsTransport;
 use crate::fastcall::{fast_method, install, Arguments};
 use crate::ffi::{self, Finalize};
 use crate::guarded::Guarded;
@@ -39,6 +40,15 @@ impl StreamWriter {
     }
 }
 
+/// Whether a transport of ours is not closing; None: it is to be asked by its methods.
+#[inline]
+fn is_open(transport: &Bound<'_, PyAny>) -> Option<bool> {
+    if let Some(native) = plain::<SocketTransport>(transport) {
+        return Some(!native.get().closing(transport.py()));
+    }
+    plain::<TlsTransport>(transport).map(|tls| !tls.get().closing())
+}
+
 fast_method!(write_entry, StreamWriter, "StreamWriter.write", write);
 
 /// Adds `write` to the type.
@@ -58,7 +68,10 @@ fn write<'py>(slf: &Bound<'py, StreamWriter>, arguments: Arguments<'_, 'py>) -> 
     let transport = slf.get().transport_of(py);
     match plain::<SocketTransport>(&transport) {
         Some(native) => SocketTransport::write_data(native, &data)?,
-        None => drop(transport.call_method1(intern!(py, "write"), (data,))?),
+        None => match plain::<TlsTransport>(&transport) {
+            Some(tls) => TlsTransport::write_data(tls, &data)?,
+            None => drop(transport.call_method1(intern!(py, "write"), (data,))?),
+        },
     }
     Ok(py.None())
 }
@@ -169,10 +182,10 @@ impl StreamWriter {
         let (Some(transport), Some(protocol)) = (transport, protocol) else {
             return Ok(false);
         };
-        Ok(match (plain::<SocketTransport>(&transport), plain::<StreamReaderProtocol>(&protocol)) {
-            (Some(transport), Some(protocol)) => !transport.get().closing(py) && protocol.get().flows(py),
-            _ => false,
-        })
+        let Some(protocol) = plain::<StreamReaderProtocol>(&protocol) else {
+            return Ok(false);
+        };
+        Ok(is_open(&transport) == Some(true) && protocol.get().flows(py))
     }
 
     #[getter]
@@ -251,10 +264,7 @@ impl ffi::Finalize for StreamWriter {
     fn finalize(slf: &Bound<'_, Self>) {
         let py = slf.py();
         let transport = slf.get().transport_of(py);
-        let closed = match plain::<SocketTransport>(&transport) {
-            Some(native) => native.get().closing(py),
-            None => transport.is_none(),
-        };
+        let closed = is_open(&transport).map_or(transport.is_none(), |open| !open);
         if closed {
             return;
         }

@@ -1,0 +1,423 @@
+//! TLS: the protocol between a transport and an application's protocol, as `asyncio.sslproto` has it.
+//!
+//! The cryptography is the interpreter's own: the user's `ssl.SSLContext` over two `ssl.MemoryBIO`s, so that whatever a program
+//! sets on its context (certificates, ALPN, SNI callbacks, key logs) means here what it means everywhere. What is native is the way of the
+//! bytes: from the socket's transport into `incoming`, through the engine, to the application's protocol, and back, with
+//! no Python frame between; and what asks nothing of the engine that is known beforehand. An engine that has nothing to read
+//! says so by raising an exception, which costs more than decrypting a small record, so it is not asked (`session`).
+//!
+//! * `session` the engine and its two buffers; `host` what is borrowed from `ssl` and asyncio;
+//! * `handshake`, `read`, `write`, `shutdown` the flows; `flow` when a side is paused;
+//! * `link` what the transport below calls; `protocol` the protocol's Python methods; `transport` the application's transport.
+//!
+//! Callbacks of the application may close, abort, write or pause at any point. So no flow keeps anything over a call but the
+//! session, which never changes, and each looks at the state anew after it.
+//!
+//! Rejected: rustls or OpenSSL's own sockets, which know nothing of an `ssl.SSLContext`; a thread for the cryptography.
+
+mod flow;
+mod handshake;
+mod host;
+mod link;
+mod protocol;
+mod read;
+mod session;
+mod shutdown;
+pub mod transport;
+mod write;
+
+use super::socket_transport::Takes;
+use super::EventLoop;
+use crate::errors::leaves_the_loop;
+use crate::guarded::{Built, Guarded};
+use crate::standard::standard;
+use flow::Marks;
+use host::host;
+use pyo3::exceptions::{PyException, PyOSError, PyRuntimeError};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyByteArray, PyDict, PyString};
+use session::Session;
+use std::collections::VecDeque;
+use transport::TlsTransport;
+
+/// Where the connection is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Before the handshake and after the end.
+    Unwrapped,
+    Handshake,
+    Wrapped,
+    /// What was written before the end still goes out.
+    Flushing,
+    /// Our close_notify is out; the peer's is waited for.
+    Shutdown,
+}
+
+impl Phase {
+    /// As asyncio's `SSLProtocolState` names it.
+    fn name(self) -> &'static str {
+        match self {
+            Phase::Unwrapped => "UNWRAPPED",
+            Phase::Handshake => "DO_HANDSHAKE",
+            Phase::Wrapped => "WRAPPED",
+            Phase::Flushing => "FLUSHING",
+            Phase::Shutdown => "SHUTDOWN",
+        }
+    }
+
+    fn may_become(self, next: Phase) -> bool {
+        matches!(
+            (self, next),
+            (_, Phase::Unwrapped)
+                | (Phase::Unwrapped, Phase::Handshake)
+                | (Phase::Handshake, Phase::Wrapped)
+                | (Phase::Wrapped, Phase::Flushing)
+                | (Phase::Flushing, Phase::Shutdown)
+        )
+    }
+
+    /// Nothing that is written now can be sent any more.
+    fn is_over(self) -> bool {
+        matches!(self, Phase::Flushing | Phase::Shutdown | Phase::Unwrapped)
+    }
+}
+
+/// What the application's protocol was told last.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Told {
+    Nothing,
+    Made,
+    Eof,
+    Lost,
+}
+
+impl Told {
+    /// As asyncio's `AppProtocolState` names it.
+    fn name(self) -> &'static str {
+        match self {
+            Told::Nothing => "STATE_INIT",
+            Told::Made => "STATE_CON_MADE",
+            Told::Eof => "STATE_EOF",
+            Told::Lost => "STATE_CON_LOST",
+        }
+    }
+}
+
+/// Who wants to know how the handshake ended.
+pub enum Waiter {
+    Nobody,
+    Future(Py<PyAny>),
+    /// A server, which only has to hear of a failure.
+    Server,
+}
+
+impl Waiter {
+    fn of(future: Option<Bound<'_, PyAny>>) -> Waiter {
+        future.map_or(Waiter::Nobody, |future| Waiter::Future(future.unbind()))
+    }
+}
+
+/// The arguments of a connection's making, as `asyncio.sslproto.SSLProtocol` takes them.
+pub struct Setup<'py> {
+    pub sslcontext: Option<Bound<'py, PyAny>>,
+    pub waiter: Waiter,
+    pub server_side: bool,
+    pub server_hostname: Option<Bound<'py, PyAny>>,
+    pub call_connection_made: bool,
+    /// In seconds; None for asyncio's default.
+    pub handshake_timeout: Option<Bound<'py, PyAny>>,
+    pub shutdown_timeout: Option<Bound<'py, PyAny>>,
+}
+
+struct TlsState {
+    phase: Phase,
+    told: Told,
+    /// The application's, and how it takes what is received. None once the connection is lost.
+    protocol: Option<Py<PyAny>>,
+    takes: Takes,
+    app_transport: Option<Py<TlsTransport>>,
+    /// The transport below. None before `connection_made` and after `connection_lost`.
+    transport: Option<Py<PyAny>>,
+    waiter: Waiter,
+    /// What the engine has not taken yet: `bytes`, or views of such.
+    backlog: VecDeque<Py<PyAny>>,
+    backlog_size: usize,
+    /// Counts `connection_lost`, then the writes that came after it.
+    lost: u32,
+    eof_received: bool,
+    reading_paused: bool,
+    /// By the transport below, whose buffer is full.
+    sending_paused: bool,
+    /// What waits to be sent, against the application's writing.
+    outgoing: Marks,
+    /// What waits to be read, against the transport's reading.
+    incoming: Marks,
+    /// The most that `incoming` can hold, without asking it.
+    unread_at_most: usize,
+    /// The engine has begun a record and waits for the rest of it.
+    inside_record: bool,
+    handshake_timer: Option<Py<PyAny>>,
+    shutdown_timer: Option<Py<PyAny>>,
+    /// In debug mode.
+    handshake_began: Option<f64>,
+    extra: Option<Py<PyDict>>,
+    /// Lent to a transport that is not ours.
+    receive_buffer: Option<Py<PyByteArray>>,
+}
+
+/// `asyncio.sslproto.SSLProtocol` on plait's loop: joins a transport to an application's protocol.
+#[pyclass(module = "plait._native", frozen, weakref)]
+pub struct TlsProtocol {
+    loop_: Py<EventLoop>,
+    session: Session,
+    server_side: bool,
+    server_hostname: Option<Py<PyAny>>,
+    sslcontext: Py<PyAny>,
+    handshake_timeout: Py<PyAny>,
+    shutdown_timeout: Py<PyAny>,
+    state: Guarded<TlsState>,
+    built: Built,
+}
+
+impl TlsProtocol {
+    pub fn build<'py>(
+        loop_: &Bound<'py, EventLoop>,
+        app_protocol: Bound<'py, PyAny>,
+        setup: Setup<'py>,
+    ) -> PyResult<TlsProtocol> {
+        let py = loop_.py();
+        let host = host(py)?;
+        let handshake_timeout =
+            host.timeout(py, "ssl_handshake_timeout", setup.handshake_timeout, "SSL_HANDSHAKE_TIMEOUT")?;
+        let shutdown_timeout =
+            host.timeout(py, "ssl_shutdown_timeout", setup.shutdown_timeout, "SSL_SHUTDOWN_TIMEOUT")?;
+        let sslcontext = match setup.sslcontext {
+            Some(context) if context.is_truthy()? => context,
+            _ => host.default_context(setup.server_side, setup.server_hostname.as_ref(), py)?,
+        };
+        let named = match &setup.server_hostname {
+            Some(name) => !setup.server_side && name.is_truthy()?,
+            None => false,
+        };
+        let server_hostname = setup.server_hostname.filter(|_| named);
+        let extra = PyDict::new(py);
+        extra.set_item("sslcontext", &sslcontext)?;
+        let takes = Takes::of(&app_protocol)?;
+        let session = Session::new(py, &sslcontext, setup.server_side, server_hostname.as_ref())?;
+        let state = TlsState {
+            phase: Phase::Unwrapped,
+            told: if setup.call_connection_made { Told::Nothing } else { Told::Made },
+            protocol: Some(app_protocol.unbind()),
+            takes,
+            app_transport: None,
+            transport: None,
+            waiter: setup.waiter,
+            backlog: VecDeque::new(),
+            backlog_size: 0,
+            lost: 0,
+            eof_received: false,
+            reading_paused: false,
+            sending_paused: false,
+            outgoing: Marks::of_writing(),
+            incoming: Marks::of_reading(),
+            unread_at_most: 0,
+            inside_record: false,
+            handshake_timer: None,
+            shutdown_timer: None,
+            handshake_began: None,
+            extra: Some(extra.unbind()),
+            receive_buffer: None,
+        };
+        Ok(TlsProtocol {
+            loop_: loop_.clone().unbind(),
+            session,
+            server_side: setup.server_side,
+            server_hostname: server_hostname.map(Bound::unbind),
+            sslcontext: sslcontext.unbind(),
+            handshake_timeout: handshake_timeout.unbind(),
+            shutdown_timeout: shutdown_timeout.unbind(),
+            state: Guarded::new(state),
+            built: Built::new(),
+        })
+    }
+
+    fn phase(&self, py: Python<'_>) -> Phase {
+        self.state.with(py, |s| s.phase)
+    }
+
+    /// Goes on to `next`; RuntimeError, in asyncio's words, when that does not follow.
+    fn enter(&self, py: Python<'_>, next: Phase) -> PyResult<()> {
+        let before = self.state.with(py, |s| {
+            let before = s.phase;
+            if before.may_become(next) {
+                s.phase = next;
+            }
+            before
+        });
+        match before.may_become(next) {
+            true => Ok(()),
+            false => Err(PyRuntimeError::new_err(format!(
+                "cannot switch state from SSLProtocolState.{} to SSLProtocolState.{}",
+                before.name(),
+                next.name()
+            ))),
+        }
+    }
+
+    /// The transport below.
+    fn below<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
+        self.state.with(py, |s| s.transport.as_ref().map(|t| t.clone_ref(py).into_bound(py)))
+    }
+
+    /// The application's protocol.
+    fn above<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
+        self.state.with(py, |s| s.protocol.as_ref().map(|p| p.clone_ref(py).into_bound(py)))
+    }
+
+    fn set_above(&self, protocol: Bound<'_, PyAny>) -> PyResult<()> {
+        let py = protocol.py();
+        let takes = Takes::of(&protocol)?;
+        let protocol = protocol.unbind();
+        let replaced = self.state.with(py, |s| {
+            s.takes = takes;
+            s.protocol.replace(protocol)
+        });
+        drop(replaced);
+        Ok(())
+    }
+
+    /// The application's transport, made when somebody first asks for it.
+    fn app_transport(slf: &Bound<'_, Self>) -> PyResult<Py<TlsTransport>> {
+        let py = slf.py();
+        let this = slf.get();
+        let (known, lost) =
+            this.state.with(py, |s| (s.app_transport.as_ref().map(|t| t.clone_ref(py)), s.lost > 0));
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let made = Py::new(py, TlsTransport::new(slf, lost))?;
+        if !lost {
+            // Else nobody would take the two out of each other's hands any more.
+            let kept = made.clone_ref(py);
+            this.state.with(py, |s| s.app_transport = Some(kept));
+        }
+        Ok(made)
+    }
+
+    fn mark_app_transport_closed(&self, py: Python<'_>) {
+        let transport = self.state.with(py, |s| s.app_transport.as_ref().map(|t| t.clone_ref(py)));
+        if let Some(transport) = transport {
+            transport.get().mark_closed();
+        }
+    }
+
+    /// `loop.call_soon(method of this object, …)`.
+    fn call_soon(slf: &Bound<'_, Self>, method: &Bound<'_, PyString>) -> PyResult<()> {
+        let py = slf.py();
+        let callback = slf.getattr(method)?;
+        slf.get().loop_.bind(py).call_method1(intern!(py, "call_soon"), (callback,)).map(drop)
+    }
+
+    fn log_debug(slf: &Bound<'_, Self>, text: &str) -> PyResult<()> {
+        let py = slf.py();
+        if slf.get().loop_.get().debug(py) {
+            standard(py).logger.bind(py).call_method1("debug", (text, slf))?;
+        }
+        Ok(())
+    }
+
+    /// Tells whoever waits for the handshake; the first answer counts.
+    fn wake_waiter(slf: &Bound<'_, Self>, error: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+        let py = slf.py();
+        let this = slf.get();
+        let waiter = this.state.with(py, |s| std::mem::replace(&mut s.waiter, Waiter::Nobody));
+        match (waiter, error) {
+            (Waiter::Nobody, _) | (Waiter::Server, None) => Ok(()),
+            (Waiter::Server, Some(error)) => host(py)?.accept_failed(slf, error),
+            (Waiter::Future(waiter), error) => {
+                let waiter = waiter.bind(py);
+                if waiter.call_method0(intern!(py, "cancelled"))?.is_truthy()? {
+                    return Ok(());
+                }
+                match error {
+                    Some(error) => waiter.call_method1(intern!(py, "set_exception"), (error,)).map(drop),
+                    None => waiter.call_method1(intern!(py, "set_result"), (py.None(),)).map(drop),
+                }
+            }
+        }
+    }
+
+    /// Ends the connection; what the operating system and OpenSSL report is only logged, everything else is the exception handler's.
+    #[cold]
+    fn fatal_error(slf: &Bound<'_, Self>, error: PyErr, message: &str) -> PyResult<()> {
+        let py = slf.py();
+        let this = slf.get();
+        let below = this.below(py);
+        let (is_os, is_cancelled) = {
+            let cancelled = standard(py).cancelled_error.bind(py);
+            (error.is_instance_of::<PyOSError>(py), error.is_instance(py, cancelled))
+        };
+        let error = error.into_value(py);
+        if let Some(below) = &below {
+            below.call_method1(intern!(py, "_force_close"), (&error,))?;
+        }
+        if is_os {
+            if this.loop_.get().debug(py) {
+                let glue = standard(py).glue.bind(py);
+                glue.call_method1("log_transport_error", (slf, message, error))?;
+            }
+            return Ok(());
+        }
+        if is_cancelled {
+            return Ok(());
+        }
+        TlsProtocol::report(slf, message, error.into_any(), below)
+    }
+
+    fn report(
+        slf: &Bound<'_, Self>,
+        message: &str,
+        error: Py<PyAny>,
+        transport: Option<Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        let py = slf.py();
+        let context = PyDict::new(py);
+        context.set_item("message", message)?;
+        context.set_item("exception", error)?;
+        context.set_item("transport", transport)?;
+        context.set_item("protocol", slf)?;
+        let loop_ = slf.get().loop_.bind(py);
+        loop_.call_method1(intern!(py, "call_exception_handler"), (context,)).map(drop)
+    }
+
+    /// Passes what is no `Exception` on; an `Exception` ends the connection.
+    fn fatal_unless_ok(slf: &Bound<'_, Self>, result: PyResult<()>) -> PyResult<()> {
+        match result {
+            Err(error) if error.is_instance_of::<PyException>(slf.py()) => {
+                TlsProtocol::fatal_error(slf, error, "Fatal error on SSL protocol")
+            }
+            result => result,
+        }
+    }
+
+    /// Calls `pause_writing` or `resume_writing` of the application's protocol; what they raise is reported.
+    fn tell_flow(slf: &Bound<'_, Self>, method: &Bound<'_, PyString>) -> PyResult<()> {
+        let py = slf.py();
+        let Some(protocol) = slf.get().above(py) else { return Ok(()) };
+        match protocol.call_method0(method) {
+            Ok(_) => Ok(()),
+            Err(error) if leaves_the_loop(py, &error) => Err(error),
+            Err(error) => {
+                let transport = slf.get().state.with(py, |s| s.app_transport.as_ref().map(|t| t.clone_ref(py)));
+                let transport = transport.map(|t| t.into_bound(py).into_any());
+                TlsProtocol::report(
+                    slf,
+                    &format!("protocol.{method}() failed"),
+                    error.into_value(py).into_any(),
+                    transport,
+                )
+            }
+        }
+    }
+}

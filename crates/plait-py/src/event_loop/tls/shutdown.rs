@@ -1,0 +1,103 @@
+//! The end: in good order (flush, close_notify, wait for the peer's, close), by a time-out, or at once.
+
+use super::host::host;
+use super::{Phase, TlsProtocol};
+use pyo3::exceptions::PyTimeoutError;
+use pyo3::intern;
+use pyo3::prelude::*;
+
+impl TlsProtocol {
+    pub fn start_shutdown(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let py = slf.py();
+        let this = slf.get();
+        let phase = this.phase(py);
+        if phase.is_over() {
+            return Ok(());
+        }
+        this.mark_app_transport_closed(py);
+        if phase == Phase::Handshake {
+            return TlsProtocol::abort_with(slf, None);
+        }
+        this.enter(py, Phase::Flushing)?;
+        let check = slf.getattr(intern!(py, "_check_shutdown_timeout"))?;
+        let timer = this
+            .loop_
+            .bind(py)
+            .call_method1(intern!(py, "call_later"), (&this.shutdown_timeout, check))?
+            .unbind();
+        drop(this.state.with(py, |s| s.shutdown_timer.replace(timer)));
+        TlsProtocol::do_flush(slf)
+    }
+
+    pub(super) fn check_shutdown_timeout(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let py = slf.py();
+        let this = slf.get();
+        if !matches!(this.phase(py), Phase::Flushing | Phase::Shutdown) {
+            return Ok(());
+        }
+        let Some(below) = this.below(py) else { return Ok(()) };
+        let error = PyTimeoutError::new_err("SSL shutdown timed out").into_value(py);
+        below.call_method1(intern!(py, "_force_close"), (error,)).map(drop)
+    }
+
+    /// The last bytes in both directions, then close_notify.
+    pub(super) fn do_flush(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let py = slf.py();
+        TlsProtocol::do_read(slf)?;
+        if slf.get().phase(py) != Phase::Flushing {
+            return Ok(()); // the protocol has aborted meanwhile
+        }
+        slf.get().enter(py, Phase::Shutdown)?;
+        TlsProtocol::do_shutdown(slf)
+    }
+
+    pub(super) fn do_shutdown(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let py = slf.py();
+        let this = slf.get();
+        let answer = match this.state.with(py, |s| s.eof_received) {
+            true => Ok(Some(())), // nobody is there to hear it
+            false => this.session.unwrap(py),
+        };
+        match answer {
+            Ok(None) => TlsProtocol::process_outgoing(slf),
+            Ok(Some(())) => {
+                TlsProtocol::process_outgoing(slf)?;
+                TlsProtocol::call_eof_received(slf)?;
+                TlsProtocol::shutdown_complete(slf, None)
+            }
+            Err(error) if error.is_instance(py, host(py)?.ssl_error.bind(py)) => {
+                TlsProtocol::shutdown_complete(slf, Some(error))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn shutdown_complete(slf: &Bound<'_, Self>, error: Option<PyErr>) -> PyResult<()> {
+        let py = slf.py();
+        let this = slf.get();
+        this.cancel_shutdown_timer(py)?;
+        if let Some(error) = error {
+            return TlsProtocol::fatal_error(slf, error, "Fatal error on transport");
+        }
+        let Some(below) = this.below(py) else { return Ok(()) };
+        let close = below.getattr(intern!(py, "close"))?;
+        this.loop_.bind(py).call_method1(intern!(py, "call_soon"), (close,)).map(drop)
+    }
+
+    pub(super) fn cancel_shutdown_timer(&self, py: Python<'_>) -> PyResult<()> {
+        match self.state.with(py, |s| s.shutdown_timer.take()) {
+            Some(timer) => timer.bind(py).call_method0(intern!(py, "cancel")).map(drop),
+            None => Ok(()),
+        }
+    }
+
+    /// At once; what waits is lost.
+    pub fn abort_with(slf: &Bound<'_, Self>, error: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+        let py = slf.py();
+        slf.get().enter(py, Phase::Unwrapped)?;
+        match slf.get().below(py) {
+            Some(below) => below.call_method1(intern!(py, "_force_close"), (error,)).map(drop),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! The application's transport: asks its protocol for everything, and knows by itself only whether it was closed.
+
+use super::host::host;
+use super::TlsProtocol;
+use crate::event_loop::EventLoop;
+use crate::fastcall::{fast_method, install, Arguments};
+use crate::ffi;
+use crate::guarded::Built;
+use crate::standard::standard;
+use pyo3::exceptions::{PyNotImplementedError, PyTypeError};
+use pyo3::ffi::destructor;
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::prelude::*;
+use pyo3::types::{PyByteArray, PyBytes, PyMemoryView};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::OnceLock;
+
+/// `asyncio.sslproto._SSLProtocolTransport` on plait's loop.
+#[pyclass(module = "plait._native", frozen, dict, weakref)]
+pub struct TlsTransport {
+    protocol: Py<TlsProtocol>,
+    closed: AtomicBool,
+    built: Built,
+}
+
+impl TlsTransport {
+    pub(super) fn new(protocol: &Bound<'_, TlsProtocol>, closed: bool) -> TlsTransport {
+        let protocol = protocol.clone().unbind();
+        TlsTransport { protocol, closed: AtomicBool::new(closed), built: Built::new() }
+    }
+
+    pub(super) fn mark_closed(&self) -> bool {
+        self.closed.swap(true, Ordering::Relaxed)
+    }
+
+    pub fn closing(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
+    }
+
+    pub fn write_data(slf: &Bound<'_, Self>, data: &Bound<'_, PyAny>) -> PyResult<()> {
+        let known = data.is_exact_instance_of::<PyBytes>()
+            || data.is_instance_of::<PyBytes>()
+            || data.is_instance_of::<PyByteArray>()
+            || data.is_instance_of::<PyMemoryView>();
+        if !known {
+            let kind = data.get_type().name()?;
+            return Err(PyTypeError::new_err(format!("data: expecting a bytes-like instance, got {kind}")));
+        }
+        match data.is_truthy()? {
+            true => TlsProtocol::write_data(slf.get().protocol.bind(slf.py()), data),
+            false => Ok(()),
+        }
+    }
+}
+
+fast_method!(write_entry, TlsTransport, "TlsTransport.write", write);
+
+/// Adds `write` to the type.
+pub fn install_methods(py: Python<'_>) -> PyResult<()> {
+    install::<TlsTransport>(
+        py,
+        c"write",
+        c"write($self, data)\n--\n\n\
+Write data (bytes, bytearray or memoryview): encrypted at once, sent as far as the socket takes it, the rest later.",
+        write_entry,
+    )
+}
+
+fn write<'py>(slf: &Bound<'py, TlsTransport>, arguments: Arguments<'_, 'py>) -> PyResult<Py<PyAny>> {
+    let py = slf.py();
+    let [data] = arguments.exactly(py, ["data"])?;
+    TlsTransport::write_data(slf, &data)?;
+    Ok(py.None())
+}
+
+#[pymethods]
+impl TlsTransport {
+    #[getter]
+    fn __class__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        Ok(host(slf.py())?.transport_class.bind(slf.py()).clone().into_any())
+    }
+
+    /// "ssl_object", "sslcontext", "peercert", "cipher", "compression", and what the transport below knows.
+    #[pyo3(signature = (name, default = None))]
+    fn get_extra_info<'py>(
+        &self,
+        name: Bound<'py, PyAny>,
+        default: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        self.protocol.get().lookup_extra(name, default)
+    }
+
+    fn set_protocol(&self, protocol: Bound<'_, PyAny>) -> PyResult<()> {
+        self.protocol.get().set_protocol(protocol)
+    }
+
+    fn get_protocol<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
+        self.protocol.get().protocol(py)
+    }
+
+    fn is_closing(&self) -> bool {
+        self.closing()
+    }
+
+    /// Close: what is buffered is still sent, TLS is ended in order, then `connection_lost(None)` is called.
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
+        match self.mark_closed() {
+            true => Ok(()),
+            false => TlsProtocol::start_shutdown(self.protocol.bind(py)),
+        }
+    }
+
+    /// Close at once; what is buffered is lost.
+    fn abort(&self, py: Python<'_>) -> PyResult<()> {
+        self._force_close(py, None)
+    }
+
+    #[pyo3(signature = (exc))]
+    fn _force_close(&self, py: Python<'_>, exc: Option<Bound<'_, PyAny>>) -> PyResult<()> {
+        self.mark_closed();
+        TlsProtocol::abort_with(self.protocol.bind(py), exc.as_ref())
+    }
+
+    fn is_reading(&self, py: Python<'_>) -> bool {
+        !self.protocol.get().reading_paused(py)
+    }
+
+    fn pause_reading(&self, py: Python<'_>) {
+        self.protocol.get().pause_reading(py);
+    }
+
+    fn resume_reading(&self, py: Python<'_>) -> PyResult<()> {
+        TlsProtocol::resume_reading(self.protocol.bind(py))
+    }
+
+    /// Pause the protocol's writing at `high` bytes, resume it at `low` or below.
+    #[pyo3(signature = (high = None, low = None))]
+    fn set_write_buffer_limits(
+        &self,
+        py: Python<'_>,
+        high: Option<isize>,
+        low: Option<isize>,
+    ) -> PyResult<()> {
+        TlsProtocol::set_write_limits(self.protocol.bind(py), high, low)
+    }
+
+    /// `(low, high)` in bytes.
+    fn get_write_buffer_limits(&self, py: Python<'_>) -> (usize, usize) {
+        self.protocol.get().write_limits(py)
+    }
+
+    fn get_write_buffer_size(&self, py: Python<'_>) -> PyResult<usize> {
+        self.protocol.get().write_buffer_size(py)
+    }
+
+    /// Pause the transport below at `high` encrypted bytes that wait to be read, resume it at `low` or below.
+    #[pyo3(signature = (high = None, low = None))]
+    fn set_read_buffer_limits(
+        &self,
+        py: Python<'_>,
+        high: Option<isize>,
+        low: Option<isize>,
+    ) -> PyResult<()> {
+        TlsProtocol::set_read_limits(self.protocol.bind(py), high, low)
+    }
+
+    /// `(low, high)` in bytes.
+    fn get_read_buffer_limits(&self, py: Python<'_>) -> (usize, usize) {
+        self.protocol.get().read_limits(py)
+    }
+
+    fn get_read_buffer_size(&self, py: Python<'_>) -> PyResult<usize> {
+        self.protocol.get().read_buffer_size(py)
+    }
+
+    /// Write every item of an iterable, sent in one go.
+    fn writelines(&self, list_of_data: &Bound<'_, PyAny>) -> PyResult<()> {
+        TlsProtocol::write_lines(self.protocol.bind(list_of_data.py()), list_of_data)
+    }
+
+    /// TLS has no half of a connection: NotImplementedError.
+    fn write_eof(&self) -> PyResult<()> {
+        Err(PyNotImplementedError::new_err(()))
+    }
+
+    fn can_write_eof(&self) -> bool {
+        false
+    }
+
+    #[pyo3(name = "_test__append_write_backlog")]
+    fn append_write_backlog(&self, data: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.protocol.get().append(data)
+    }
+
+    #[getter]
+    fn _protocol_paused(&self, py: Python<'_>) -> bool {
+        self.protocol.get().writing_paused(py)
+    }
+
+    #[getter]
+    fn _ssl_protocol(&self, py: Python<'_>) -> Py<TlsProtocol> {
+        self.protocol.clone_ref(py)
+    }
+
+    #[getter]
+    fn _loop(&self, py: Python<'_>) -> Py<EventLoop> {
+        self.protocol.get().event_loop(py)
+    }
+
+    #[getter]
+    fn _closed(&self) -> bool {
+        self.closing()
+    }
+
+    #[setter(_closed)]
+    fn set_private_closed(&self, closed: bool) {
+        self.closed.store(closed, Ordering::Relaxed);
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        if !self.built.is_complete() {
+            return Ok(());
+        }
+        visit.call(&self.protocol)
+    }
+}
+
+static TLS_TRANSPORT_DEALLOC: OnceLock<destructor> = OnceLock::new();
+
+impl ffi::Finalize for TlsTransport {
+    fn finalize(slf: &Bound<'_, Self>) {
+        if slf.get().mark_closed() {
+            return;
+        }
+        if let Err(error) = standard(slf.py()).warn_unclosed_tls.bind(slf.py()).call0() {
+            error.write_unraisable(slf.py(), Some(slf.as_any()));
+        }
+    }
+
+    fn original_dealloc() -> &'static OnceLock<destructor> {
+        &TLS_TRANSPORT_DEALLOC
+    }
+}
