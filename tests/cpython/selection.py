@@ -57,6 +57,8 @@ MODULES = (
     asyncio_module("test_staggered", since=(3, 13)),
     asyncio_module("test_context"),
     asyncio_module("test_sock_lowlevel"),
+    asyncio_module("test_ssl", quick=False),
+    asyncio_module("test_sslproto"),
     asyncio_module("test_server"),
     asyncio_module("test_buffered_proto"),
     asyncio_module("test_pep492"),

@@ -29,7 +29,8 @@ impl TlsProtocol {
             this.loop_.bind(py).call_method1(intern!(py, "call_soon"), (callback, error))?;
         }
         this.enter(py, Phase::Unwrapped)?;
-        let released = this.state.with(py, |s| (s.transport.take(), s.app_transport.take(), s.protocol.take()));
+        let released =
+            this.state.with(py, |s| (s.transport.take(), s.app_transport.take(), s.protocol.take()));
         drop(released);
         TlsProtocol::wake_waiter(slf, Some(error).filter(|error| !error.is_none()))?;
         this.cancel_shutdown_timer(py)?;

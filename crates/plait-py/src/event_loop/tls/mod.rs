@@ -409,7 +409,8 @@ impl TlsProtocol {
             Ok(_) => Ok(()),
             Err(error) if leaves_the_loop(py, &error) => Err(error),
             Err(error) => {
-                let transport = slf.get().state.with(py, |s| s.app_transport.as_ref().map(|t| t.clone_ref(py)));
+                let transport =
+                    slf.get().state.with(py, |s| s.app_transport.as_ref().map(|t| t.clone_ref(py)));
                 let transport = transport.map(|t| t.into_bound(py).into_any());
                 TlsProtocol::report(
                     slf,

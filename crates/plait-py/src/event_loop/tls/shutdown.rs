@@ -84,6 +84,15 @@ impl TlsProtocol {
         this.loop_.bind(py).call_method1(intern!(py, "call_soon"), (close,)).map(drop)
     }
 
+    /// Nothing is left to wait for but the closing of the transport below.
+    pub fn has_ended(&self, py: Python<'_>) -> bool {
+        self.state.with(py, |s| match s.phase {
+            Phase::Unwrapped => s.lost > 0,
+            Phase::Shutdown => s.shutdown_timer.is_none(),
+            Phase::Handshake | Phase::Wrapped | Phase::Flushing => false,
+        })
+    }
+
     pub(super) fn cancel_shutdown_timer(&self, py: Python<'_>) -> PyResult<()> {
         match self.state.with(py, |s| s.shutdown_timer.take()) {
             Some(timer) => timer.bind(py).call_method0(intern!(py, "cancel")).map(drop),

@@ -1,11 +1,14 @@
 //! The application's transport: asks its protocol for everything, and knows by itself only whether it was closed.
+//!
+//! A protocol that keeps its transport would make a circle of the two, and with them of the `SSLContext`, for as long as the program keeps
+//! it. asyncio breaks that where `close` is called again: so does this one, but not before the connection can do without `abort`.
 
 use super::host::host;
 use super::TlsProtocol;
 use crate::event_loop::EventLoop;
 use crate::fastcall::{fast_method, install, Arguments};
 use crate::ffi;
-use crate::guarded::Built;
+use crate::guarded::{Built, Guarded};
 use crate::standard::standard;
 use pyo3::exceptions::{PyNotImplementedError, PyTypeError};
 use pyo3::ffi::destructor;
@@ -18,15 +21,29 @@ use std::sync::OnceLock;
 /// `asyncio.sslproto._SSLProtocolTransport` on plait's loop.
 #[pyclass(module = "plait._native", frozen, dict, weakref)]
 pub struct TlsTransport {
-    protocol: Py<TlsProtocol>,
+    /// None once it was closed again, after the end.
+    protocol: Guarded<Option<Py<TlsProtocol>>>,
     closed: AtomicBool,
     built: Built,
 }
 
 impl TlsTransport {
     pub(super) fn new(protocol: &Bound<'_, TlsProtocol>, closed: bool) -> TlsTransport {
-        let protocol = protocol.clone().unbind();
+        let protocol = Guarded::new(Some(protocol.clone().unbind()));
         TlsTransport { protocol, closed: AtomicBool::new(closed), built: Built::new() }
+    }
+
+    #[inline]
+    fn link<'py>(&self, py: Python<'py>) -> Option<Bound<'py, TlsProtocol>> {
+        self.protocol.with(py, |protocol| protocol.as_ref().map(|p| p.clone_ref(py).into_bound(py)))
+    }
+
+    /// What to ask the protocol for, or what a transport answers that has none any more.
+    fn ask<R>(&self, py: Python<'_>, question: impl FnOnce(&TlsProtocol) -> R, gone: R) -> R {
+        match self.link(py) {
+            Some(protocol) => question(protocol.get()),
+            None => gone,
+        }
     }
 
     pub(super) fn mark_closed(&self) -> bool {
@@ -46,9 +63,9 @@ impl TlsTransport {
             let kind = data.get_type().name()?;
             return Err(PyTypeError::new_err(format!("data: expecting a bytes-like instance, got {kind}")));
         }
-        match data.is_truthy()? {
-            true => TlsProtocol::write_data(slf.get().protocol.bind(slf.py()), data),
-            false => Ok(()),
+        match slf.get().link(slf.py()) {
+            Some(protocol) if data.is_truthy()? => TlsProtocol::write_data(&protocol, data),
+            _ => Ok(()),
         }
     }
 }
@@ -86,16 +103,22 @@ impl TlsTransport {
         &self,
         name: Bound<'py, PyAny>,
         default: Option<Bound<'py, PyAny>>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        self.protocol.get().lookup_extra(name, default)
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        match self.link(name.py()) {
+            Some(protocol) => protocol.get().lookup_extra(name, default).map(Some),
+            None => Ok(default),
+        }
     }
 
     fn set_protocol(&self, protocol: Bound<'_, PyAny>) -> PyResult<()> {
-        self.protocol.get().set_protocol(protocol)
+        match self.link(protocol.py()) {
+            Some(link) => link.get().set_protocol(protocol),
+            None => Ok(()),
+        }
     }
 
     fn get_protocol<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
-        self.protocol.get().protocol(py)
+        self.link(py)?.get().protocol(py)
     }
 
     fn is_closing(&self) -> bool {
@@ -104,10 +127,14 @@ impl TlsTransport {
 
     /// Close: what is buffered is still sent, TLS is ended in order, then `connection_lost(None)` is called.
     fn close(&self, py: Python<'_>) -> PyResult<()> {
-        match self.mark_closed() {
-            true => Ok(()),
-            false => TlsProtocol::start_shutdown(self.protocol.bind(py)),
+        let Some(protocol) = self.link(py) else { return Ok(()) };
+        if !self.mark_closed() {
+            return TlsProtocol::start_shutdown(&protocol);
         }
+        if protocol.get().has_ended(py) {
+            drop(self.protocol.with(py, Option::take));
+        }
+        Ok(())
     }
 
     /// Close at once; what is buffered is lost.
@@ -118,19 +145,22 @@ impl TlsTransport {
     #[pyo3(signature = (exc))]
     fn _force_close(&self, py: Python<'_>, exc: Option<Bound<'_, PyAny>>) -> PyResult<()> {
         self.mark_closed();
-        TlsProtocol::abort_with(self.protocol.bind(py), exc.as_ref())
+        match self.link(py) {
+            Some(protocol) => TlsProtocol::abort_with(&protocol, exc.as_ref()),
+            None => Ok(()),
+        }
     }
 
     fn is_reading(&self, py: Python<'_>) -> bool {
-        !self.protocol.get().reading_paused(py)
+        self.ask(py, |p| !p.reading_paused(py), false)
     }
 
     fn pause_reading(&self, py: Python<'_>) {
-        self.protocol.get().pause_reading(py);
+        self.ask(py, |p| p.pause_reading(py), ());
     }
 
     fn resume_reading(&self, py: Python<'_>) -> PyResult<()> {
-        TlsProtocol::resume_reading(self.protocol.bind(py))
+        self.link(py).map_or(Ok(()), |p| TlsProtocol::resume_reading(&p))
     }
 
     /// Pause the protocol's writing at `high` bytes, resume it at `low` or below.
@@ -141,16 +171,16 @@ impl TlsTransport {
         high: Option<isize>,
         low: Option<isize>,
     ) -> PyResult<()> {
-        TlsProtocol::set_write_limits(self.protocol.bind(py), high, low)
+        self.link(py).map_or(Ok(()), |p| TlsProtocol::set_write_limits(&p, high, low))
     }
 
     /// `(low, high)` in bytes.
     fn get_write_buffer_limits(&self, py: Python<'_>) -> (usize, usize) {
-        self.protocol.get().write_limits(py)
+        self.ask(py, |p| p.write_limits(py), (0, 0))
     }
 
     fn get_write_buffer_size(&self, py: Python<'_>) -> PyResult<usize> {
-        self.protocol.get().write_buffer_size(py)
+        self.ask(py, |p| p.write_buffer_size(py), Ok(0))
     }
 
     /// Pause the transport below at `high` encrypted bytes that wait to be read, resume it at `low` or below.
@@ -161,21 +191,24 @@ impl TlsTransport {
         high: Option<isize>,
         low: Option<isize>,
     ) -> PyResult<()> {
-        TlsProtocol::set_read_limits(self.protocol.bind(py), high, low)
+        self.link(py).map_or(Ok(()), |p| TlsProtocol::set_read_limits(&p, high, low))
     }
 
     /// `(low, high)` in bytes.
     fn get_read_buffer_limits(&self, py: Python<'_>) -> (usize, usize) {
-        self.protocol.get().read_limits(py)
+        self.ask(py, |p| p.read_limits(py), (0, 0))
     }
 
     fn get_read_buffer_size(&self, py: Python<'_>) -> PyResult<usize> {
-        self.protocol.get().read_buffer_size(py)
+        self.ask(py, |p| p.read_buffer_size(py), Ok(0))
     }
 
     /// Write every item of an iterable, sent in one go.
     fn writelines(&self, list_of_data: &Bound<'_, PyAny>) -> PyResult<()> {
-        TlsProtocol::write_lines(self.protocol.bind(list_of_data.py()), list_of_data)
+        match self.link(list_of_data.py()) {
+            Some(protocol) => TlsProtocol::write_lines(&protocol, list_of_data),
+            None => Ok(()),
+        }
     }
 
     /// TLS has no half of a connection: NotImplementedError.
@@ -189,22 +222,22 @@ impl TlsTransport {
 
     #[pyo3(name = "_test__append_write_backlog")]
     fn append_write_backlog(&self, data: &Bound<'_, PyAny>) -> PyResult<()> {
-        self.protocol.get().append(data)
+        self.ask(data.py(), |p| p.append(data), Ok(()))
     }
 
     #[getter]
     fn _protocol_paused(&self, py: Python<'_>) -> bool {
-        self.protocol.get().writing_paused(py)
+        self.ask(py, |p| p.writing_paused(py), false)
     }
 
     #[getter]
-    fn _ssl_protocol(&self, py: Python<'_>) -> Py<TlsProtocol> {
-        self.protocol.clone_ref(py)
+    fn _ssl_protocol<'py>(&self, py: Python<'py>) -> Option<Bound<'py, TlsProtocol>> {
+        self.link(py)
     }
 
     #[getter]
-    fn _loop(&self, py: Python<'_>) -> Py<EventLoop> {
-        self.protocol.get().event_loop(py)
+    fn _loop(&self, py: Python<'_>) -> Option<Py<EventLoop>> {
+        Some(self.link(py)?.get().event_loop(py))
     }
 
     #[getter]
@@ -221,7 +254,11 @@ impl TlsTransport {
         if !self.built.is_complete() {
             return Ok(());
         }
-        visit.call(&self.protocol)
+        visit.call(self.protocol.traverse())
+    }
+
+    fn __clear__(&self) {
+        Python::attach(|py| drop(self.protocol.with(py, Option::take)));
     }
 }
 

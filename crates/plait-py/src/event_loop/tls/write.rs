@@ -2,8 +2,8 @@
 
 use super::host::warn_closed;
 use super::{Phase, TlsProtocol};
-use crate::event_loop::socket_transport::SocketTransport;
 use crate::event_loop::sock::contiguous;
+use crate::event_loop::socket_transport::SocketTransport;
 use crate::ffi;
 use pyo3::exceptions::PyException;
 use pyo3::intern;
@@ -212,7 +212,8 @@ impl TlsProtocol {
 
 fn bytes_view<'py>(data: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     let view = PyMemoryView::from(data)?.into_any();
-    match view.getattr("itemsize")?.extract::<usize>()? == 1 && view.getattr("ndim")?.extract::<usize>()? == 1 {
+    match view.getattr("itemsize")?.extract::<usize>()? == 1 && view.getattr("ndim")?.extract::<usize>()? == 1
+    {
         true => Ok(view),
         false => view.call_method1("cast", ("B",)),
     }
