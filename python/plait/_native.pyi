@@ -86,7 +86,11 @@ __all__ = [
     "ThreadingRLock",
     "allocate_lock",
     "BenchIdle",
+    "bench_churn",
     "bench_client",
+    "bench_cpu_ns",
+    "bench_download",
+    "bench_flood",
     "bench_idle",
     "bench_server",
 ]
@@ -347,11 +351,14 @@ def after_fork_in_child() -> None: ...
 # --- what plait bench loads servers with
 
 @type_check_only
-class _BenchReport(TypedDict):
+class _BenchCost(TypedDict):
     requests: int
     wall_ns: int
     server_cpu_ns: int | None
     client_cpu_ns: int
+
+@type_check_only
+class _BenchReport(_BenchCost):
     p50_ns: int
     p90_ns: int
     p99_ns: int
@@ -368,19 +375,26 @@ def bench_client(
     core: int | None = None,
     server_pid: int | None = None,
     timeout: float = 30.0,
+    transport: Literal["tcp", "udp", "unix"] = "tcp",
+    request: Sequence[int] | None = None,
+    beginning: Sequence[int] = b"",
 ) -> _BenchReport:
-    """Load an echo server: on each connection one message is in flight, and the next is sent when its reply is whole.
+    """Load a server: on each connection one message is in flight, and the next is sent when its reply is whole.
 
     Args:
-        host: the server's name or address.
-        port: its TCP port.
+        host: the server's name or address, or the path of its Unix socket.
+        port: its port; not looked at for a Unix socket.
         connections: how many to open.
-        size: bytes in a message.
+        size: bytes in a message, or in the reply to `request`.
         warm_up: requests before the counted ones, on all connections together.
         requests: requests that are counted, on all connections together.
         core: the core that the calling thread stays on meanwhile; None leaves it where it is.
         server_pid: the server's process, if the CPU time of all its threads is to be measured.
-        timeout: seconds without a byte moved, or for one connection to be made, after which it gives up.
+        timeout: seconds without a byte moved, or for one connection to be made, after which it gives up. (A datagram that is lost ends
+            in that, too.)
+        transport: what the connections are.
+        request: the bytes of a request that is answered by something else, as in HTTP; None loads an echo server.
+        beginning: the bytes that a reply to `request` begins with.
 
     Returns:
         Totals of the counted requests: ``wall_ns``, ``client_cpu_ns`` (of the calling thread) and ``server_cpu_ns`` (None without
@@ -395,6 +409,105 @@ def bench_client(
 
     Contents are compared once per connection before the load and once after it. The process's soft limit of descriptors is
     raised if it has to be, and stays so. Safe to call from any thread; Ctrl-C ends it in the main thread only.
+    """
+
+def bench_churn(
+    host: str,
+    port: int,
+    *,
+    connections: int,
+    size: int,
+    warm_up: int,
+    requests: int,
+    core: int | None = None,
+    server_pid: int | None = None,
+    timeout: float = 30.0,
+) -> _BenchCost:
+    """Open connections to a TCP echo server, use each for one message, and close it.
+
+    Args:
+        host: the server's name or address.
+        port: its TCP port.
+        connections: how many are open at once.
+        size: bytes in the message.
+        warm_up: connections before the counted ones.
+        requests: connections that are counted.
+        core: the core that the calling thread stays on meanwhile; None leaves it where it is.
+        server_pid: the server's process, if the CPU time of all its threads is to be measured.
+        timeout: seconds after which one connection or one answer is given up.
+
+    Returns:
+        Totals of the counted connections, in nanoseconds, as those of `bench_client`.
+
+    Raises:
+        ValueError, TimeoutError, ConnectionError, OSError: as `bench_client`. Every reply is compared.
+
+    To a server on 127.0.0.1 they come from 200 addresses of that network in turn, which leaves enough ports. Safe to call from any
+    thread; Ctrl-C ends it in the main thread only.
+    """
+
+def bench_download(
+    host: str,
+    port: int,
+    *,
+    warm_up: int,
+    requests: int,
+    core: int | None = None,
+    server_pid: int | None = None,
+    timeout: float = 30.0,
+) -> _BenchCost:
+    """Ask a server for many bytes over one connection, and take them in.
+
+    Args:
+        host: the server's name or address.
+        port: its TCP port. It answers a number in eight bytes, the least first, with so many bytes, each its place's remainder by 251.
+        warm_up: bytes before the counted ones.
+        requests: bytes that are counted.
+        core: the core that the calling thread stays on meanwhile; None leaves it where it is.
+        server_pid: the server's process, if the CPU time of all its threads is to be measured.
+        timeout: seconds without a byte after which it gives up.
+
+    Returns:
+        Totals of the counted bytes, in nanoseconds, as those of `bench_client`.
+
+    Raises:
+        ValueError, TimeoutError, ConnectionError, OSError: as `bench_client`. Contents are compared in the warm-up.
+
+    Safe to call from any thread; Ctrl-C ends it in the main thread only.
+    """
+
+def bench_flood(host: str, port: int, *, requests: int, size: int, core: int | None = None) -> float:
+    """Send datagrams as fast as the kernel takes them, and wait for no answer.
+
+    Args:
+        host: the receiver's name or address.
+        port: its UDP port.
+        requests: how many.
+        size: bytes in each, at most 65,507.
+        core: the core that the calling thread stays on meanwhile; None leaves it where it is.
+
+    Returns:
+        How many seconds it took.
+
+    Raises:
+        ValueError: an option makes no sense, or there is no such core.
+        ConnectionRefusedError: nobody receives there.
+        OSError: a system call failed.
+
+    Safe to call from any thread; Ctrl-C ends it in the main thread only.
+    """
+
+def bench_cpu_ns(pid: int) -> int:
+    """How long all threads of a process have been on a processor since it began, in nanoseconds.
+
+    Args:
+        pid: the process's id.
+
+    Raises:
+        ProcessLookupError: there is no process of that number.
+        OSError: the clock cannot be read.
+
+    ``time.process_time_ns`` for another process. Safe to call from any thread.
     """
 
 @final
@@ -428,12 +541,13 @@ def bench_idle(host: str, port: int, *, connections: int, size: int, timeout: fl
     it in the main thread only.
     """
 
-def bench_server(kind: Literal["epoll", "io_uring"], fd: int, *, core: int | None = None) -> None:
+def bench_server(kind: Literal["epoll", "io_uring", "udp"], fd: int, *, core: int | None = None) -> None:
     """Run a reference echo server in the calling thread, until a signal's handler raises or the process ends.
 
     Args:
         kind: what it is made on.
-        fd: a listening TCP socket. It stays the caller's, and must stay open; ``"epoll"`` makes it non-blocking.
+        fd: a listening TCP socket (for ``"epoll"`` a Unix one as well), for ``"udp"`` a bound UDP socket. It stays the caller's, and
+            must stay open; all but ``"io_uring"`` make it non-blocking.
         core: the core that the thread stays on meanwhile; None leaves it where it is.
 
     Raises:

@@ -21,7 +21,7 @@ const EVENTS: usize = 1024;
 /// Read at once, at most; as much as the common event loops do.
 pub(crate) const BUFFER: usize = 256 * 1024;
 
-/// Accepts on `listener`, a listening TCP socket that is made non-blocking, and echoes until told to stop.
+/// Accepts on `listener`, a listening TCP or Unix socket that is made non-blocking, and echoes until told to stop.
 ///
 /// All connections are closed then. `core` is the core to stay on.
 pub fn serve(listener: BorrowedFd<'_>, core: Option<usize>, on_tick: OnTick<'_>) -> io::Result<()> {
@@ -87,7 +87,11 @@ impl<'a> Server<'a> {
     }
 
     fn welcome(&mut self, socket: OwnedFd) -> Result<()> {
-        sockopt::set_tcp_nodelay(&socket, true)?;
+        match sockopt::set_tcp_nodelay(&socket, true) {
+            // A Unix socket has nothing to delay.
+            Ok(()) | Err(Errno::OPNOTSUPP) => {}
+            Err(error) => return Err(error),
+        }
         let entry = self.connections.vacant_entry();
         let data = epoll::EventData::new_u64(entry.key() as u64);
         epoll::add(&self.epoll, &socket, data, epoll::EventFlags::IN)?;

@@ -4,16 +4,18 @@
 //! the server may not even have accepted it.
 
 use crate::client::check;
+use crate::message::Message;
 use crate::rounds::Rounds;
+use crate::socket::Socket;
 use crate::{limits, OnTick};
 use std::io;
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 /// Open connections; they are closed when it is dropped.
 #[derive(Debug)]
 pub struct Idle {
-    streams: Vec<TcpStream>,
+    sockets: Vec<Socket>,
 }
 
 impl Idle {
@@ -29,18 +31,18 @@ impl Idle {
     ) -> io::Result<Self> {
         check(connections, size, timeout)?;
         limits::make_room_for(connections)?;
-        let mut rounds = Rounds::new(connections, size, timeout)?;
-        rounds.open(address, on_tick)?;
-        Ok(Self { streams: rounds.into_streams() })
+        let mut rounds = Rounds::new(connections, Message::echo(size), timeout)?;
+        rounds.open(&address.into(), on_tick)?;
+        Ok(Self { sockets: rounds.into_sockets() })
     }
 
     /// How many are open.
     pub fn len(&self) -> usize {
-        self.streams.len()
+        self.sockets.len()
     }
 
     /// Whether there are none; there always are.
     pub fn is_empty(&self) -> bool {
-        self.streams.is_empty()
+        self.sockets.is_empty()
     }
 }

@@ -1,4 +1,4 @@
-//! The network half of `plait bench`: what loads an echo server, and two servers to hold it against. Knows nothing of Python.
+//! The network half of `plait bench`: what loads a server, and servers to hold it against. Knows nothing of Python.
 //!
 //! A load client written in Python is slower than the servers that it should keep busy, and then measures itself. So it is
 //! here, in native code on one thread, together with the least that a server on epoll or io_uring can be: the distance from
@@ -9,27 +9,35 @@
 //! Read the files in this order:
 //!
 //! 1. [`client`]: a closed loop of requests on some connections, and what they cost. `rounds` drives the connections,
-//!    `connection` is one of them.
-//! 2. [`idle`]: connections that only stay open, to measure what one costs in memory.
-//! 3. [`epoll_server`] and [`uring_server`]: the reference servers.
-//! 4. [`latency`]: a histogram. [`cpu_clock`]: how long a process has been on a processor.
-//! 5. `affinity`, `limits`, `ticker`: one core, enough descriptors, ten looks a second at whether to go on.
-//! 6. [`failure`]: errors that say what was being done.
+//!    `connection` is one of them, `message` what it sends, [`socket`] what it sends on: TCP, UDP or Unix.
+//! 2. [`churn`]: connections that come and go. [`download`]: many bytes over one. [`flood`]: datagrams that nobody answers.
+//! 3. [`idle`]: connections that only stay open, to measure what one costs in memory.
+//! 4. [`epoll_server`], [`uring_server`] and [`udp_server`]: the reference servers.
+//! 5. [`meter`]: what a stretch of work cost. [`latency`]: a histogram. [`cpu_clock`]: how long a process has been on a processor.
+//! 6. `affinity`, `limits`, `ticker`: one core, enough descriptors, ten looks a second at whether to go on.
+//! 7. [`failure`]: errors that say what was being done.
 
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 
 mod affinity;
+pub mod churn;
 pub mod client;
 mod connection;
 pub mod cpu_clock;
+pub mod download;
 pub mod epoll_server;
 pub mod failure;
+pub mod flood;
 pub mod idle;
 pub mod latency;
 mod limits;
+mod message;
+pub mod meter;
 mod rounds;
+pub mod socket;
 mod ticker;
+pub mod udp_server;
 pub mod uring_server;
 
 /// Asked about ten times a second, and whenever a signal came in, whether to go on.

@@ -4,14 +4,15 @@
 //! connection takes the next request: with a share for each, a server that serves some of them sooner would be left with the
 //! others at the end, which is another load.
 
-use crate::connection::{Connection, Message, Progress};
+use crate::connection::{Connection, Progress};
 use crate::failure::Context;
 use crate::latency::Histogram;
+use crate::message::Message;
+use crate::socket::{Address, Socket};
 use crate::ticker::Ticker;
 use crate::OnTick;
 use rustix::event::epoll;
 use std::io::{self, ErrorKind};
-use std::net::{SocketAddr, TcpStream};
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
@@ -46,7 +47,7 @@ struct Round<'a> {
 
 impl Rounds {
     /// No connection yet, `wanted` later.
-    pub(crate) fn new(wanted: usize, size: usize, timeout: Duration) -> io::Result<Self> {
+    pub(crate) fn new(wanted: usize, message: Message, timeout: Duration) -> io::Result<Self> {
         let epoll =
             epoll::create(epoll::CreateFlags::CLOEXEC).context(|| "epoll could not be set up".into())?;
         let ticker = Ticker::new()?;
@@ -56,7 +57,7 @@ impl Rounds {
             epoll,
             events: Vec::with_capacity(EVENTS),
             ticker,
-            message: Message::new(size),
+            message,
             buffer: vec![0; BUFFER],
             connections: Vec::with_capacity(wanted),
             wanted,
@@ -68,14 +69,14 @@ impl Rounds {
 
     /// Opens them one after the other, each with a checked echo before the next, so that no backlog overflows and the server
     /// has accepted them all.
-    pub(crate) fn open(&mut self, address: SocketAddr, on_tick: OnTick<'_>) -> io::Result<()> {
+    pub(crate) fn open(&mut self, address: &Address, on_tick: OnTick<'_>) -> io::Result<()> {
         for number in 0..self.wanted {
-            let stream = connect(address, self.timeout)
+            let socket = Socket::connect(address, self.timeout)
                 .context(|| format!("connection {} of {} to {address}", number + 1, self.wanted))?;
             let data = epoll::EventData::new_u64(number as u64);
-            epoll::add(&self.epoll, &stream, data, epoll::EventFlags::IN)
+            epoll::add(&self.epoll, &socket, data, epoll::EventFlags::IN)
                 .context(|| format!("connection {} could not be watched", number + 1))?;
-            self.connections.push(Connection::new(stream, number));
+            self.connections.push(Connection::new(socket, number));
             self.round(number..number + 1, 1, true, None, on_tick)?;
         }
         Ok(())
@@ -97,8 +98,8 @@ impl Rounds {
     }
 
     /// The connections' sockets; the rest is closed.
-    pub(crate) fn into_streams(self) -> Vec<TcpStream> {
-        self.connections.into_iter().map(|connection| connection.stream).collect()
+    pub(crate) fn into_sockets(self) -> Vec<Socket> {
+        self.connections.into_iter().map(|connection| connection.socket).collect()
     }
 
     fn round(
@@ -170,7 +171,7 @@ impl Rounds {
         connection.watched_for_room = wait_for_room;
         let mut flags = epoll::EventFlags::IN;
         flags.set(epoll::EventFlags::OUT, wait_for_room);
-        epoll::modify(&self.epoll, &connection.stream, epoll::EventData::new_u64(number as u64), flags)
+        epoll::modify(&self.epoll, &connection.socket, epoll::EventData::new_u64(number as u64), flags)
             .context(|| self.describe(number))
     }
 
@@ -219,11 +220,4 @@ impl Rounds {
         let first = waiting.next().map_or_else(|| "none".into(), |number| self.describe(number));
         format!("no byte moved for {seconds} s; waiting: {first} and {} more", waiting.count())
     }
-}
-
-fn connect(address: SocketAddr, timeout: Duration) -> io::Result<TcpStream> {
-    let stream = TcpStream::connect_timeout(&address, timeout)?;
-    stream.set_nodelay(true)?;
-    stream.set_nonblocking(true)?;
-    Ok(stream)
 }

@@ -3,7 +3,7 @@
 //! Servers run on threads of the test and are told to stop by a flag. Where the kernel refuses io_uring, its half of the
 //! tests ends with the words of the refusal instead.
 
-use plait_bench::client::{self, Load, Report};
+use plait_bench::client::{self, Exchange, Load, Report};
 use plait_bench::idle::Idle;
 use plait_bench::{epoll_server, uring_server, OnTick};
 use std::io::{self, ErrorKind, Read, Write};
@@ -69,7 +69,8 @@ fn on_each(test: impl Fn(Serve)) {
 
 fn load(address: SocketAddr, connections: usize, size: usize, requests: u64) -> Load {
     let timeout = Duration::from_secs(30);
-    Load { address, connections, size, warm_up: 5, requests, core: None, server_pid: None, timeout }
+    let (address, exchange) = (address.into(), Exchange::Echo(size));
+    Load { address, connections, exchange, warm_up: 5, requests, core: None, server_pid: None, timeout }
 }
 
 fn run(load: &Load) -> io::Result<Report> {
@@ -97,8 +98,8 @@ fn echoes_every_size_on_any_number_of_connections() {
                 assert_eq!(report.requests, requests);
                 assert_eq!(report.latency.len(), requests);
                 assert!(report.latency.percentile(50.0) <= report.latency.percentile(99.0));
-                assert!(report.wall_ns >= report.latency.max() && report.latency.max() > 0);
-                assert!(report.client_cpu_ns > 0 && report.server_cpu_ns.is_none());
+                assert!(report.cost.wall_ns >= report.latency.max() && report.latency.max() > 0);
+                assert!(report.cost.client_cpu_ns > 0 && report.cost.server_cpu_ns.is_none());
             }
         }
     });
@@ -119,7 +120,7 @@ fn reads_the_servers_cpu_clock() {
     // The server is a thread of this process, so the clock counts both sides.
     load.server_pid = Some(std::process::id());
     let report = run(&load).unwrap();
-    assert!(report.server_cpu_ns.unwrap() >= report.client_cpu_ns);
+    assert!(report.cost.server_cpu_ns.unwrap() >= report.cost.client_cpu_ns);
 
     load.server_pid = Some(u32::MAX);
     assert!(run(&load).unwrap_err().to_string().contains("4294967295"));
@@ -320,7 +321,7 @@ fn senseless_options_are_refused() {
     let good = load(address, 1, 1, 1);
     for bad in [
         Load { connections: 0, ..good.clone() },
-        Load { size: 0, ..good.clone() },
+        Load { exchange: Exchange::Echo(0), ..good.clone() },
         Load { requests: 0, ..good.clone() },
         Load { timeout: Duration::ZERO, ..good.clone() },
     ] {

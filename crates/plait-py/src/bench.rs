@@ -5,9 +5,14 @@
 //! which would have to be built, shipped and found for each platform.
 
 use crate::errors::os_error_with;
-use plait_bench::client::{self, Load};
+use plait_bench::churn::{self, Churn};
+use plait_bench::client::{self, Exchange, Load};
+use plait_bench::cpu_clock::CpuClock;
+use plait_bench::download::{self, Download};
 use plait_bench::idle::Idle;
-use plait_bench::{epoll_server, failure, uring_server};
+use plait_bench::meter::Cost;
+use plait_bench::socket::Address;
+use plait_bench::{epoll_server, failure, flood, udp_server, uring_server};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -18,9 +23,9 @@ use std::os::fd::{BorrowedFd, RawFd};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-/// Loads an echo server and tells what it cost (plait/_native.pyi).
+/// Loads a server and tells what it cost (plait/_native.pyi).
 #[pyfunction]
-#[pyo3(signature = (host, port, *, connections, size, warm_up, requests, core = None, server_pid = None, timeout = 30.0))]
+#[pyo3(signature = (host, port, *, connections, size, warm_up, requests, core = None, server_pid = None, timeout = 30.0, transport = "tcp", request = None, beginning = vec![]))]
 #[allow(clippy::too_many_arguments)] // a keyword each, as Python callers read them
 pub fn bench_client<'py>(
     py: Python<'py>,
@@ -33,22 +38,105 @@ pub fn bench_client<'py>(
     core: Option<usize>,
     server_pid: Option<u32>,
     timeout: f64,
+    transport: &str,
+    request: Option<Vec<u8>>,
+    beginning: Vec<u8>,
 ) -> PyResult<Bound<'py, PyDict>> {
     let timeout = seconds(timeout)?;
+    let exchange = match request {
+        Some(bytes) => Exchange::Request { bytes, reply_size: size, beginning },
+        None => Exchange::Echo(size),
+    };
     let report = detached(py, |on_tick| {
-        let address = resolve(&host, port)?;
-        let load = Load { address, connections, size, warm_up, requests, core, server_pid, timeout };
+        let address = address(transport, &host, port)?;
+        let load = Load { address, connections, exchange, warm_up, requests, core, server_pid, timeout };
         client::run(&load, on_tick)
     })?;
-    let result = PyDict::new(py);
-    result.set_item("requests", report.requests)?;
-    result.set_item("wall_ns", report.wall_ns)?;
-    result.set_item("server_cpu_ns", report.server_cpu_ns)?;
-    result.set_item("client_cpu_ns", report.client_cpu_ns)?;
+    let result = told(py, report.requests, report.cost)?;
     for (name, percent) in [("p50_ns", 50.0), ("p90_ns", 90.0), ("p99_ns", 99.0)] {
         result.set_item(name, report.latency.percentile(percent))?;
     }
     result.set_item("max_ns", report.latency.max())?;
+    Ok(result)
+}
+
+/// Opens, uses and closes connections (plait/_native.pyi).
+#[pyfunction]
+#[pyo3(signature = (host, port, *, connections, size, warm_up, requests, core = None, server_pid = None, timeout = 30.0))]
+#[allow(clippy::too_many_arguments)] // as above
+pub fn bench_churn<'py>(
+    py: Python<'py>,
+    host: String,
+    port: u16,
+    connections: usize,
+    size: usize,
+    warm_up: u64,
+    requests: u64,
+    core: Option<usize>,
+    server_pid: Option<u32>,
+    timeout: f64,
+) -> PyResult<Bound<'py, PyDict>> {
+    let timeout = seconds(timeout)?;
+    let cost = detached(py, |on_tick| {
+        let address = resolve(&host, port)?;
+        let (at_once, connections) = (connections, requests);
+        churn::run(
+            &Churn { address, at_once, size, warm_up, connections, core, server_pid, timeout },
+            on_tick,
+        )
+    })?;
+    told(py, requests, cost)
+}
+
+/// Receives many bytes over one connection (plait/_native.pyi).
+#[pyfunction]
+#[pyo3(signature = (host, port, *, warm_up, requests, core = None, server_pid = None, timeout = 30.0))]
+#[allow(clippy::too_many_arguments)] // as above
+pub fn bench_download<'py>(
+    py: Python<'py>,
+    host: String,
+    port: u16,
+    warm_up: u64,
+    requests: u64,
+    core: Option<usize>,
+    server_pid: Option<u32>,
+    timeout: f64,
+) -> PyResult<Bound<'py, PyDict>> {
+    let timeout = seconds(timeout)?;
+    let cost = detached(py, |on_tick| {
+        let address = resolve(&host, port)?;
+        download::run(&Download { address, warm_up, bytes: requests, core, server_pid, timeout }, on_tick)
+    })?;
+    told(py, requests, cost)
+}
+
+/// Sends datagrams that nobody answers, and tells how many seconds it took (plait/_native.pyi).
+#[pyfunction]
+#[pyo3(signature = (host, port, *, requests, size, core = None))]
+pub fn bench_flood(
+    py: Python<'_>,
+    host: String,
+    port: u16,
+    requests: u64,
+    size: usize,
+    core: Option<usize>,
+) -> PyResult<f64> {
+    let took = detached(py, |on_tick| flood::run(resolve(&host, port)?, requests, size, core, on_tick))?;
+    Ok(took.as_secs_f64())
+}
+
+/// How long a process has been on a processor, in nanoseconds (plait/_native.pyi).
+#[pyfunction]
+pub fn bench_cpu_ns(py: Python<'_>, pid: u32) -> PyResult<u64> {
+    CpuClock::of_process(pid).and_then(|clock| clock.nanoseconds()).map_err(|error| exception(py, &error))
+}
+
+fn told(py: Python<'_>, requests: u64, cost: Cost) -> PyResult<Bound<'_, PyDict>> {
+    let result = PyDict::new(py);
+    result.set_item("requests", requests)?;
+    result.set_item("wall_ns", cost.wall_ns)?;
+    result.set_item("server_cpu_ns", cost.server_cpu_ns)?;
+    result.set_item("client_cpu_ns", cost.client_cpu_ns)?;
     Ok(result)
 }
 
@@ -76,7 +164,10 @@ pub fn bench_server(py: Python<'_>, kind: &str, fd: RawFd, core: Option<usize>) 
     let serve = match kind {
         "epoll" => epoll_server::serve,
         "io_uring" => uring_server::serve,
-        _ => return Err(PyValueError::new_err(format!("kind is 'epoll' or 'io_uring', not '{kind}'"))),
+        "udp" => udp_server::serve,
+        _ => {
+            return Err(PyValueError::new_err(format!("kind is 'epoll', 'io_uring' or 'udp', not '{kind}'")))
+        }
     };
     if fd < 0 {
         return Err(PyValueError::new_err("fd is negative"));
@@ -140,4 +231,16 @@ fn seconds(timeout: f64) -> PyResult<Duration> {
 fn resolve(host: &str, port: u16) -> io::Result<SocketAddr> {
     let none = || io::Error::new(io::ErrorKind::NotFound, format!("{host} has no address"));
     (host, port).to_socket_addrs()?.next().ok_or_else(none)
+}
+
+fn address(transport: &str, host: &str, port: u16) -> io::Result<Address> {
+    match transport {
+        "tcp" => Ok(Address::Tcp(resolve(host, port)?)),
+        "udp" => Ok(Address::Udp(resolve(host, port)?)),
+        "unix" => Ok(Address::Unix(host.into())),
+        other => {
+            let words = format!("transport is 'tcp', 'udp' or 'unix', not '{other}'");
+            Err(io::Error::new(io::ErrorKind::InvalidInput, words))
+        }
+    }
 }

@@ -140,6 +140,10 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(deadlock::explain_deadlocks, module)?)?;
     module.add_function(wrap_pyfunction!(after_fork_in_child, module)?)?;
     module.add_function(wrap_pyfunction!(bench::bench_client, module)?)?;
+    module.add_function(wrap_pyfunction!(bench::bench_churn, module)?)?;
+    module.add_function(wrap_pyfunction!(bench::bench_download, module)?)?;
+    module.add_function(wrap_pyfunction!(bench::bench_flood, module)?)?;
+    module.add_function(wrap_pyfunction!(bench::bench_cpu_ns, module)?)?;
     module.add_function(wrap_pyfunction!(bench::bench_idle, module)?)?;
     module.add_function(wrap_pyfunction!(bench::bench_server, module)?)?;
     standard::standard(py).glue.bind(py).call_method1("connect", (module,))?;
