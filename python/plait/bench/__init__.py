@@ -58,12 +58,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _measured(options: argparse.Namespace, command: str) -> Results:
     chosen = cores.choose()
     wanted = plan.without_installing(options.loops) if options.loop_only else options.loops
-    columns, missing = runner.split_available(wanted, options.only, chosen)
+    only, absent = runner.split_installed(options.only)
+    columns, missing = runner.split_available(wanted, only, chosen)
     rounds = options.rounds or (plan.QUICK_ROUNDS if options.quick else plan.ROUNDS)
     scale = options.scale or (plan.QUICK_SCALE if options.quick else plan.SCALE)
-    made = plan.Plan(options.only, columns, rounds, scale, network.most_connections())
+    made = plan.Plan(only, columns, rounds, scale, network.most_connections())
     with progress(made.runs) as on_step:
-        return runner.measure(made, missing, chosen, command, on_step)
+        return runner.measure(made, missing, absent, chosen, command, on_step)
 
 
 def _exit_code(results: Results, check: bool) -> int:

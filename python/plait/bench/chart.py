@@ -56,7 +56,7 @@ def _row(results: Results, name: str, column: str, spread: Spread | None, unit: 
     tag = ' <span class="tag">★ best peer</span>' if best else ""
     label_ = f'<span class="name">{escape(label(column))}{tag}</span>'
     if spread is None:
-        return f'<li class="row {kind}">{label_}<span class="value failed">failed</span></li>'
+        return f'<li class="row {kind}">{label_}<span class="value failed">{results.not_measured(name, column)}</span></li>'
     bar = f'<span class="bar" style="width:{spread.median / widest:.2%}"></span>'
     several = len(results.runs[name][column]) > 1
     if several:
@@ -88,8 +88,8 @@ def _target_mark(results: Results, name: str, widest: float) -> str:
 def _beside(results: Results, name: str, column: str) -> str:
     """What a network workload has besides what it is judged by, and the CPU time of threads that wait for each other."""
     per_second, slowest, cpu = (results.value(name, column, what) for what in ("requests_per_s", "p99_ns", "cpu_ns"))
-    if per_second is not None and slowest is not None:
-        said = f"{rate(per_second)}, p99 {time(slowest)}"
+    if per_second is not None:
+        said = rate(per_second) + ("" if slowest is None else f", p99 {time(slowest)}")
     elif cpu is not None and "cpu_ns" in WORKLOADS[name].beside:
         said = f"{time(cpu)} of CPU"
     else:

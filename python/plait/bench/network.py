@@ -6,44 +6,126 @@ What went wrong is told from the server's side as far as it is known: a client o
 import contextlib
 import json
 import resource
+import tempfile
+import time
 from collections.abc import Iterator
 from typing import Any
 
 from .cores import Cores
-from .process import ChildFailed, Process, Report, as_run, check, check_class, is_plaits, started
+from .process import ChildFailed, Lacking, Process, Report, as_run, check, check_class, is_plaits, run_child, started
 from .processes.columns import LOOP_ONLY, PLAIT, REFERENCES
 from .processes.server import HOST
-from .processes.workloads import Echo, Idle
+from .processes.workloads import Churn, Echo, Flood, Http, Idle, Network, OnServer, Transfer, Workload
 from .results import Run
 
 # What a process has open beside its connections, with room to spare.
 OTHER_DESCRIPTORS = 200
 
 
+MEBIBYTE = 1024 * 1024
+# How often a flooded server is asked whether it has had the last of it.
+SETTLING = 0.02
+
+
+def run(workload: Workload, column: str, n: int, cores: Cores) -> Run:
+    match workload:
+        case Echo():
+            return run_echo(workload, column, n, cores)
+        case Churn():
+            return run_churn(workload, column, n, cores)
+        case Http():
+            return run_http(workload, column, n, cores)
+        case Transfer():
+            return run_transfer(workload, column, n, cores)
+        case Flood():
+            return run_flood(workload, column, n, cores)
+        case Idle():
+            return run_idle(workload, column, n, cores)
+    raise TypeError(f"{workload.name} needs no server")
+
+
 def run_echo(workload: Echo, column: str, n: int, cores: Cores) -> Run:
-    with _serving(workload.server, column, cores) as (server, report):
-        order = {
-            "port": report["port"],
-            "connections": workload.connections,
-            "size": workload.size,
-            "warm_up": max(workload.connections, n // 10),
-            "requests": n,
-            "server_pid": server.pid,
-        }
-        with _client(order, "echo", cores) as client:
-            answer = client.answer()
+    with _serving(workload, column, cores) as (server, report):
+        order = {"connections": workload.connections, "size": workload.size, "warm_up": max(workload.connections, n // 10)}
+        kind = "echo"
+        if workload.transport == "tls":
+            kind = "tls"
+        elif workload.transport != "tcp":
+            order["transport"] = workload.transport
+        return _loaded(kind, order | {"requests": n}, server, report, column, cores)
+
+
+def run_churn(workload: Churn, column: str, n: int, cores: Cores) -> Run:
+    with _serving(workload, column, cores) as (server, report):
+        order = {"connections": workload.connections, "size": workload.size, "warm_up": n // 10, "requests": n}
+        return _loaded("churn", order, server, report, column, cores)
+
+
+def run_http(workload: Http, column: str, n: int, cores: Cores) -> Run:
+    with _serving(workload, column, cores) as (server, report):
+        order = {"connections": workload.connections, "warm_up": n // 10, "requests": n}
+        return _loaded("http", order, server, report, column, cores)
+
+
+def run_transfer(workload: Transfer, column: str, n: int, cores: Cores) -> Run:
+    with _serving(workload, column, cores) as (server, report):
+        order = {"warm_up": max(1, n // 10) * MEBIBYTE, "requests": n * MEBIBYTE}
+        return _loaded("download", order, server, report, column, cores, each=MEBIBYTE)
+
+
+def run_flood(workload: Flood, column: str, n: int, cores: Cores) -> Run:
+    with _serving(workload, column, cores) as (server, report):
+        for part in (max(1, n // 10), n):
+            before = server.ask("received")
+            order = {"host": report["host"], "port": report["port"], "requests": part, "size": workload.size}
+            with _client(order, "flood", cores) as client:
+                seconds = client.answer()["seconds"]
+            after = _settled(server)
         _check_what_served(server, report, column)
-    requests = answer["requests"]
-    each = {name: answer[name] / requests for name in ("wall_ns", "server_cpu_ns", "client_cpu_ns")}
-    latency = {name: answer[name] for name in ("p50_ns", "p90_ns", "p99_ns", "max_ns")}
-    cpu = each.pop("server_cpu_ns")
-    return as_run(report | each | latency | {"n": requests, "cpu_ns": cpu, "requests_per_s": 1e9 / each["wall_ns"]})
+    received = after["received"] - before["received"]
+    if not received:
+        raise ChildFailed("no datagram was received")
+    cpu = (after["cpu_ns"] - before["cpu_ns"]) / received
+    wall = seconds * 1e9 / received
+    return as_run(report | {"n": received, "wall_ns": wall, "cpu_ns": cpu, "requests_per_s": 1e9 / wall})
+
+
+def run_client(workload: OnServer, column: str, n: int, cores: Cores) -> Run:
+    """The client is measured, so the server is the same for every column, and runs where a client does otherwise."""
+    others = Cores(cores.client, cores.server)
+    with _serving(workload, "asyncio", others) as (_, report):
+        return run_child(workload.name, column, n, cores, report["port"])
+
+
+def _loaded(
+    kind: str, order: dict[str, Any], server: Process, report: Report, column: str, cores: Cores, each: int = 1
+) -> Run:
+    """What a load client tells, per `each` of what it counts."""
+    order |= {"host": report["host"], "port": report["port"], "server_pid": server.pid}
+    with _client(order, kind, cores) as client:
+        answer = client.answer()
+    _check_what_served(server, report, column)
+    n = answer["requests"] // each
+    wall, cpu, own = (answer[name] / n for name in ("wall_ns", "server_cpu_ns", "client_cpu_ns"))
+    costs = {"n": n, "wall_ns": wall, "cpu_ns": cpu, "client_cpu_ns": own, "requests_per_s": 1e9 / wall}
+    return as_run(report | answer | costs)
+
+
+def _settled(server: Process) -> Report:
+    """Its count and its CPU time, when nothing more comes."""
+    last = server.ask("received")
+    while True:
+        time.sleep(SETTLING)
+        now = server.ask("received")
+        if now["received"] == last["received"]:
+            return last
+        last = now
 
 
 def run_idle(workload: Idle, column: str, n: int, cores: Cores) -> Run:
-    with _serving(workload.server, column, cores) as (server, report):
+    with _serving(workload, column, cores) as (server, report):
         before = server.ask("memory")["resident_bytes"]
-        order = {"port": report["port"], "connections": n, "size": workload.size}
+        order = {"host": report["host"], "port": report["port"], "connections": n, "size": workload.size}
         with _client(order, "idle", cores) as client:
             held = client.answer()["connections"]
             grown = server.ask("memory")["resident_bytes"] - before
@@ -68,16 +150,25 @@ def why_not(reference: str, probe: Echo, cores: Cores) -> str | None:
 
 
 @contextlib.contextmanager
-def _serving(kind: str, column: str, cores: Cores) -> Iterator[tuple[Process, Report]]:
-    pinned = [] if cores.server is None else ["--core", str(cores.server)]
-    with started("server", "--column", column, "--server", kind, *pinned) as server:
+def _serving(workload: Network | OnServer, column: str, cores: Cores) -> Iterator[tuple[Process, Report]]:
+    arguments = ["--column", column, "--server", workload.server]
+    arguments += ["--transport", workload.transport] if isinstance(workload, Network) else []
+    arguments += [] if cores.server is None else ["--core", str(cores.server)]
+    with contextlib.ExitStack() as ends:
+        directory = ends.enter_context(tempfile.TemporaryDirectory(prefix="plait-bench-"))
+        server = ends.enter_context(started("server", "--directory", directory, *arguments))
         report = server.answer()
         check(report, column)
         try:
             yield server, report
         except ChildFailed as failed:
             # Its client may have seen the end of it before there was one.
-            ended = server.died(within=1.0) or "still runs" + server.last_words()
+            died = server.died(within=1.0)
+            if died is None and column not in REFERENCES:
+                lacks = server.ask("lacks")["lacks"]
+                if lacks is not None:
+                    raise Lacking(lacks) from None
+            ended = died or "still runs" + server.last_words()
             raise ChildFailed(f"the server: {ended}; beside it: {failed}") from None
         gone = server.died()
         if gone is not None:

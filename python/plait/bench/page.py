@@ -42,6 +42,22 @@ TITLES = {
         "Judged is the CPU time that the server takes per request. The reference servers, epoll and io_uring, "
         "are bare ones without Python: for orientation, never judged against, and not limits.",
     ),
+    "tls": (
+        "TLS",
+        "The same echo servers over TLS. The client is one of Python's ssl module with blocking sockets, the same for all; its "
+        "CPU time is not in the figure.",
+    ),
+    "udp": (
+        "UDP",
+        "Datagrams, answered one by one, and a flood of them, of which the kernel drops what is not taken in time: there the "
+        "figure is per datagram received.",
+    ),
+    "transfers": ("Transfers", "Much data over one connection: what the server's CPU takes for each mebibyte."),
+    "subprocesses": ("Subprocesses", "Starting a program and waiting for its end: the CPU time of who starts it."),
+    "http": (
+        "HTTP",
+        "uvicorn and aiohttp saying hello: what is left of a loop's advantage in a program that does something.",
+    ),
     "memory": ("Memory", "How much a process grows for each thing that it holds."),
 }
 
@@ -105,6 +121,7 @@ def _problems(results: Results) -> str:
     said = [
         *results.remarks,
         *(f"{label(column)} was not measured: {why}" for column, why in results.missing.items()),
+        *results.lacks(),
         *(f"Failed: {f.workload} on {label(f.column)}, round {f.round + 1}: {f.reason}" for f in results.failures),
     ]
     if not said:

@@ -10,13 +10,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from .processes.columns import LOOP_ONLY, PEERS, PLAIT
-from .processes.workloads import WORKLOADS, Echo, Idle
+from .processes.workloads import WORKLOADS, Idle, Load
 
 # A quick look: enough to see what is out of line, not enough to judge by.
 QUICK_ROUNDS, QUICK_SCALE = 1, 0.1
 ROUNDS, SCALE = 5, 1.0
-# The kernel brings a busy process's CPU clock up to date every few milliseconds only: less work than this drowns in that.
-LEAST_REQUESTS = 8_000
 
 
 @dataclass(frozen=True)
@@ -51,8 +49,8 @@ class Plan:
         """How many operations (or tasks, or connections) of it."""
         known = WORKLOADS[workload]
         n = max(1, round(known.n * self.scale))
-        if isinstance(known, Echo):
-            return max(n, min(known.n, LEAST_REQUESTS))
+        if isinstance(known, Load):
+            return max(n, min(known.n, known.least))
         return min(n, self.most_connections) if isinstance(known, Idle) else n
 
     def _measures_a_peer(self) -> bool:

@@ -34,6 +34,10 @@ class ChildFailed(Exception):
     """A process gave no measurement that can be used; the message says why."""
 
 
+class Lacking(ChildFailed):
+    """The loop has not what the workload needs, and says so."""
+
+
 class Process:
     """A child that answers in lines of JSON; what it writes to stderr is kept for when it fails."""
 
@@ -126,9 +130,10 @@ def started(role: str, *arguments: str) -> Iterator[Process]:
         process.end()
 
 
-def run_child(workload: str, column: str, n: int, cores: Cores) -> Run:
+def run_child(workload: str, column: str, n: int, cores: Cores, port: int | None = None) -> Run:
     pinned = [] if cores.server is None else ["--pins", str(cores.server), str(cores.client)]
-    with started("child", "--column", column, "--workload", workload, "--n", str(n), *pinned) as child:
+    server = [] if port is None else ["--port", str(port)]
+    with started("child", "--column", column, "--workload", workload, "--n", str(n), *pinned, *server) as child:
         report = child.answer()
     check(report, column)
     return as_run(report)
@@ -140,6 +145,8 @@ def as_run(report: Mapping[str, Any]) -> Run:
 
 def check(report: Report, column: str) -> None:
     """A figure from the wrong loop is worse than none: a name that fell back to asyncio would look like a result."""
+    if report.get("lacks") is not None:
+        raise Lacking(report["lacks"])
     if column in REFERENCES:
         return
     ours = column in (PLAIT, LOOP_ONLY)

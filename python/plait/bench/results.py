@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from statistics import median
 
 from .processes.columns import LOOP_ONLY, PEERS, PLAIT, REFERENCES, label
-from .processes.workloads import WORKLOADS, Echo
+from .processes.workloads import WORKLOADS, Load
 from .targets import TARGETS
 
 
@@ -17,7 +17,7 @@ from .targets import TARGETS
 class Run:
     """One process's report: one round of one workload in one column. Times and bytes are per operation.
 
-    A reference server has no loop to tell of. Only an echo has latencies and requests per second; only a server's memory
+    A reference server has no loop to tell of. Only a load on a server has requests per second, and an echo latencies; only a server's memory
     has no times.
     """
 
@@ -74,6 +74,24 @@ class Results:
     remarks: list[str] = field(default_factory=list)
     runs: dict[str, dict[str, list[Run]]] = field(default_factory=dict)
     failures: list[Failure] = field(default_factory=list)
+    # `lacking[workload][column]`: what a loop said that has not what the workload needs. Not a failure.
+    lacking: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    def not_measured(self, workload: str, column: str) -> str:
+        """What stands in the place of a figure."""
+        if column not in self.lacking.get(workload, {}):
+            return "failed"
+        return "not yet" if column in (PLAIT, LOOP_ONLY) else "lacks it"
+
+    def lacks(self) -> list[str]:
+        """`sendfile: lacks it on uvloop: NotImplementedError`, with the columns that say the same together."""
+        lines = []
+        for name, columns in self.lacking.items():
+            for words in dict.fromkeys((self.not_measured(name, column), said) for column, said in columns.items()):
+                state, said = words
+                who = [c for c, why in columns.items() if (self.not_measured(name, c), why) == words]
+                lines.append(f"{name}: {state} on {', '.join(map(label, who))}: {said}")
+        return lines
 
     def spread(self, workload: str, column: str, what: str | None = None) -> Spread | None:
         """Of the judged figure, or of another field of the runs; None where there is nothing measured."""
@@ -114,6 +132,7 @@ class Results:
             "missing": self.missing,
             "remarks": self.remarks,
             "workloads": {workload: self._workload_as_json(workload) for workload in self.runs},
+            "lacking": self.lacking,
             "failures": [vars(failure) for failure in self.failures],
         }
 
@@ -137,7 +156,7 @@ class Results:
         spread = self.spread(workload, column)
         figures: dict[str, object] = {} if spread is None else vars(spread) | {"deviation": spread.deviation}
         beside = ["wall_ns", "cpu_ns"]
-        if isinstance(WORKLOADS[workload], Echo):
+        if isinstance(WORKLOADS[workload], Load):
             beside += ["requests_per_s", "p50_ns", "p99_ns"]
         figures |= {f"{what}_median": self.value(workload, column, what) for what in beside}
         return figures | {"runs": [vars(run) for run in self.runs[workload][column]]}

@@ -9,7 +9,7 @@ import sys
 
 from .machine import described
 from .processes.columns import LOOP_ONLY, PLAIT, label
-from .processes.workloads import GROUPS, WORKLOADS, Echo
+from .processes.workloads import GROUPS, WORKLOADS, Load
 from .results import Results
 from .targets import TARGETS
 from .units import Unit, measure_of, percent, rate, share, time, unit_for
@@ -67,13 +67,13 @@ def _cell(results: Results, name: str, column: str, unit: Unit, times: bool) -> 
         return "-"
     spread = results.spread(name, column)
     if spread is None:
-        return "failed"
+        return results.not_measured(name, column)
     lines = [unit.number(spread.median)]
     if len(results.runs[name][column]) > 1:
         lines[0] += f" ±{percent(spread.deviation)}"
     workload = WORKLOADS[name]
     per_second = results.value(name, column, "requests_per_s")
-    if isinstance(workload, Echo) and per_second is not None:
+    if isinstance(workload, Load) and per_second is not None:
         lines.append(rate(per_second))
     for said, what in (("wall", "wall_ns"), ("cpu", "cpu_ns")):
         value = results.value(name, column, what)
@@ -130,5 +130,6 @@ def notes(results: Results) -> str:
     )
     lines += [f"{remark}" for remark in results.remarks]
     lines += [f"{label(column)}: {advice}" for column, advice in results.missing.items()]
+    lines += results.lacks()
     lines += [f"FAILED: {f.workload} on {label(f.column)}, round {f.round + 1}: {f.reason}" for f in results.failures]
     return "\n".join(lines)

@@ -45,6 +45,9 @@ _BY_NAME = {
     "readline": Target(0.4, aim=0.2),
     "readuntil": Target(0.4, aim=0.2),
     "readexactly": Target(0.4, aim=0.2),
+    "udp_echo_1k_8": Target(0.9, aim=0.7),
+    "udp_flood": Target(0.7, aim=0.4),
+    "spawn_true": Target(0.8, aim=0.6),
     "sleeping_tasks": Target(0.8),
     "idle_connection": Target(0.9, aim=0.6),
 }
@@ -52,6 +55,7 @@ _BY_PREFIX = {
     "echo_protocol_": Target(0.97, aim=0.9),
     "echo_streams_": Target(0.75, aim=0.65),
     "echo_sock_": Target(0.8, aim=0.65),
+    "tls_": Target(0.9, aim=0.7),
     "bridge_": Target(0.5, aim=0.3),
 }
 TARGETS = _BY_NAME | {

@@ -6,7 +6,7 @@ One unit per workload, since figures that stand side by side are compared by the
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from .processes.workloads import Echo, Workload
+from .processes.workloads import Load, Workload
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ BYTES, KIBIBYTES = Unit("bytes", 1), Unit("KiB", 1024)
 
 def unit_for(workload: Workload, values: Iterable[float]) -> Unit:
     """The largest unit in which the largest of the values is not less than ten, and the smallest not next to nothing."""
-    if isinstance(workload, Echo):
+    if isinstance(workload, Load):
         # One unit for all of them, so that the servers can be compared across workloads.
         return MICROSECONDS
     known = sorted(values) or [0.0]

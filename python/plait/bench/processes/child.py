@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from . import columns
 
 if TYPE_CHECKING:
+    from .workloads.http import OnServer
     from .workloads.measuring import InProcess, Measurement, Pins
 
 
@@ -25,6 +26,7 @@ def main() -> None:
     parser.add_argument("--workload", required=True)
     parser.add_argument("--n", required=True, type=int)
     parser.add_argument("--pins", nargs=2, type=int, metavar="CPU")
+    parser.add_argument("--port", type=int, help="of the server, for a workload that is a client")
     options = parser.parse_args()
 
     columns.prepare(options.column)
@@ -32,10 +34,15 @@ def main() -> None:
     from .workloads import IN_PROCESS
 
     workload = IN_PROCESS[options.workload]
-    loop, run = _bound(workload, options.column, None if options.pins is None else tuple(options.pins))
-    if workload.warm_up:
-        run(max(1, options.n // 20))
-    measured = run(options.n)
+    pins = None if options.pins is None else tuple(options.pins)
+    loop, run = _bound(workload, options.column, pins, options.port)
+    try:
+        if workload.warm_up:
+            run(max(1, options.n // 20))
+        measured = run(options.n)
+    except NotImplementedError as lacking:
+        print(json.dumps(columns.lacks(lacking)), flush=True)
+        os._exit(0)
     identity = columns.identity(options.column, loop, workload.uses_in(options.column))
     print(json.dumps(dataclasses.asdict(measured) | identity), flush=True)
     # Not a normal exit: a million sleeping tasks would each be cancelled, or complain that they were not.
@@ -43,15 +50,25 @@ def main() -> None:
 
 
 def _bound(
-    workload: "InProcess", column: str, pins: "Pins"
+    workload: "InProcess", column: str, pins: "Pins", port: int | None
 ) -> "tuple[asyncio.AbstractEventLoop | None, Callable[[int], Measurement]]":
     """What the workload wants to be given besides a number, and itself with it."""
-    from .workloads import Bridge, OnLoop, OnThreads
+    from .workloads import Bridge, OnLoop, OnServer, OnThreads
 
     if isinstance(workload, OnThreads):
         return None, partial(workload.run, pins)
     loop = columns.new_loop(column)
     if isinstance(workload, Bridge):
         return loop, partial(workload.run, loop, column, pins)
+    if isinstance(workload, OnServer):
+        if pins is not None:
+            # It is the one that is measured; its server is where a client is otherwise.
+            os.sched_setaffinity(0, {pins[0]})
+        assert port is not None
+        return loop, partial(_requests, workload, loop, port)
     assert isinstance(workload, OnLoop)
     return loop, partial(workload.run, loop)
+
+
+def _requests(workload: "OnServer", loop: asyncio.AbstractEventLoop, port: int, n: int) -> "Measurement":
+    return workload.run(loop, port, n)

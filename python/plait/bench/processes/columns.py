@@ -87,6 +87,11 @@ def identity(column: str, loop: asyncio.AbstractEventLoop | None, uses: Iterable
     }
 
 
+def lacks(error: NotImplementedError) -> dict[str, str]:
+    """What a process says of a loop that has not what the workload needs: not a measurement, and no failure either."""
+    return {"lacks": str(error) or "NotImplementedError"}
+
+
 def _look_up(name: str, find: Callable[[str], ModuleType] = importlib.import_module) -> object:
     module, _, attribute = name.rpartition(".")
     return getattr(find(module or "asyncio"), attribute)

@@ -1,7 +1,8 @@
 """A server under measurement: says where it listens and what it runs on, then serves until the parent is gone.
 
 The parent speaks to it over standard input, a word a line, and is answered in JSON, a line each: `seen` (which classes
-served), `memory` (the resident set, after a garbage collection). The loop itself watches that pipe: a descriptor that is
+served), `memory` (the resident set, after a garbage collection), `received` (how many datagrams, and the CPU time so far), `lacks`
+(what the loop could not do for a request). The loop itself watches that pipe: a descriptor that is
 quiet costs nothing, where a second thread would make every step of the first one take the GIL in turns with it. A
 reference server has no loop, so it has the thread; it only waits for the pipe to close.
 """
@@ -14,9 +15,13 @@ import os
 import resource
 import socket
 import threading
-from typing import Any, Literal
+import time
+from typing import TYPE_CHECKING, Any, Literal
 
 from . import columns
+
+if TYPE_CHECKING:
+    from .workloads.serving import Seen
 
 HOST = "127.0.0.1"
 
@@ -25,6 +30,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="plait bench: server")
     parser.add_argument("--column", required=True)
     parser.add_argument("--server", required=True)
+    parser.add_argument("--transport", default="tcp")
+    parser.add_argument("--directory", help="where a Unix socket may lie")
     parser.add_argument("--core", type=int)
     options = parser.parse_args()
     if options.core is not None:
@@ -32,33 +39,54 @@ def main() -> None:
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
-    # Not socket.create_server: it listens at once, and with another backlog than the loops are given.
-    listener = socket.socket()
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind((HOST, 0))
-    listener.setblocking(False)
+    listener = _bound(options.transport, options.directory)
     if options.column in columns.REFERENCES:
-        _serve_bare(options.column, listener, options.core)
+        _serve_bare(options.column, options.transport, listener, options.core)
     else:
         _serve(options.column, options.server, listener)
+
+
+def _bound(transport: str, directory: str | None) -> socket.socket:
+    # Not socket.create_server: it listens at once, and with another backlog than the loops are given.
+    if transport == "unix":
+        bound = socket.socket(socket.AF_UNIX)
+        bound.bind(os.path.join(directory or ".", "socket"))
+    else:
+        # The protocol is named, as by a loop that makes the socket itself: asyncio sets TCP_NODELAY only where it is.
+        stream, datagram = (socket.SOCK_STREAM, socket.IPPROTO_TCP), (socket.SOCK_DGRAM, socket.IPPROTO_UDP)
+        bound = socket.socket(socket.AF_INET, *(datagram if transport == "udp" else stream))
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((HOST, 0))
+    bound.setblocking(False)
+    return bound
+
+
+def _place(bound: socket.socket) -> dict[str, Any]:
+    """Where it is to be found."""
+    name = bound.getsockname()
+    return {"host": name, "port": 0} if bound.family == socket.AF_UNIX else {"host": HOST, "port": name[1]}
 
 
 def _serve(column: str, server: str, listener: socket.socket) -> None:
     columns.prepare(column)
     loop = columns.new_loop(column)
     # Only now: with plait installed, what the workloads import from asyncio is plait's.
-    from .workloads.network import SERVERS, USES
+    from .workloads.serving import SERVERS, USES, Seen
 
     identity = columns.identity(column, loop, USES[server])
-    seen: dict[str, str] = {}
+    seen = Seen()
     # Asked before: some loops take the socket over, and leave an object that knows nothing any more.
-    port = listener.getsockname()[1]
+    place = _place(listener)
 
     async def main() -> None:
         # Held, because some loops close a server that nobody refers to.
-        serving = await SERVERS[server](loop, listener, seen)
+        try:
+            serving = await SERVERS[server](loop, listener, seen)
+        except NotImplementedError as lacking:
+            _say(columns.lacks(lacking))
+            return
         loop.add_reader(0, functools.partial(_answer, seen))
-        _say(identity | {"port": port})
+        _say(identity | place)
         await loop.create_future()
         raise RuntimeError(f"the loop stopped under {serving!r}")
 
@@ -66,19 +94,22 @@ def _serve(column: str, server: str, listener: socket.socket) -> None:
     loop.run_until_complete(main())
 
 
-def _serve_bare(column: Literal["epoll", "io_uring"], listener: socket.socket, core: int | None) -> None:
+def _serve_bare(
+    column: Literal["epoll", "io_uring"], transport: str, listener: socket.socket, core: int | None
+) -> None:
     from .workloads.network import BACKLOG
 
     columns.import_plait()
     from plait import _native
 
-    listener.listen(BACKLOG)
+    if transport != "udp":
+        listener.listen(BACKLOG)
     threading.Thread(target=_end_with_the_pipe, daemon=True).start()
-    _say({"port": listener.getsockname()[1]})
-    _native.bench_server(column, listener.fileno(), core=core)
+    _say(_place(listener))
+    _native.bench_server("udp" if transport == "udp" else column, listener.fileno(), core=core)
 
 
-def _answer(seen: dict[str, str]) -> None:
+def _answer(seen: "Seen") -> None:
     # The parent waits for the answer to one word before it sends the next: what is read is one word, or the end.
     word = os.read(0, 100).decode().strip()
     if word == "seen":
@@ -88,6 +119,10 @@ def _answer(seen: dict[str, str]) -> None:
 
         gc.collect()
         _say({"resident_bytes": resident_bytes()})
+    elif word == "received":
+        _say({"received": seen.received, "cpu_ns": time.process_time_ns()})
+    elif word == "lacks":
+        _say({"lacks": seen.lacks})
     else:
         # Not a normal exit: ten thousand connections would be closed one by one.
         os._exit(0)

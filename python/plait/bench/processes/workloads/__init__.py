@@ -8,31 +8,77 @@ The bodies do as little as they can beside the call that is measured, because wh
 every loop the same and brings the ratios nearer to one.
 """
 
-from . import bridges, memory, network, queues, scheduling, streams, synchronisation, tasks, threads, waiting
+from . import (
+    bridges,
+    children,
+    datagrams,
+    http,
+    memory,
+    network,
+    queues,
+    scheduling,
+    streams,
+    synchronisation,
+    tasks,
+    threads,
+    tls,
+    transfers,
+    waiting,
+)
 from .bridges import Bridge
+from .datagrams import Flood
+from .http import Http, OnServer
 from .measuring import InProcess, Measurement, OnLoop, OnThreads, Workload
-from .network import Echo, Idle, Network
+from .network import LEAST_REQUESTS, Churn, Echo, Idle, Load, Network
+from .transfers import Transfer
 
 __all__ = [
     "GROUPS",
     "IN_PROCESS",
+    "LEAST_REQUESTS",
     "NETWORK",
     "WORKLOADS",
     "Bridge",
+    "Churn",
     "Echo",
+    "Flood",
+    "Http",
     "Idle",
     "InProcess",
+    "Load",
     "Measurement",
+    "Network",
     "OnLoop",
+    "OnServer",
     "OnThreads",
+    "Transfer",
     "Workload",
 ]
 
-GROUPS = ("scheduling", "tasks", "waiting", "synchronisation", "threads", "bridges", "streams", "network", "memory")
+GROUPS = (
+    "scheduling",
+    "tasks",
+    "waiting",
+    "synchronisation",
+    "threads",
+    "bridges",
+    "streams",
+    "network",
+    "tls",
+    "udp",
+    "transfers",
+    "subprocesses",
+    "http",
+    "memory",
+)
+_ROOMS = (
+    *(scheduling, tasks, waiting, synchronisation, threads, queues, bridges, streams),
+    *(network, tls, datagrams, transfers, children, http, memory),
+)
 
 WORKLOADS: dict[str, Workload] = {
     workload.name: workload
-    for room in (scheduling, tasks, waiting, synchronisation, threads, queues, bridges, streams, network, memory)
+    for room in _ROOMS
     for workload in room.WORKLOADS
 }
 # In the order of the table, wherever they are written.

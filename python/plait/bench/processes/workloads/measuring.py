@@ -35,7 +35,7 @@ class Workload:
     `n` is how many operations it does at scale 1, `per` the name of one of them. `judged` is the figure that
     decides: `wall_ns`, `cpu_ns` or `bytes_each`; `beside` names others that are always shown with it. `uses` names what it
     takes from asyncio besides the loop, and with its module what it takes from others (`queue.Queue`). `columns` are those
-    in which it can be measured.
+    in which it can be measured, `packages` what has to be installed besides.
     """
 
     name: str
@@ -47,6 +47,7 @@ class Workload:
     beside: tuple[str, ...] = ()
     uses: tuple[str, ...] = ()
     columns: tuple[str, ...] = LOOPS
+    packages: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

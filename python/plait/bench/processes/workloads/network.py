@@ -8,12 +8,16 @@ for the server or the other way round.
 As programs would write them, with no option that one loop might like better than another. `seen` collects which classes
 served, for the parent to check.
 
+Unix sockets and TLS change how such a server is reached, not how it is written: `Start` is given the listener, and `tls` has
+the context. Connections that come and go are one more load on the protocol server: each is opened, used once, closed.
+
 Idle connections are the same servers, left alone after one echo on each connection, and judged by how much
 the server grew.
 """
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import cast
@@ -31,31 +35,61 @@ IDLE_SIZE = 64
 # They echo by no particular interface, so they stand beside one way of doing it only.
 REFERENCES_BESIDE = "protocol"
 
-Seen = dict[str, str]
+# The kernel brings a busy process's CPU clock up to date every few milliseconds only: less work than this drowns in that.
+LEAST_REQUESTS = 8_000
+
+
+class Seen(dict[str, str]):
+    """The modules of the classes that served, by their names; what else a server has to tell, as attributes."""
+
+    received = 0
+    # What a loop said when a request asked it for something that it has not.
+    lacks: str | None = None
+
+
 Start = Callable[[asyncio.AbstractEventLoop, socket.socket, Seen], Awaitable[object]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Network(Workload):
-    """A workload on a server: `server` is how it is written, one of `SERVERS`; `size` is a message's, in bytes."""
+    """A workload on a server: `server` is how it is written, one of `SERVERS`, and `transport` what its socket is."""
 
     server: str
-    size: int
+    transport: str = "tcp"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Echo(Network):
-    """`n` requests over so many connections, with one request under way on each."""
+class Load(Network):
+    """Judged by the CPU time that the server takes; `least` is how much of it is measured at any scale."""
 
+    judged: str = "cpu_ns"
+    least: int = LEAST_REQUESTS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Echo(Load):
+    """`n` requests of `size` bytes over so many connections, with one request under way on each."""
+
+    size: int
+    connections: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Churn(Load):
+    """`n` connections that are opened, used for one message of `size` bytes and closed, so many at once."""
+
+    size: int
     connections: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class Idle(Network):
-    """`n` open connections."""
+    """`n` open connections, each quiet since one echo of `size` bytes."""
+
+    size: int
 
 
-async def by_protocol(loop: asyncio.AbstractEventLoop, listener: socket.socket, seen: Seen) -> object:
+def echo_protocol(seen: Seen) -> type[asyncio.Protocol]:
     class EchoProtocol(asyncio.Protocol):
         def connection_made(self, transport: asyncio.BaseTransport) -> None:
             # Not checked: some loops' transports are not derived from asyncio's.
@@ -65,10 +99,22 @@ async def by_protocol(loop: asyncio.AbstractEventLoop, listener: socket.socket, 
         def data_received(self, data: bytes) -> None:
             self.transport.write(data)
 
-    return await loop.create_server(EchoProtocol, sock=listener, backlog=BACKLOG)
+    return EchoProtocol
 
 
-async def by_streams(loop: asyncio.AbstractEventLoop, listener: socket.socket, seen: Seen) -> object:
+async def by_protocol(
+    loop: asyncio.AbstractEventLoop, listener: socket.socket, seen: Seen, context: ssl.SSLContext | None = None
+) -> object:
+    return await loop.create_server(echo_protocol(seen), sock=listener, backlog=BACKLOG, ssl=context)
+
+
+async def by_unix_protocol(loop: asyncio.AbstractEventLoop, listener: socket.socket, seen: Seen) -> object:
+    return await loop.create_unix_server(echo_protocol(seen), sock=listener, backlog=BACKLOG)
+
+
+async def by_streams(
+    loop: asyncio.AbstractEventLoop, listener: socket.socket, seen: Seen, context: ssl.SSLContext | None = None
+) -> object:
     async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         seen["transport"] = type(writer.transport).__module__
         seen["StreamReader"] = type(reader).__module__
@@ -78,7 +124,7 @@ async def by_streams(loop: asyncio.AbstractEventLoop, listener: socket.socket, s
             await writer.drain()
         writer.close()
 
-    return await asyncio.start_server(echo, sock=listener, backlog=BACKLOG)
+    return await asyncio.start_server(echo, sock=listener, backlog=BACKLOG, ssl=context)
 
 
 async def by_sock(loop: asyncio.AbstractEventLoop, listener: socket.socket, seen: Seen) -> object:
@@ -100,14 +146,15 @@ async def by_sock(loop: asyncio.AbstractEventLoop, listener: socket.socket, seen
     return loop.create_task(accept())
 
 
-SERVERS: dict[str, Start] = {"protocol": by_protocol, "streams": by_streams, "sock": by_sock}
+SERVERS: dict[str, Start] = {"protocol": by_protocol, "streams": by_streams, "sock": by_sock, "unix": by_unix_protocol}
 SERVED_BY = {
     "protocol": "an asyncio.Protocol",
     "streams": "asyncio.start_server: read, write, drain",
     "sock": "loop.sock_recv and sock_sendall, a task per connection",
 }
 MESSAGES = {"protocol": (64, 1024, 65536), "streams": (1024, 65536), "sock": (1024, 65536)}
-USES = {"protocol": (), "streams": ("start_server", "StreamReader", "StreamWriter"), "sock": ()}
+STREAMS = ("start_server", "StreamReader", "StreamWriter")
+USES: dict[str, tuple[str, ...]] = {"protocol": (), "streams": STREAMS, "sock": (), "unix": ()}
 
 
 def _echo(server: str, size: int, connections: int) -> Echo:
@@ -116,8 +163,7 @@ def _echo(server: str, size: int, connections: int) -> Echo:
         group="network",
         n=REQUESTS[size],
         per="request",
-        about=f"{_bytes(size)} echoed over {connections} connections by {SERVED_BY[server]}",
-        judged="cpu_ns",
+        about=f"{in_bytes(size)} echoed over {connections} connections by {SERVED_BY[server]}",
         uses=USES[server],
         columns=(*LOOPS, *REFERENCES) if server == REFERENCES_BESIDE else LOOPS,
         server=server,
@@ -140,7 +186,7 @@ def _idle(name: str, server: str) -> Idle:
     )
 
 
-def _bytes(size: int) -> str:
+def in_bytes(size: int) -> str:
     return f"{size // 1024} KiB" if size >= 1024 else f"{size} B"
 
 
@@ -150,6 +196,30 @@ WORKLOADS = (
         for server, sizes in MESSAGES.items()
         for size in sizes
         for connections in CONNECTIONS
+    ),
+    Echo(
+        name="unix_echo_1k_8",
+        group="network",
+        n=REQUESTS[1024],
+        per="request",
+        about="1 KiB echoed over 8 connections by Unix sockets and an asyncio.Protocol",
+        columns=(*LOOPS, "epoll"),
+        server="unix",
+        transport="unix",
+        size=1024,
+        connections=8,
+    ),
+    Churn(
+        name="connections",
+        group="network",
+        n=20_000,
+        least=4_000,
+        per="connection",
+        about="a connection opened, used for one echo of 64 B and closed, 8 at once, served by an asyncio.Protocol",
+        columns=(*LOOPS, *REFERENCES),
+        server="protocol",
+        size=64,
+        connections=8,
     ),
     _idle("idle_connection", "protocol"),
     _idle("idle_stream_connection", "streams"),
