@@ -125,6 +125,11 @@ bench: ## plait against asyncio, uvloop and rloop: a table, build/bench/results.
 	@mkdir -p build/bench
 	.venv-bench/bin/plait bench --json build/bench/results.json --html build/bench/index.html $(BENCH_ARGS)
 
+SOAK_ARGS ?=
+.PHONY: soak
+soak: $(VENV)/.built ## a million TCP connections and 100,000 over TLS, and nothing left of them (SOAK_ARGS='--tcp 20000 --tls 2000')
+	$(BIN)/python tests/stress/soak $(SOAK_ARGS)
+
 check-types: $(VENV)/.built $(VENV)/.has-test $(VENV)/.has-bench ## mypy on the package, and the native module against its stubs
 	$(BIN)/python -m mypy --strict python/plait
 	$(BIN)/python -m mypy.stubtest plait._native --allowlist tests/faces/stubtest-allowlist.txt --ignore-unused-allowlist

@@ -5,7 +5,7 @@
 import asyncio
 import queue
 import threading
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextvars import Context
 from socket import socket
 from types import GenericAlias, TracebackType
@@ -377,7 +377,7 @@ def bench_client(
     timeout: float = 30.0,
     transport: Literal["tcp", "udp", "unix"] = "tcp",
     request: Sequence[int] | None = None,
-    beginning: Sequence[int] = b"",
+    beginning: Sequence[int] | None = None,
 ) -> _BenchReport:
     """Load a server: on each connection one message is in flight, and the next is sent when its reply is whole.
 
@@ -394,7 +394,7 @@ def bench_client(
             in that, too.)
         transport: what the connections are.
         request: the bytes of a request that is answered by something else, as in HTTP; None loads an echo server.
-        beginning: the bytes that a reply to `request` begins with.
+        beginning: the bytes that a reply to `request` begins with, as far as they are known.
 
     Returns:
         Totals of the counted requests: ``wall_ns``, ``client_cpu_ns`` (of the calling thread) and ``server_cpu_ns`` (None without

@@ -10,7 +10,7 @@ from plait.bench import machine
 from plait.bench.cores import Cores
 from plait.bench.plan import Plan
 from plait.bench.processes.columns import COLUMNS
-from plait.bench.processes.workloads import WORKLOADS
+from plait.bench.processes.workloads import WORKLOADS, Echo, Load
 from plait.bench.results import Results, Run
 
 __all__ = ["ANYWHERE", "COLUMNS", "everything", "fake_uvloop", "measured", "results"]
@@ -51,7 +51,9 @@ def everything() -> Results:
     for i, (name, round_, column) in enumerate(plan.steps()):
         value = 100.0 + 7 * i
         fields = {WORKLOADS[name].judged: value}
-        if name.startswith("echo_"):
-            fields |= {"requests_per_s": 1e9 / value, "p50_ns": value, "p99_ns": 3 * value}
+        if isinstance(WORKLOADS[name], Load):
+            fields |= {"requests_per_s": 1e9 / value}
+        if isinstance(WORKLOADS[name], Echo):
+            fields |= {"p50_ns": value, "p99_ns": 3 * value}
         made.runs[name][column].append(Run(n=1, **fields))
     return made

@@ -9,9 +9,9 @@ from benching import ANYWHERE, fake_uvloop, measured
 
 from plait.bench import cores, network
 from plait.bench.cores import Cores
-from plait.bench.plan import LEAST_REQUESTS, Plan
+from plait.bench.plan import Plan
 from plait.bench.process import ChildFailed, started
-from plait.bench.processes.workloads import WORKLOADS, Echo, Idle
+from plait.bench.processes.workloads import LEAST_REQUESTS, WORKLOADS, Echo, Idle
 
 # A loop that is uvloop by name, with something done to what its servers receive.
 UVLOOP = """

@@ -31,7 +31,10 @@ class TestThePlan:
     def test_references_are_measured_where_they_say_something(self):
         plan = Plan(tuple(WORKLOADS), COLUMNS, 1, 1.0, 1)
         with_references = [name for name in WORKLOADS if "epoll" in plan.columns_of(name)]
-        assert with_references == [name for name in WORKLOADS if name.startswith("echo_protocol_")]
+        echoes = [name for name in WORKLOADS if name.startswith("echo_protocol_")]
+        assert with_references == [*echoes, "unix_echo_1k_8", "connections", "udp_echo_1k_8"]
+        # The bare server on io_uring is one for TCP.
+        assert [n for n in with_references if "io_uring" in plan.columns_of(n)] == [*echoes, "connections"]
 
     def test_peers_are_measured_where_they_say_something(self):
         plan = Plan(tuple(WORKLOADS), COLUMNS, 1, 1.0, 1)
@@ -141,7 +144,7 @@ class TestTheTable:
     def test_a_table_for_each_group_with_the_columns_it_needs(self):
         made = {title: header for title, header, _ in table.tables(everything(), times=False)}
         assert tuple(made) == GROUPS
-        assert [title for title, header in made.items() if "epoll" in header] == ["network"]
+        assert [title for title, header in made.items() if "epoll" in header] == ["network", "udp"]
         assert made["threads"] == (
             "workload", "unit", "plait", "standard library", "best peer", "share", "target", "aim", "met",
         )  # fmt: skip
@@ -160,6 +163,20 @@ class TestTheTable:
         table.show(made, times=False)
         shown = capsys.readouterr().out
         assert "cpu 7.00 µs" in shown and "standard library   0.25" in shown
+
+    def test_what_a_loop_has_not_is_told_apart_from_a_failure(self):
+        made = results("sendfile", plait=[], loop_only=[], asyncio=[90_000.0], uvloop=[])
+        made.lacking = {"sendfile": {"plait": "none so far", "loop-only": "none so far", "uvloop": "NotImplementedError"}}
+        ((_, header, (row,)),) = table.tables(made, times=False)
+        shown = dict(zip(header, row, strict=True))
+        assert (shown["plait"], shown["plait (loop only)"], shown["uvloop"]) == ("not yet", "not yet", "lacks it")
+        assert shown["share"] == "-" and shown["best peer"] == "asyncio"
+        assert made.lacks() == [
+            "sendfile: not yet on plait, plait (loop only): none so far",
+            "sendfile: lacks it on uvloop: NotImplementedError",
+        ]
+        assert set(made.lacks()) <= set(table.notes(made).splitlines())
+        assert made.as_json()["lacking"] == made.lacking and made.failures == []
 
     def test_times_are_shown_on_request(self, capsys):
         made = results(plait=[1000.0], uvloop=[3000.0])

@@ -4,13 +4,14 @@ import asyncio
 import dataclasses
 import os
 import queue
+import shutil
 import threading
 
 import pytest
 from benching import ANYWHERE
 
 from plait.bench import process
-from plait.bench.processes.workloads import IN_PROCESS, Bridge, OnLoop, OnThreads, bridges, queues
+from plait.bench.processes.workloads import IN_PROCESS, Bridge, OnLoop, OnServer, OnThreads, bridges, queues
 from plait.bench.processes.workloads.pairs import beside_loop, together
 from plait.bench.processes.workloads.tasks import LONGEST_SLEEP
 
@@ -82,6 +83,25 @@ def test_the_sleeps_are_the_same_for_everybody(loop, monkeypatch):
     IN_PROCESS["sleeps"].run(loop, 100)
     assert drawn[:100] == drawn[100:]
     assert len(set(drawn)) == 100 and all(0 <= delay <= LONGEST_SLEEP for delay in drawn)
+
+
+class TestChildren:
+    def test_one_is_started_for_each(self, loop, monkeypatch):
+        started = []
+        make = asyncio.create_subprocess_exec
+
+        async def noted(*arguments):
+            started.append(await make(*arguments))
+            return started[-1]
+
+        monkeypatch.setattr(asyncio, "create_subprocess_exec", noted)
+        assert IN_PROCESS["spawn_true"].run(loop, 5).n == 5
+        assert [child.returncode for child in started] == [0] * 5
+
+    def test_one_that_fails_is_noticed(self, loop, monkeypatch):
+        monkeypatch.setattr(shutil, "which", lambda name: "/bin/false" if name == "true" else None)
+        with pytest.raises(RuntimeError, match="true said that it failed"):
+            IN_PROCESS["spawn_true"].run(loop, 1)
 
 
 @pytest.mark.parametrize("name", ["readline", "readuntil", "readexactly"])
@@ -258,4 +278,4 @@ def queue_of():
 
 
 def test_the_kinds_are_all_the_kinds_there_are():
-    assert all(isinstance(workload, OnLoop | OnThreads | Bridge) for workload in IN_PROCESS.values())
+    assert all(isinstance(workload, OnLoop | OnThreads | Bridge | OnServer) for workload in IN_PROCESS.values())

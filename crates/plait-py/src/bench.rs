@@ -25,7 +25,7 @@ use std::time::Duration;
 
 /// Loads a server and tells what it cost (plait/_native.pyi).
 #[pyfunction]
-#[pyo3(signature = (host, port, *, connections, size, warm_up, requests, core = None, server_pid = None, timeout = 30.0, transport = "tcp", request = None, beginning = vec![]))]
+#[pyo3(signature = (host, port, *, connections, size, warm_up, requests, core = None, server_pid = None, timeout = 30.0, transport = "tcp", request = None, beginning = None))]
 #[allow(clippy::too_many_arguments)] // a keyword each, as Python callers read them
 pub fn bench_client<'py>(
     py: Python<'py>,
@@ -40,11 +40,13 @@ pub fn bench_client<'py>(
     timeout: f64,
     transport: &str,
     request: Option<Vec<u8>>,
-    beginning: Vec<u8>,
+    beginning: Option<Vec<u8>>,
 ) -> PyResult<Bound<'py, PyDict>> {
     let timeout = seconds(timeout)?;
     let exchange = match request {
-        Some(bytes) => Exchange::Request { bytes, reply_size: size, beginning },
+        Some(bytes) => {
+            Exchange::Request { bytes, reply_size: size, beginning: beginning.unwrap_or_default() }
+        }
         None => Exchange::Echo(size),
     };
     let report = detached(py, |on_tick| {

@@ -46,7 +46,8 @@ def run(workload: Workload, column: str, n: int, cores: Cores) -> Run:
 
 def run_echo(workload: Echo, column: str, n: int, cores: Cores) -> Run:
     with _serving(workload, column, cores) as (server, report):
-        order = {"connections": workload.connections, "size": workload.size, "warm_up": max(workload.connections, n // 10)}
+        warm_up = max(workload.connections, n // 10)
+        order: dict[str, Any] = {"connections": workload.connections, "size": workload.size, "warm_up": warm_up}
         kind = "echo"
         if workload.transport == "tls":
             kind = "tls"
