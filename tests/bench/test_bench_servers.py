@@ -27,6 +27,12 @@ OTHERS = [
 ]
 
 
+@pytest.fixture
+def without_wrk(monkeypatch):
+    monkeypatch.setattr(network, "wrk", lambda: None)
+
+
+@pytest.mark.usefixtures("without_wrk")
 @pytest.mark.parametrize("name", OTHERS)
 def test_each_is_measured_on_asyncio(name):
     for package in WORKLOADS[name].packages:
@@ -39,6 +45,7 @@ def test_each_is_measured_on_asyncio(name):
         assert run.used["served: transport"].startswith("asyncio.")
 
 
+@pytest.mark.usefixtures("without_wrk")
 @pytest.mark.parametrize("name", OTHERS)
 def test_each_is_measured_on_plait_or_not_there_yet(name):
     for package in WORKLOADS[name].packages:
@@ -181,7 +188,7 @@ class TestWrongAnswersAreNoticed:
 
         host, port = serving(answer)
         with pytest.raises(RuntimeError, match=said):
-            http_client.load(_native.bench_client, b"hey", host=host, port=port)
+            http_client.load(_native, b"hey", host=host, port=port, wrk=None, requests=1, warm_up=1)
 
     def test_of_a_page_under_load(self):
         def answer(connection):
@@ -202,6 +209,60 @@ class TestWrongAnswersAreNoticed:
         order = {"connections": 1, "size": 64, "warm_up": 0, "requests": 1}
         with pytest.raises(OSError, match="other bytes came back"):
             _native.bench_client(*serving(other_bytes, socket.SOCK_DGRAM), **order, transport="udp")
+
+
+WRK = """Running 1s test @ http://127.0.0.1:8000/
+  1 threads and 50 connections
+  Thread Stats   Avg      Stdev     Max   +/- Stdev
+    Latency     1.63ms  331.55us   9.40ms   96.64%
+    Req/Sec    30.91k     1.05k   31.77k    90.91%
+  Latency Distribution
+     50%  580.00us
+     75%    1.62ms
+     90%    1.75ms
+     99%    2.73s
+  33819 requests in 1.10s, 5.10MB read
+Requests/sec:  30744.34
+Transfer/sec:      4.63MB
+"""
+
+
+class TestHttp:
+    @pytest.mark.parametrize("wrk", [True, False])
+    def test_by_wrk_where_it_is_installed(self, wrk, monkeypatch):
+        pytest.importorskip("aiohttp")
+        if wrk and network.wrk() is None:
+            pytest.skip("wrk is not installed")
+        if not wrk:
+            monkeypatch.setattr(network, "wrk", lambda: None)
+        run = network.run(WORKLOADS["aiohttp_server"], "asyncio", 60, ANYWHERE)
+        assert run.loaded_by == ("wrk" if wrk else None)
+        assert run.n > 60 if wrk else run.n == 60
+        assert 0 < run.p50_ns <= run.p99_ns and run.cpu_ns > 0
+
+    def test_what_wrk_says_is_understood(self):
+        latencies = {"p50_ns": 580e3, "p90_ns": 1.75e6, "p99_ns": 2.73e9}
+        assert http_client.parsed(WRK) == {"requests": 33819, "wall_ns": 1.10e9, **latencies}
+
+    @pytest.mark.parametrize(
+        "line", ["  Socket errors: connect 0, read 3, write 0, timeout 0", "  Non-2xx or 3xx responses: 12"]
+    )
+    def test_what_went_wrong_under_wrk_is_a_failure(self, line):
+        with pytest.raises(RuntimeError, match=f"^wrk: {line.strip()}$"):
+            http_client.parsed(WRK.replace("Requests/sec", f"{line}\nRequests/sec"))
+
+    def test_nothing_counted_is_one_too(self):
+        with pytest.raises(RuntimeError, match="no request was counted"):
+            http_client.parsed("")
+
+    @pytest.mark.parametrize("installed", ["/usr/bin/wrk", None])
+    def test_the_output_says_by_which(self, installed, monkeypatch, tmp_path):
+        monkeypatch.setattr(network, "wrk", lambda: installed)
+        monkeypatch.setattr(runner, "run_one", lambda *_: (_ for _ in ()).throw(ChildFailed("not now")))
+        pytest.importorskip("uvicorn")
+        written = measured(tmp_path, "--only", "uvicorn_hello", "--loops", "asyncio", expect=1)
+        assert any(remark.startswith("HTTP servers are loaded by") for remark in written["remarks"])
+        assert ("wrk is not installed" in " ".join(written["remarks"])) is (installed is None)
 
 
 class TestTheNativeClients:

@@ -1,7 +1,7 @@
-"""`plait bench`: loop, tasks, locks and queues, streams, network and memory, on plait and on its peers, in one run.
+"""`plait bench`: from callbacks and tasks over locks, streams and sockets to HTTP and memory, on plait and its peers, in one run.
 
     plait bench                              everything, five rounds
-    plait bench --quick                      a first look, in a minute or two
+    plait bench --quick                      a first look, in a few minutes
     plait bench --only call_soon,gather      two workloads
     plait bench --html index.html            the same as a page to look at, print or send
     plait bench --check                      exit status 1 if a target share is missed

@@ -6,6 +6,7 @@ What went wrong is told from the server's side as far as it is known: a client o
 import contextlib
 import json
 import resource
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator
@@ -44,6 +45,11 @@ def run(workload: Workload, column: str, n: int, cores: Cores) -> Run:
     raise TypeError(f"{workload.name} needs no server")
 
 
+def wrk() -> str | None:
+    """Where it is, if it is installed."""
+    return shutil.which("wrk")
+
+
 def run_echo(workload: Echo, column: str, n: int, cores: Cores) -> Run:
     with _serving(workload, column, cores) as (server, report):
         warm_up = max(workload.connections, n // 10)
@@ -64,7 +70,7 @@ def run_churn(workload: Churn, column: str, n: int, cores: Cores) -> Run:
 
 def run_http(workload: Http, column: str, n: int, cores: Cores) -> Run:
     with _serving(workload, column, cores) as (server, report):
-        order = {"connections": workload.connections, "warm_up": n // 10, "requests": n}
+        order: dict[str, Any] = {"connections": workload.connections, "warm_up": n // 10, "requests": n, "wrk": wrk()}
         return _loaded("http", order, server, report, column, cores)
 
 
@@ -107,7 +113,8 @@ def _loaded(
         answer = client.answer()
     _check_what_served(server, report, column)
     n = answer["requests"] // each
-    wall, cpu, own = (answer[name] / n for name in ("wall_ns", "server_cpu_ns", "client_cpu_ns"))
+    wall, cpu = answer["wall_ns"] / n, answer["server_cpu_ns"] / n
+    own = None if answer["client_cpu_ns"] is None else answer["client_cpu_ns"] / n
     costs = {"n": n, "wall_ns": wall, "cpu_ns": cpu, "client_cpu_ns": own, "requests_per_s": 1e9 / wall}
     return as_run(report | answer | costs)
 

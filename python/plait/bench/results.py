@@ -31,6 +31,8 @@ class Run:
     p90_ns: float | None = None
     p99_ns: float | None = None
     max_ns: float | None = None
+    # Where it is not a client of the bench's own.
+    loaded_by: str | None = None
     loop_module: str | None = None
     loop_type: str | None = None
     task_module: str | None = None

@@ -8,7 +8,7 @@ from .cores import Cores
 from .plan import Plan
 from .process import ChildFailed, Lacking, run_child
 from .processes.columns import PACKAGES, REFERENCES, label
-from .processes.workloads import WORKLOADS, Echo, InProcess, OnLoop, OnServer
+from .processes.workloads import WORKLOADS, Echo, Http, InProcess, OnLoop, OnServer
 from .results import Failure, Results, Run
 
 NOT_INSTALLED = "not installed: pip install 'plait[bench]'"
@@ -62,6 +62,9 @@ def measure(
     results = Results(environment, vars(plan), plan.columns, missing, plan.remarks() + absent)
     if not all(isinstance(WORKLOADS[name], OnLoop) for name in plan.workloads):
         results.environment["cores"] = str(cores)
+    if any(isinstance(WORKLOADS[name], Http) for name in plan.workloads):
+        load = "wrk" if network.wrk() else "the bench's own client, since wrk is not installed"
+        results.remarks.append(f"HTTP servers are loaded by {load}.")
     results.runs = {workload: {column: [] for column in plan.columns_of(workload)} for workload in plan.workloads}
     for workload, round_, column in plan.steps():
         on_step(f"{workload}, round {round_ + 1} of {plan.rounds}, {label(column)}")

@@ -2,8 +2,8 @@
 
 It takes one JSON object as its argument and prints one line of JSON. `echo` is a closed loop: one request under way on
 each connection, the next one sent when the answer is there and right; `tls` and `http` are the same over those. `churn` opens,
-uses and closes connections, `download` takes in many bytes, `flood` sends datagrams that nobody answers. All are native but
-TLS. `idle` opens connections, echoes once on each, says so, and holds them until its standard input ends.
+uses and closes connections, `download` takes in many bytes, `flood` sends datagrams that nobody answers. All are native but TLS, and
+HTTP where wrk is installed. `idle` opens connections, echoes once on each, says so, and holds them until its standard input ends.
 """
 
 import json
@@ -41,7 +41,7 @@ def _answer(kind: str, order: dict[str, Any], native: Any) -> dict[str, Any]:
         from . import http_client
         from .workloads.http import HELLO
 
-        return http_client.load(native.bench_client, HELLO, **order)
+        return http_client.load(native, HELLO, **order)
     if kind == "flood":
         return {"seconds": native.bench_flood(**order)}
     loads = {"echo": native.bench_client, "churn": native.bench_churn, "download": native.bench_download}
