@@ -19,7 +19,7 @@ import sys
 import threading
 import warnings
 import weakref
-from asyncio import base_events, base_futures, base_tasks, events, format_helpers, streams, tasks, unix_events
+from asyncio import base_events, base_futures, base_tasks, events, format_helpers, selector_events, streams, tasks, unix_events
 from asyncio.log import logger
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -40,6 +40,7 @@ LENT_BY_BASE_EVENT_LOOP = (
     "connect_accepted_socket",
     "create_connection",
     "create_server",
+    "create_datagram_endpoint",
     "default_exception_handler",
     "call_exception_handler",
     "set_exception_handler",
@@ -75,7 +76,6 @@ LOOP_ATTRIBUTES: dict[str, Any] = {
 
 # asyncio's I/O that is not native yet, and what it is called in the error.
 NOT_YET = {
-    "create_datagram_endpoint": "UDP is",
     "create_unix_connection": "Unix sockets are",
     "create_unix_server": "Unix sockets are",
     "connect_read_pipe": "pipes are",
@@ -293,6 +293,22 @@ def socket_from_fd(fd: int) -> socket.socket:
 def warn_unclosed_transport(transport: Any, _warn: Any = warnings.warn) -> None:
     """Called by a finalizer, like the loop's."""
     _warn(f"unclosed transport {transport!r}", ResourceWarning, source=transport)
+
+
+# What a datagram transport says it is, with all that asyncio's own derives from; 3.11's is no DatagramTransport.
+datagram_transport: Any = selector_events._SelectorDatagramTransport
+if not issubclass(datagram_transport, asyncio.DatagramTransport):
+    datagram_transport = asyncio.DatagramTransport
+
+
+def _datagram_header() -> int | None:
+    """What asyncio counts for each datagram that waits beside its bytes; None if it does not, and sends no empty ones."""
+    known: int | None = getattr(datagram_transport, "_header_size", None)
+    counts = 8 in selector_events._SelectorDatagramTransport.sendto.__code__.co_consts
+    return known if known is not None else 8 if counts else None
+
+
+datagram_header = _datagram_header()
 
 
 def _leave_open(_writer: Any) -> None:

@@ -150,5 +150,6 @@ has_dict!(
     crate::faces::universal::semaphore::UniversalSemaphore: true,
     crate::faces::universal::semaphore::UniversalBoundedSemaphore: true,
     crate::event_loop::socket_transport::SocketTransport: false,
+    crate::event_loop::datagram::DatagramTransport: false,
     crate::event_loop::EventLoop: false
 );

@@ -23,6 +23,7 @@ mod waiters;
 
 use event_loop::answered::Answered;
 use event_loop::completions::Completions;
+use event_loop::datagram::DatagramTransport;
 use event_loop::future::Future;
 use event_loop::future_iter::FutureIter;
 use event_loop::gathering::{GatherCallback, GatheringFuture};
@@ -67,6 +68,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     ffi::install_finalizer::<GatheringFuture>(py);
     ffi::install_finalizer::<EventLoop>(py);
     ffi::install_finalizer::<SocketTransport>(py);
+    ffi::install_finalizer::<DatagramTransport>(py);
     ffi::install_finalizer::<StreamWriter>(py);
     ffi::install_finalizer::<TlsTransport>(py);
     #[cfg(all(Py_GIL_DISABLED, not(Py_3_14)))]
@@ -81,6 +83,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
         instance_dict::install::<EventLoop>(py);
         instance_dict::install::<SocketTransport>(py);
         instance_dict::install::<TlsTransport>(py);
+        instance_dict::install::<DatagramTransport>(py);
         instance_dict::install::<StreamReader>(py);
         instance_dict::install::<StreamWriter>(py);
         instance_dict::install::<StreamReaderProtocol>(py);
@@ -119,6 +122,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<SocketTransport>()?;
     module.add_class::<TlsProtocol>()?;
     module.add_class::<TlsTransport>()?;
+    module.add_class::<DatagramTransport>()?;
     module.add_class::<SockOp>()?;
     module.add_class::<StreamReader>()?;
     module.add_class::<StreamWriter>()?;

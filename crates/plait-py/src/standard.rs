@@ -89,6 +89,9 @@ pub struct Standard {
     pub timer_handle: Py<PyType>,
     pub base_event_loop: Py<PyType>,
     pub transport: Py<PyType>,
+    pub datagram_transport: Py<PyType>,
+    /// What a datagram that waits to be sent counts beyond its bytes; before 3.13 nothing, and empty ones are not sent.
+    pub datagram_header: Option<usize>,
     pub buffered_protocol: Py<PyType>,
     pub socket: Py<PyType>,
     pub cancelled_error: Py<PyType>,
@@ -192,6 +195,8 @@ fn load(py: Python<'_>) -> PyResult<Standard> {
         timer_handle: class(&asyncio, "TimerHandle")?,
         base_event_loop: class(&asyncio, "BaseEventLoop")?,
         transport: class(&asyncio, "Transport")?,
+        datagram_transport: class(&glue, "datagram_transport")?,
+        datagram_header: glue.getattr("datagram_header")?.extract()?,
         buffered_protocol: class(&asyncio, "BufferedProtocol")?,
         socket: class(py.import("socket")?.as_any(), "socket")?,
         cancelled_error: class(&asyncio, "CancelledError")?,

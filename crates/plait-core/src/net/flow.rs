@@ -64,6 +64,11 @@ impl FlowControl {
         (self.low, self.high)
     }
 
+    /// Whether the writer was told to pause, and not to resume since.
+    pub const fn is_paused(&self) -> bool {
+        self.paused
+    }
+
     /// The buffer has grown to `len`. True if the writer is to be paused now.
     #[inline]
     pub fn on_grow(&mut self, len: usize) -> bool {

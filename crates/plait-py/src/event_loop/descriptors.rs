@@ -8,6 +8,7 @@
 //! costs no `epoll_ctl`. It *lingers*, together with a weak reference to the socket object, because the number alone may mean
 //! another socket by then. When something arrives and still nobody waits, it goes.
 
+use super::datagram::DatagramTransport;
 use super::future::Future;
 use super::handle::Handle;
 use super::ready::{Ready, TransportStep};
@@ -33,6 +34,8 @@ pub enum Watcher {
     Waiter { future: Py<Future>, known: bool },
     /// A transport of ours: each time.
     Transport(Py<SocketTransport>),
+    /// One of datagrams.
+    Datagrams(Py<DatagramTransport>),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -203,11 +206,17 @@ impl Descriptors {
         found.and_then(|index| RawFd::try_from(index).ok())
     }
 
-    pub fn watcher_is_transport(&self, fd: RawFd) -> Option<&Py<SocketTransport>> {
+    /// The transport that watches a descriptor, unless it is being closed.
+    pub fn transport_on(&self, py: Python<'_>, fd: RawFd) -> Option<Py<PyAny>> {
         let slot = self.slots.get(usize::try_from(fd).ok()?)?;
-        [&slot.reader, &slot.writer].into_iter().find_map(|watcher| match watcher {
-            Some(Watcher::Transport(transport)) => Some(transport),
-            _ => None,
+        [&slot.reader, &slot.writer].into_iter().flatten().find_map(|watcher| match watcher {
+            Watcher::Transport(transport) => {
+                (!transport.get().closing(py)).then(|| transport.clone_ref(py).into_any())
+            }
+            Watcher::Datagrams(transport) => {
+                (!transport.get().closing(py)).then(|| transport.clone_ref(py).into_any())
+            }
+            Watcher::Callback(_) | Watcher::Waiter { .. } => None,
         })
     }
 
@@ -314,6 +323,7 @@ impl Descriptors {
                 }
                 Watcher::Waiter { future, .. } => visit.call(future)?,
                 Watcher::Transport(transport) => visit.call(transport)?,
+                Watcher::Datagrams(transport) => visit.call(transport)?,
             }
         }
         Ok(())
@@ -328,6 +338,9 @@ fn wakeup(py: Python<'_>, watcher: &mut Option<Watcher>, step: TransportStep, ou
         }
         Some(Watcher::Transport(transport)) => {
             out.push(Wakeup::Queue(Ready::Transport(transport.clone_ref(py), step)));
+        }
+        Some(Watcher::Datagrams(transport)) => {
+            out.push(Wakeup::Queue(Ready::Datagrams(transport.clone_ref(py), step)));
         }
         Some(Watcher::Waiter { .. }) => {
             if let Some(Watcher::Waiter { future, .. }) = watcher.take() {

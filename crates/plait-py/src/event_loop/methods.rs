@@ -1,5 +1,6 @@
 //! The loop's Python methods. What they do is in the other files of this room.
 
+use super::datagram::DatagramTransport;
 use super::descriptors::{Descriptors, Direction};
 use super::future::Future;
 use super::handle::Handle;
@@ -363,6 +364,19 @@ impl EventLoop {
         SocketTransport::open(slf, sock, protocol, waiter, extra, server)
     }
 
+    #[pyo3(signature = (sock, protocol, address = None, waiter = None, extra = None))]
+    fn _make_datagram_transport(
+        slf: &Bound<'_, Self>,
+        sock: Bound<'_, PyAny>,
+        protocol: Bound<'_, PyAny>,
+        address: Option<Bound<'_, PyAny>>,
+        waiter: Option<Bound<'_, Future>>,
+        extra: Option<Bound<'_, PyDict>>,
+    ) -> PyResult<Py<DatagramTransport>> {
+        EventLoop::ensure_fd_no_transport(slf, &sock)?;
+        DatagramTransport::open(slf, sock, protocol, address, waiter, extra)
+    }
+
     #[allow(clippy::too_many_arguments)] // asyncio's signature
     #[pyo3(signature = (protocol_factory, sock, sslcontext = None, server = None, backlog = 100, ssl_handshake_timeout = None, ssl_shutdown_timeout = None))]
     fn _start_serving(
@@ -471,6 +485,7 @@ impl EventLoop {
                 Ready::Gathered(outer, _) => outer.clone_ref(py).into_any(),
                 Ready::Call { callback, .. } => callback.clone_ref(py),
                 Ready::Transport(transport, _) => transport.clone_ref(py).into_any(),
+                Ready::Datagrams(transport, _) => transport.clone_ref(py).into_any(),
             });
             shown.collect::<Vec<_>>()
         });

@@ -12,17 +12,20 @@
 //! signal bookkeeping, exception reports) is *lent* to this type, by name, in `plait._asyncio_glue`.
 
 mod accept;
+mod addresses;
 pub mod answered;
 mod any_task;
 pub mod callbacks;
 pub mod completions;
 pub mod current;
+pub mod datagram;
 pub mod descriptors;
 pub mod future;
 pub mod future_iter;
 pub mod gather;
 pub mod gathering;
 pub mod handle;
+mod limits;
 mod methods;
 pub mod ready;
 pub mod registry;

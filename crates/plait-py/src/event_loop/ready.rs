@@ -1,6 +1,7 @@
 //! What a loop has to do next. The ready queue holds these, not Handle objects: a Handle exists only where a
 //! caller was given one.
 
+use super::datagram::DatagramTransport;
 use super::future::Future;
 use super::gathering::GatheringFuture;
 use super::handle::Handle;
@@ -38,6 +39,8 @@ pub enum Ready {
     Call { callback: Py<PyAny>, argument: Py<PyAny>, context: Py<PyAny> },
     /// A transport has something to do.
     Transport(Py<SocketTransport>, TransportStep),
+    /// The same of one of datagrams.
+    Datagrams(Py<DatagramTransport>, TransportStep),
 }
 
 pub enum TransportStep {
@@ -81,12 +84,22 @@ impl Ready {
             }
             Ready::Transport(transport, step) => {
                 visit.call(transport)?;
-                match step {
-                    TransportStep::Begin(waiter) => visit.call(waiter),
-                    TransportStep::Lost(error) => visit.call(error),
-                    TransportStep::Readable | TransportStep::Writable => Ok(()),
-                }
+                step.traverse(visit)
             }
+            Ready::Datagrams(transport, step) => {
+                visit.call(transport)?;
+                step.traverse(visit)
+            }
+        }
+    }
+}
+
+impl TransportStep {
+    fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        match self {
+            TransportStep::Begin(waiter) => visit.call(waiter),
+            TransportStep::Lost(error) => visit.call(error),
+            TransportStep::Readable | TransportStep::Writable => Ok(()),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The loop itself: collect what is ready, run it, sleep when there is nothing.
 
 use super::current;
+use super::datagram::DatagramTransport;
 use super::descriptors::Wakeup;
 use super::future::{Future, Outcome};
 use super::gathering::GatheringFuture;
@@ -294,6 +295,10 @@ fn execute(loop_: &Bound<'_, EventLoop>, ready: Ready) -> PyResult<()> {
             // One connection's trouble is not the loop's.
             reported(loop_, SocketTransport::advance(transport.bind(py), step), "transport")
         }
+        Ready::Datagrams(transport, step) => {
+            current::leave(loop_);
+            reported(loop_, DatagramTransport::advance(transport.bind(py), step), "datagram transport")
+        }
         Ready::ForeignHandle(handle) => {
             current::leave(loop_);
             if !handle.bind(py).getattr(intern!(py, "_cancelled"))?.is_truthy()? {
@@ -381,6 +386,7 @@ fn execute_in_debug_mode(loop_: &Bound<'_, EventLoop>, ready: Ready) -> PyResult
         Ready::Gathered(outer, _) => Some(outer.clone_ref(py).into_any()),
         Ready::Call { callback, .. } => Some(callback.clone_ref(py)),
         Ready::Transport(transport, _) => Some(transport.clone_ref(py).into_any()),
+        Ready::Datagrams(transport, _) => Some(transport.clone_ref(py).into_any()),
     };
     let handle = match &ready {
         Ready::Handle(handle) => Some(handle.clone_ref(py).into_any()),

@@ -122,15 +122,13 @@ impl EventLoop {
         fd: &Bound<'_, PyAny>,
     ) -> PyResult<()> {
         let py = slf.py();
-        let transport =
-            slf.get().state.with(py, |s| s.descriptors.watcher_is_transport(number).map(|t| t.clone_ref(py)));
-        match transport {
-            Some(transport) if !transport.get().closing(py) => {
+        match slf.get().state.with(py, |s| s.descriptors.transport_on(py, number)) {
+            Some(transport) => {
                 let (fd, transport) = (fd.repr()?, transport.bind(py).repr()?);
                 let text = format!("File descriptor {fd} is used by transport {transport}");
                 Err(PyRuntimeError::new_err(text))
             }
-            _ => Ok(()),
+            None => Ok(()),
         }
     }
 

@@ -1,5 +1,6 @@
 //! What `get_extra_info` knows: the socket and its addresses, each made when it is first asked for.
 
+use super::super::addresses::ip_tuple;
 use super::{Socket, SocketTransport};
 use crate::standard::standard;
 use pyo3::intern;
@@ -64,7 +65,7 @@ impl SocketTransport {
                     kept.as_ref().map(SocketAddr::from)
                 });
                 match (native, this.socket_object(py)?) {
-                    (Some(address), _) => address_tuple(py, address)?,
+                    (Some(address), _) => ip_tuple(py, address)?,
                     (None, None) => return Ok(None),
                     (None, Some(object)) => {
                         let method = if name == "peername" { "getpeername" } else { "getsockname" };
@@ -90,15 +91,4 @@ impl SocketTransport {
         drop(unused);
         dict.into_bound(py)
     }
-}
-
-/// An address as the socket module writes it.
-fn address_tuple(py: Python<'_>, address: SocketAddr) -> PyResult<Bound<'_, PyAny>> {
-    Ok(match address {
-        SocketAddr::V4(v4) => (v4.ip().to_string(), v4.port()).into_pyobject(py)?.into_any(),
-        SocketAddr::V6(v6) => {
-            let tuple = (v6.ip().to_string(), v6.port(), u32::from_be(v6.flowinfo()), v6.scope_id());
-            tuple.into_pyobject(py)?.into_any()
-        }
-    })
 }

@@ -2,6 +2,7 @@
 
 use super::super::descriptors::{Direction, Watcher};
 use super::super::future::{Future, Outcome};
+use super::super::limits;
 use super::super::sock::contiguous;
 use super::{Chunk, SocketTransport};
 use crate::errors::{leaves_the_loop, os_error};
@@ -9,7 +10,7 @@ use crate::fastcall::{fast_method, install, Arguments};
 use crate::ffi;
 use crate::standard::standard;
 use plait_core::net::socket;
-use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyByteArray, PyBytes, PyMemoryView};
@@ -129,22 +130,7 @@ impl SocketTransport {
     }
 
     pub(super) fn set_limits(slf: &Bound<'_, Self>, high: Option<isize>, low: Option<isize>) -> PyResult<()> {
-        let py = slf.py();
-        let positive = |limit: Option<isize>| limit.map(usize::try_from).transpose();
-        let set = match (positive(high), positive(low)) {
-            (Ok(high), Ok(low)) => slf
-                .get()
-                .state
-                .with(py, |s| s.flow.set_limits(high, low))
-                .map_err(|error| (error.high as isize, error.low as isize)),
-            _ => {
-                let high = high.unwrap_or_else(|| low.map_or(64 * 1024, |low| 4 * low));
-                Err((high, low.unwrap_or(high.div_euclid(4))))
-            }
-        };
-        set.map_err(|(high, low)| {
-            PyValueError::new_err(format!("high ({high}) must be >= low ({low}) must be >= 0"))
-        })?;
+        slf.get().state.with(slf.py(), |s| limits::set_limits(&mut s.flow, high, low))?;
         SocketTransport::maybe_pause_protocol(slf)
     }
 

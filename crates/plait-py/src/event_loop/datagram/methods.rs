@@ -1,0 +1,244 @@
+//! The transport's Python methods.
+
+use super::DatagramTransport;
+use crate::event_loop::descriptors::Direction;
+use crate::event_loop::EventLoop;
+use crate::standard::standard;
+use plait_core::net::datagram::LARGEST_READ_AT_ONCE;
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use std::os::fd::RawFd;
+
+#[pymethods]
+impl DatagramTransport {
+    /// The most bytes of one datagram that are read.
+    #[classattr]
+    fn max_size() -> usize {
+        LARGEST_READ_AT_ONCE
+    }
+
+    #[getter]
+    fn __class__<'py>(slf: &Bound<'py, Self>) -> Bound<'py, PyAny> {
+        standard(slf.py()).datagram_transport.bind(slf.py()).clone().into_any()
+    }
+
+    /// Send a datagram (bytes, bytearray or memoryview) to `addr`, or to the peer: at once if the socket takes it, else later.
+    ///
+    /// An OSError is told to the protocol's `error_received`. TypeError and ValueError for data and addresses that
+    /// cannot be sent. Not thread-safe. Counterpart: `asyncio.DatagramTransport.sendto`.
+    #[pyo3(signature = (data, addr = None))]
+    fn sendto(
+        slf: &Bound<'_, Self>,
+        data: &Bound<'_, PyAny>,
+        addr: Option<Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        DatagramTransport::send_datagram(slf, data, addr)
+    }
+
+    /// Close: no more is delivered; what waits is still sent, then `connection_lost(None)` is called.
+    fn close(slf: &Bound<'_, Self>) -> PyResult<()> {
+        DatagramTransport::close_gracefully(slf)
+    }
+
+    /// Close at once; what waits is lost.
+    fn abort(slf: &Bound<'_, Self>) -> PyResult<()> {
+        DatagramTransport::force_close(slf, None)
+    }
+
+    fn is_closing(&self, py: Python<'_>) -> bool {
+        self.closing(py)
+    }
+
+    fn is_reading(&self, py: Python<'_>) -> bool {
+        self.state.with(py, |s| !s.closing && !s.paused)
+    }
+
+    fn pause_reading(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let py = slf.py();
+        let this = slf.get();
+        if !this.is_reading(py) {
+            return Ok(());
+        }
+        this.state.with(py, |s| s.paused = true);
+        this.stop(py, Direction::Read)?;
+        DatagramTransport::log_debug(slf, "%r pauses reading")
+    }
+
+    fn resume_reading(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let py = slf.py();
+        let (resumed, left) = slf
+            .get()
+            .state
+            .with(py, |s| (!s.closing && std::mem::replace(&mut s.paused, false), !s.arrived.is_empty()));
+        if !resumed {
+            return Ok(());
+        }
+        DatagramTransport::start_reading(slf)?;
+        if left {
+            DatagramTransport::deliver_later(slf)?;
+        }
+        DatagramTransport::log_debug(slf, "%r resumes reading")
+    }
+
+    fn set_protocol(&self, protocol: Bound<'_, PyAny>) {
+        let py = protocol.py();
+        let protocol = protocol.unbind();
+        let replaced = self.state.with(py, |s| s.protocol.replace(protocol));
+        drop(replaced);
+    }
+
+    #[pyo3(name = "get_protocol")]
+    fn protocol(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.get_protocol(py)
+    }
+
+    /// "socket", "peername", "sockname", and what the maker of the transport added.
+    #[pyo3(signature = (name, default = None))]
+    fn get_extra_info<'py>(
+        &self,
+        name: &Bound<'py, PyAny>,
+        default: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        match self._extra(name.py()) {
+            Some(extra) => Ok(extra.bind(name.py()).get_item(name)?.or(default)),
+            None => Ok(default),
+        }
+    }
+
+    /// How many bytes wait to be sent, with a header's worth for each datagram from Python 3.13 on.
+    fn get_write_buffer_size(&self, py: Python<'_>) -> usize {
+        self.state.with(py, |s| s.waiting.bytes())
+    }
+
+    /// `(low, high)` in bytes.
+    fn get_write_buffer_limits(&self, py: Python<'_>) -> (usize, usize) {
+        self.state.with(py, |s| s.flow.limits())
+    }
+
+    /// Pause the protocol's writing above `high` bytes, resume it at `low` or below.
+    #[pyo3(signature = (high = None, low = None))]
+    fn set_write_buffer_limits(
+        slf: &Bound<'_, Self>,
+        high: Option<isize>,
+        low: Option<isize>,
+    ) -> PyResult<()> {
+        DatagramTransport::set_limits(slf, high, low)
+    }
+
+    fn _force_close(slf: &Bound<'_, Self>, exc: Option<Py<PyAny>>) -> PyResult<()> {
+        DatagramTransport::force_close(slf, exc)
+    }
+
+    #[getter]
+    fn _sock<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
+        self.socket(py)
+    }
+
+    #[getter]
+    fn _sock_fd(&self) -> RawFd {
+        self.fd
+    }
+
+    #[getter]
+    fn _protocol(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.get_protocol(py)
+    }
+
+    #[getter]
+    fn _loop(&self, py: Python<'_>) -> Py<EventLoop> {
+        self.loop_.clone_ref(py)
+    }
+
+    #[getter]
+    fn _address(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.address.as_ref().map(|address| address.clone_ref(py))
+    }
+
+    /// A snapshot of what waits to be sent, `(data, addr)` each (asyncio: the deque itself).
+    #[getter]
+    fn _buffer<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let waiting = self.waiting_pairs(py)?;
+        py.import("collections")?.getattr("deque")?.call1((waiting,))
+    }
+
+    #[getter]
+    fn _extra(&self, py: Python<'_>) -> Option<Py<PyDict>> {
+        self.state.with(py, |s| s.extra.as_ref().map(|extra| extra.clone_ref(py)))
+    }
+
+    #[getter]
+    fn _closing(&self, py: Python<'_>) -> bool {
+        self.closing(py)
+    }
+
+    #[getter]
+    fn _paused(&self, py: Python<'_>) -> bool {
+        self.state.with(py, |s| s.paused)
+    }
+
+    #[getter]
+    fn _protocol_paused(&self, py: Python<'_>) -> bool {
+        self.state.with(py, |s| s.flow.is_paused())
+    }
+
+    #[getter]
+    fn _conn_lost(&self, py: Python<'_>) -> u32 {
+        self.state.with(py, |s| s.lost)
+    }
+
+    fn __repr__(&self, py: Python<'_>) -> String {
+        let (closed, closing, bytes) =
+            self.state.with(py, |s| (s.sock.is_none(), s.closing, s.waiting.bytes()));
+        let mut text = String::from("<DatagramTransport");
+        if closed {
+            text.push_str(" closed");
+        } else if closing {
+            text.push_str(" closing");
+        }
+        text.push_str(&format!(" fd={}", self.fd));
+        if !closed {
+            let polling = |direction| match self
+                .loop_
+                .get()
+                .state
+                .with(py, |s| s.descriptors.is_watched(self.fd, direction))
+            {
+                true => "polling",
+                false => "idle",
+            };
+            let (read, write) = (polling(Direction::Read), polling(Direction::Write));
+            text.push_str(&format!(" read={read} write=<{write}, bufsize={bytes}>"));
+        }
+        text.push('>');
+        text
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        if !self.built.is_complete() {
+            return Ok(());
+        }
+        visit.call(&self.loop_)?;
+        visit.call(&self.context)?;
+        visit.call(&self.address)?;
+        let state = self.state.traverse();
+        visit.call(&state.sock)?;
+        visit.call(&state.protocol)?;
+        visit.call(&state.extra)?;
+        for (data, sender) in &state.arrived {
+            visit.call(data)?;
+            visit.call(sender)?;
+        }
+        state.waiting.traverse(&visit)
+    }
+
+    fn __clear__(&self) {
+        Python::attach(|py| {
+            let cleared = self.state.with(py, |s| {
+                let left = (s.waiting.take_all(), std::mem::take(&mut s.arrived));
+                (s.protocol.take(), s.extra.take(), left)
+            });
+            drop(cleared);
+        });
+    }
+}
