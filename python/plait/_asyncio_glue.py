@@ -24,7 +24,7 @@ from asyncio.log import logger
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
-from plait import _exit, _open_queues, _primitives, _streams, _tls
+from plait import _exit, _open_queues, _primitives, _sendfile, _streams, _tls, _unix_sockets
 
 get_ident = threading.get_ident
 
@@ -76,14 +76,10 @@ LOOP_ATTRIBUTES: dict[str, Any] = {
 
 # asyncio's I/O that is not native yet, and what it is called in the error.
 NOT_YET = {
-    "create_unix_connection": "Unix sockets are",
-    "create_unix_server": "Unix sockets are",
     "connect_read_pipe": "pipes are",
     "connect_write_pipe": "pipes are",
     "subprocess_exec": "subprocesses are",
     "subprocess_shell": "subprocesses are",
-    "sendfile": "sendfile is",
-    "sock_sendfile": "sendfile is",
 }
 
 
@@ -104,6 +100,8 @@ def connect(native: ModuleType) -> None:
     loop_type._csock = property(_signal_socket)
     loop_type._selector = property(_selector)
     _lend_reprs(native)
+    _unix_sockets.connect(loop_type)
+    _sendfile.connect(loop_type, native.SocketTransport)
     _streams.connect(native)
     _tls.connect(native)
     _open_queues.connect(native)

@@ -194,7 +194,8 @@ fn load(py: Python<'_>) -> PyResult<Standard> {
         handle: class(&asyncio, "Handle")?,
         timer_handle: class(&asyncio, "TimerHandle")?,
         base_event_loop: class(&asyncio, "BaseEventLoop")?,
-        transport: class(&asyncio, "Transport")?,
+        // With flow control, as the fall-back of `sendfile` demands; it derives from asyncio.Transport.
+        transport: class(py.import("asyncio.transports")?.as_any(), "_FlowControlMixin")?,
         datagram_transport: class(&glue, "datagram_transport")?,
         datagram_header: glue.getattr("datagram_header")?.extract()?,
         buffered_protocol: class(&asyncio, "BufferedProtocol")?,

@@ -18,6 +18,9 @@ pub const LARGEST_UDP: usize = 64 * 1024;
 /// asyncio reads no more of any datagram.
 pub const LARGEST_READ_AT_ONCE: usize = 256 * 1024;
 const MEMORY: usize = MOST_DATAGRAMS * LARGEST_UDP;
+/// Datagrams are mostly short, and at distances of a power of two their first bytes would share a few lines of the processor's
+/// caches: each place begins some lines further on.
+const STAGGER: usize = 5 * 64;
 const SEND: i32 = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
 
 /// What one call has received.
@@ -38,7 +41,7 @@ impl Batch {
     /// An empty one.
     pub fn new() -> Self {
         Self {
-            memory: vec![0; MEMORY].into_boxed_slice(),
+            memory: vec![0; MEMORY + MOST_DATAGRAMS * STAGGER].into_boxed_slice(),
             senders: Box::new([SocketAddress::default(); MOST_DATAGRAMS]),
             lengths: [0; MOST_DATAGRAMS],
             slot: LARGEST_UDP,
@@ -52,8 +55,9 @@ impl Batch {
         let count = most.clamp(1, MOST_DATAGRAMS).min(MEMORY / self.slot);
         let mut parts = [EMPTY_PART; MOST_DATAGRAMS];
         let mut headers = [EMPTY_HEADER; MOST_DATAGRAMS];
-        let slots = self.memory.chunks_exact_mut(self.slot).zip(self.senders.iter_mut());
+        let slots = self.memory.chunks_exact_mut(self.slot + STAGGER).zip(self.senders.iter_mut());
         for (index, (memory, sender)) in slots.take(count).enumerate() {
+            let memory = &mut memory[..self.slot];
             parts[index] = libc::iovec { iov_base: memory.as_mut_ptr().cast(), iov_len: memory.len() };
             let room = sender.room();
             headers[index].msg_hdr.msg_name = room.as_mut_ptr().cast();
@@ -78,7 +82,7 @@ impl Batch {
     /// One of the datagrams that the last call has received.
     #[inline]
     pub fn get(&self, index: usize) -> (&[u8], &SocketAddress) {
-        let start = index * self.slot;
+        let start = index * (self.slot + STAGGER);
         (&self.memory[start..start + self.lengths[index]], &self.senders[index])
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! [`socket`] is one function per system call. [`write_buffer`] keeps what the kernel did not take.
 //! [`flow`] tells the writer to pause and to resume. [`read_buffer`] keeps what nobody has read yet, and
-//! [`stream`] has the rules by which it is read. [`read_size`] guesses how much the next read brings; [`address`] is small. [`datagram`] receives and sends datagrams, and
+//! [`stream`] has the rules by which it is read. [`read_size`] guesses how much the next read brings; [`address`] is small. [`send_file`] sends files. [`datagram`] receives and sends datagrams, and
 //! [`socket_address`] is where they come from and go to. None of them knows the reactor: the transport joins them.
 
 pub mod address;
@@ -11,6 +11,7 @@ pub mod datagram;
 pub mod flow;
 pub mod read_buffer;
 pub mod read_size;
+pub mod send_file;
 pub mod socket;
 pub mod socket_address;
 pub mod stream;

@@ -8,6 +8,7 @@
 //! Rejected: `std::net` types, which own and close their descriptor; here it belongs to a Python
 //! socket.
 
+use super::socket_address::SocketAddress;
 use crate::fd;
 use rustix::event::{poll, PollFd, PollFlags, Timespec};
 use rustix::fs::{fcntl_getfl, OFlags};
@@ -76,9 +77,27 @@ pub fn accept(fd: RawFd) -> io::Result<(OwnedFd, Option<SocketAddr>)> {
     Ok((connection, peer.and_then(|peer| SocketAddr::try_from(peer).ok())))
 }
 
-/// The address that a socket is bound to, if that is an IP address.
-pub fn local_address(fd: RawFd) -> io::Result<Option<SocketAddr>> {
-    Ok(SocketAddr::try_from(net::getsockname(fd::borrow(fd)?)?).ok())
+/// The address that a socket is bound to, if that is an IP address or a Unix socket's.
+pub fn local_address(fd: RawFd) -> io::Result<Option<SocketAddress>> {
+    Ok(known_address(net::getsockname(fd::borrow(fd)?)?))
+}
+
+/// The address of the peer, likewise.
+pub fn peer_address(fd: RawFd) -> io::Result<Option<SocketAddress>> {
+    let peer = net::getpeername(fd::borrow(fd)?)?;
+    Ok(peer.and_then(known_address).or_else(|| SocketAddress::unix(b"")))
+}
+
+fn known_address(address: net::SocketAddrAny) -> Option<SocketAddress> {
+    if let Ok(ip) = SocketAddr::try_from(address.clone()) {
+        return Some(ip.into());
+    }
+    let unix = net::SocketAddrUnix::try_from(address).ok()?;
+    match (unix.path_bytes(), unix.abstract_name()) {
+        (Some(path), _) => SocketAddress::unix(path),
+        (None, Some(name)) => SocketAddress::unix(&[&[0], name].concat()),
+        (None, None) => SocketAddress::unix(b""),
+    }
 }
 
 /// Takes the error that is pending on the socket, if there is one (`SO_ERROR`). The outer error is
@@ -205,6 +224,27 @@ mod tests {
         assert_eq!(far.read(&mut [0; 1]).unwrap(), 0);
         far.write_all(b"a").unwrap();
         assert_eq!(recv(near.as_raw_fd(), &mut [0; 4]).unwrap(), 1);
+    }
+
+    #[test]
+    fn addresses_of_ip_and_unix_sockets() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let there = listener.local_addr().unwrap();
+        let client = TcpStream::connect(there).unwrap();
+        assert_eq!(peer_address(client.as_raw_fd()).unwrap(), Some(there.into()));
+        assert_eq!(local_address(client.as_raw_fd()).unwrap(), Some(client.local_addr().unwrap().into()));
+        assert_eq!(errno(peer_address(listener.as_raw_fd())), Some(Errno::NOTCONN));
+        let (near, _far) = UnixStream::pair().unwrap();
+        let nameless = SocketAddress::unix(b"");
+        assert_eq!(local_address(near.as_raw_fd()).unwrap(), nameless);
+        assert_eq!(peer_address(near.as_raw_fd()).unwrap(), nameless);
+        let name = format!("plait-socket-test-{}", std::process::id());
+        let bound = net::SocketAddrUnix::new_abstract_name(name.as_bytes()).unwrap();
+        let flags = SocketFlags::CLOEXEC;
+        let server = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None).unwrap();
+        net::bind(&server, &bound).unwrap();
+        let expected = SocketAddress::unix(format!("\0{name}").as_bytes());
+        assert_eq!(local_address(server.as_raw_fd()).unwrap(), expected);
     }
 
     #[test]

@@ -31,7 +31,7 @@ impl Family {
 }
 
 /// An IP address as the socket module writes it.
-pub fn ip_tuple(py: Python<'_>, address: SocketAddr) -> PyResult<Bound<'_, PyAny>> {
+fn ip_tuple(py: Python<'_>, address: SocketAddr) -> PyResult<Bound<'_, PyAny>> {
     let host = ip_text(address.ip());
     Ok(match address {
         SocketAddr::V4(v4) => (host, v4.port()).into_pyobject(py)?.into_any(),

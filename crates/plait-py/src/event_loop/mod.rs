@@ -31,6 +31,7 @@ pub mod ready;
 pub mod registry;
 pub mod run;
 pub mod schedule;
+mod sending_file;
 pub mod shield;
 pub mod sleep;
 pub mod sock;

@@ -8,6 +8,7 @@
 use super::descriptors::Direction;
 use super::future::Future;
 use super::future_iter::thrown;
+use super::sending_file::SendingFile;
 use super::watching::fileno;
 use super::EventLoop;
 use crate::errors::{os_error, os_error_with};
@@ -45,6 +46,7 @@ enum Work {
         address: Py<PyAny>,
         started: bool,
     },
+    SendFile(SendingFile),
     /// A method of the socket object, for the calls that are not worth a path of their own.
     Method {
         method: &'static str,
@@ -57,7 +59,7 @@ impl Work {
     fn direction(&self) -> Direction {
         match self {
             Work::Recv { .. } | Work::RecvInto { .. } | Work::Accept => Direction::Read,
-            Work::SendAll { .. } | Work::Connect { .. } => Direction::Write,
+            Work::SendAll { .. } | Work::Connect { .. } | Work::SendFile(_) => Direction::Write,
             Work::Method { direction, .. } => *direction,
         }
     }
@@ -133,6 +135,18 @@ impl SockOp {
 
     pub fn accept(loop_: Bound<'_, EventLoop>, sock: Bound<'_, PyAny>) -> PyResult<SockOp> {
         Ok(SockOp::new(loop_, sock, "sock_accept", Work::Accept))
+    }
+
+    /// Of the file from `offset` on `count` bytes, or all.
+    pub fn send_file(
+        loop_: Bound<'_, EventLoop>,
+        sock: Bound<'_, PyAny>,
+        file: RawFd,
+        offset: u64,
+        count: Option<u64>,
+    ) -> SockOp {
+        let work = Work::SendFile(SendingFile::new(file, offset, count));
+        SockOp::new(loop_, sock, "sock_sendfile", work)
     }
 
     pub fn method<'py>(
@@ -232,6 +246,9 @@ impl SockOp {
             s.started = true;
             s.work.take()
         });
+        if let Some(Work::SendFile(sending)) = &work {
+            sending.leave_position();
+        }
         drop(work);
         self.finish(py);
     }
@@ -258,6 +275,10 @@ impl SockOp {
             Work::SendAll { data, sent } => send_all(sock, data.bind(py), sent),
             Work::Accept => accept(sock),
             Work::Connect { address, started } => connect(sock, address.bind(py), started),
+            Work::SendFile(sending) => match sending.advance(py, open_fd(sock)?)? {
+                Some(sent) => Ok(Attempt::Done(sent.into_pyobject(py)?.into_any().unbind())),
+                None => Ok(Attempt::WouldBlock),
+            },
             Work::Method { method, args, .. } => {
                 unblocked(sock, |sock| sock.call_method1(*method, args.bind(py)))
             }

@@ -134,8 +134,13 @@ impl SocketTransport {
         let this = slf.get();
         // The addresses outlive the socket, as asyncio's do.
         let local = socket::local_address(this.fd).ok().flatten();
+        let peer = match this.state.with(py, |s| s.peer.is_some()) {
+            true => None, // known since it was accepted
+            false => socket::peer_address(this.fd).ok().flatten(),
+        };
         let (socket, protocol, server) = this.state.with(py, |s| {
             s.local = s.local.take().or(local.map(CompactAddress::from));
+            s.peer = s.peer.take().or(peer.map(CompactAddress::from));
             let socket = std::mem::replace(&mut s.socket, Socket::Closed);
             (socket, s.protocol.take(), s.server.take())
         });

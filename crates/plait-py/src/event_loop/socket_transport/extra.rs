@@ -1,12 +1,12 @@
 //! What `get_extra_info` knows: the socket and its addresses, each made when it is first asked for.
 
-use super::super::addresses::ip_tuple;
+use super::super::addresses::address_object;
 use super::{Socket, SocketTransport};
 use crate::standard::standard;
+use plait_core::net::SocketAddress;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd};
 
 impl SocketTransport {
@@ -62,10 +62,10 @@ impl SocketTransport {
             "peername" | "sockname" => {
                 let native = this.state.with(py, |s| {
                     let kept = if name == "peername" { &s.peer } else { &s.local };
-                    kept.as_ref().map(SocketAddr::from)
+                    kept.as_ref().map(SocketAddress::from)
                 });
                 match (native, this.socket_object(py)?) {
-                    (Some(address), _) => ip_tuple(py, address)?,
+                    (Some(address), _) => address_object(py, &address)?,
                     (None, None) => return Ok(None),
                     (None, Some(object)) => {
                         let method = if name == "peername" { "getpeername" } else { "getsockname" };

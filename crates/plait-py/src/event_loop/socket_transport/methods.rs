@@ -172,6 +172,11 @@ impl SocketTransport {
     }
 
     #[getter]
+    fn _protocol_paused(&self, py: Python<'_>) -> bool {
+        self.state.with(py, |s| s.flow.is_paused())
+    }
+
+    #[getter]
     fn _eof(&self, py: Python<'_>) -> bool {
         self.state.with(py, |s| s.eof)
     }

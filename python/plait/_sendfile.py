@@ -1,0 +1,50 @@
+# mypy: disable-error-code="attr-defined"
+"""``sendfile`` and ``sock_sendfile``: asyncio's checks and its fall-back, around the native operation.
+
+``connect`` puts them in place.
+"""
+
+import io
+import os
+from asyncio import base_events, constants, exceptions
+from typing import Any
+
+# From BaseEventLoop: which way a file goes, what is refused in which words, and reading and writing where the kernel cannot help.
+LENT = ("sendfile", "sock_sendfile", "_sendfile_fallback", "_sock_sendfile_fallback", "_check_sendfile_params")
+
+
+def connect(loop_type: Any, transport_type: Any) -> None:
+    """Give the loop these methods, and have transports of sockets take the native way."""
+    for name in LENT:
+        setattr(loop_type, name, getattr(base_events.BaseEventLoop, name))
+    for function in (_sendfile_native, _sock_sendfile_native):
+        setattr(loop_type, function.__name__, function)
+    transport_type._sendfile_compatible = constants._SendfileMode.TRY_NATIVE
+
+
+async def _sendfile_native(self: Any, transp: Any, file: Any, offset: int, count: int | None) -> int:
+    """Send a file past a transport, whose own buffer is emptied first."""
+    resume_reading = transp.is_reading()
+    transp.pause_reading()
+    await transp._make_empty_waiter()
+    try:
+        return await self.sock_sendfile(transp._sock, file, offset, count, fallback=False)
+    finally:
+        transp._reset_empty_waiter()
+        if resume_reading:
+            transp.resume_reading()
+
+
+async def _sock_sendfile_native(self: Any, sock: Any, file: Any, offset: int, count: int | None) -> int:
+    """Send a regular file by the system call; SendfileNotAvailableError if it is none."""
+    try:
+        fileno = file.fileno()
+    except (AttributeError, io.UnsupportedOperation):
+        raise exceptions.SendfileNotAvailableError("not a regular file")  # noqa: B904
+    try:
+        size = os.fstat(fileno).st_size
+    except OSError:
+        raise exceptions.SendfileNotAvailableError("not a regular file")  # noqa: B904
+    if not (count or size):
+        return 0  # an empty file
+    return await self._send_file(sock, fileno, offset, count)
