@@ -220,7 +220,9 @@ def before_close(loop: Any) -> None:
     """Signal handlers go, as in ``_UnixSelectorEventLoop.close``."""
     if loop._debug:
         logger.debug("Close %r", loop)
-    if sys.is_finalizing():
+    if sys.is_finalizing() and loop._signal_handlers:
+        text = f"Closing the loop {loop!r} on interpreter shutdown stage, skipping signal handlers removal"
+        warnings.warn(text, ResourceWarning, source=loop)  # noqa: B028
         loop._signal_handlers.clear()
     for sig in list(loop._signal_handlers):
         loop.remove_signal_handler(sig)

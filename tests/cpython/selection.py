@@ -59,6 +59,8 @@ MODULES = (
     asyncio_module("test_sock_lowlevel"),
     asyncio_module("test_ssl", quick=False),
     asyncio_module("test_sslproto"),
+    asyncio_module("test_sendfile"),
+    asyncio_module("test_unix_events"),
     asyncio_module("test_server"),
     asyncio_module("test_buffered_proto"),
     asyncio_module("test_pep492"),
@@ -91,6 +93,7 @@ MODULES = (
 )
 
 PURE_PYTHON = "tests asyncio's own Python class, not the one that plait replaces"
+STANDARD_CLASS = "tests a class of asyncio's by itself, with mocks around it"
 ONE_POLLER = "the EPoll class again on another selector; plait has one poller"
 PROCESSES = "process pools, for which plait has nothing yet"
 
@@ -111,6 +114,15 @@ LEFT_OUT = {
     "test_events.SelectEventLoopTests": ONE_POLLER,
     "test_sock_lowlevel.PollEventLoopTests": ONE_POLLER,
     "test_sock_lowlevel.SelectEventLoopTests": ONE_POLLER,
+    "test_sendfile.PollEventLoopTests": ONE_POLLER,
+    "test_sendfile.SelectEventLoopTests": ONE_POLLER,
+    "test_unix_events.UnixReadPipeTransportTests": STANDARD_CLASS,
+    "test_unix_events.UnixWritePipeTransportTests": STANDARD_CLASS,
+    "test_unix_events.AbstractChildWatcherTests": STANDARD_CLASS,
+    "test_unix_events.BaseChildWatcherTests": STANDARD_CLASS,
+    "test_unix_events.SafeChildWatcherTests": STANDARD_CLASS,
+    "test_unix_events.FastChildWatcherTests": STANDARD_CLASS,
+    "test_unix_events.PolicyTests": STANDARD_CLASS,
     "test_init.ProcessPoolForkInitializerTest": PROCESSES,
     "test_init.ProcessPoolForkserverInitializerTest": PROCESSES,
     "test_init.ProcessPoolSpawnInitializerTest": PROCESSES,

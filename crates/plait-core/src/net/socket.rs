@@ -95,8 +95,9 @@ fn known_address(address: net::SocketAddrAny) -> Option<SocketAddress> {
     let unix = net::SocketAddrUnix::try_from(address).ok()?;
     match (unix.path_bytes(), unix.abstract_name()) {
         (Some(path), _) => SocketAddress::unix(path),
-        (None, Some(name)) => SocketAddress::unix(&[&[0], name].concat()),
-        (None, None) => SocketAddress::unix(b""),
+        // One without a name may come as an abstract one of no length.
+        (None, Some(name)) if !name.is_empty() => SocketAddress::unix(&[&[0], name].concat()),
+        (None, _) => SocketAddress::unix(b""),
     }
 }
 
