@@ -624,3 +624,54 @@ def test_a_stream_socket_is_refused(loop, run):
                 await loop.create_datagram_endpoint(Recorder, sock=sock)
 
     run(main())
+
+
+def test_operations_without_a_transport(loop, run):
+    async def main():
+        with plain() as a, plain() as b:
+            a.setblocking(False)
+            b.setblocking(False)
+            assert await loop.sock_sendto(a, b"now", b.getsockname()) == 3
+            assert await loop.sock_recvfrom(b, 100) == (b"now", a.getsockname())
+            receiving = loop.create_task(loop.sock_recvfrom(b, 2))
+            await asyncio.sleep(0)
+            assert not receiving.done()
+            await loop.sock_sendto(a, b"later", b.getsockname())
+            assert await receiving == (b"la", a.getsockname())
+            buffer = bytearray(8)
+            for args, expected in (((), 8), ((0,), 8), ((3,), 3)):
+                filling = loop.create_task(loop.sock_recvfrom_into(b, buffer, *args))
+                await asyncio.sleep(0)
+                await loop.sock_sendto(a, b"0123456789", b.getsockname())
+                assert await filling == (expected, a.getsockname())
+                assert buffer[:expected] == b"0123456789"[:expected]
+
+    run(main())
+
+
+def test_an_operation_that_is_cancelled_takes_nothing(loop, run):
+    async def main():
+        with plain() as a, plain() as b:
+            a.setblocking(False)
+            b.setblocking(False)
+            for make in (lambda: loop.sock_recvfrom(b, 10), lambda: loop.sock_recvfrom_into(b, bytearray(10))):
+                receiving = loop.create_task(make())
+                await asyncio.sleep(0)
+                await loop.sock_sendto(a, b"x", b.getsockname())
+                receiving.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await receiving
+                assert await loop.sock_recvfrom(b, 10) == (b"x", a.getsockname())
+
+    run(main())
+
+
+def test_what_is_wrong_with_an_operation_is_said_when_it_is_awaited(loop, run):
+    async def main():
+        with plain() as a:
+            a.setblocking(False)
+            for wrong in (loop.sock_recvfrom_into(a, 5), loop.sock_recvfrom(a, "x"), loop.sock_sendto(a, "text", a.getsockname())):
+                with pytest.raises(TypeError):
+                    await wrong
+
+    run(main())

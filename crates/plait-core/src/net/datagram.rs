@@ -72,9 +72,9 @@ impl Batch {
             let vector = headers.as_mut_ptr();
             libc::recvmmsg(fd, vector, count as u32, libc::MSG_DONTWAIT as _, std::ptr::null_mut()) as isize
         })?;
-        for index in 0..received {
-            self.lengths[index] = (headers[index].msg_len as usize).min(self.slot);
-            self.senders[index].set_length(headers[index].msg_hdr.msg_namelen as usize);
+        for (index, header) in headers[..received].iter().enumerate() {
+            self.lengths[index] = (header.msg_len as usize).min(self.slot);
+            self.senders[index].set_length(header.msg_hdr.msg_namelen as usize);
         }
         Ok(received)
     }

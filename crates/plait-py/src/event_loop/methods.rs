@@ -305,15 +305,19 @@ impl EventLoop {
     }
 
     /// Receive a datagram into a writable buffer; the number of bytes and the sender's address.
-    #[pyo3(signature = (sock, buf, nbytes = 0))]
+    #[pyo3(signature = (sock, buf, nbytes = None))]
     fn sock_recvfrom_into(
         slf: Bound<'_, Self>,
         sock: Bound<'_, PyAny>,
         buf: Bound<'_, PyAny>,
-        nbytes: usize,
+        nbytes: Option<Bound<'_, PyAny>>,
     ) -> PyResult<sock::SockOp> {
-        let nbytes = if nbytes == 0 { buf.len()? } else { nbytes };
-        sock::SockOp::method(slf, sock, "sock_recvfrom_into", "recvfrom_into", (buf, nbytes), Direction::Read)
+        // What is wrong with them is said when it is awaited; 0 means all of the buffer to the socket, too.
+        let args = match nbytes {
+            Some(nbytes) => (buf, nbytes).into_pyobject(slf.py())?,
+            None => (buf,).into_pyobject(slf.py())?,
+        };
+        sock::SockOp::method(slf, sock, "sock_recvfrom_into", "recvfrom_into", args, Direction::Read)
     }
 
     /// Send all of `data`.

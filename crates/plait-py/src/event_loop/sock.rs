@@ -154,10 +154,10 @@ impl SockOp {
         sock: Bound<'py, PyAny>,
         name: &'static str,
         method: &'static str,
-        args: impl IntoPyObject<'py, Target = PyTuple, Output = Bound<'py, PyTuple>, Error = PyErr>,
+        args: impl IntoPyObject<'py, Target = PyTuple, Output = Bound<'py, PyTuple>, Error: Into<PyErr>>,
         direction: Direction,
     ) -> PyResult<SockOp> {
-        let args = args.into_pyobject(loop_.py())?.unbind();
+        let args = args.into_pyobject(loop_.py()).map_err(Into::into)?.unbind();
         Ok(SockOp::new(loop_, sock, name, Work::Method { method, args, direction }))
     }
 
