@@ -4,6 +4,7 @@
 
 import asyncio
 import queue
+import ssl
 import threading
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextvars import Context
@@ -204,6 +205,28 @@ class DatagramTransport(asyncio.DatagramTransport):
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None: ...
     def get_write_buffer_size(self) -> int: ...
     def get_write_buffer_limits(self) -> tuple[int, int]: ...
+
+@final
+class TlsTransport(asyncio.Transport):
+    """The application's transport of a TLS connection."""
+
+@final
+class TlsProtocol(asyncio.BufferedProtocol):
+    """TLS between a transport and an application's protocol; asyncio's ``sslproto.SSLProtocol``."""
+
+    max_size: int
+    def __init__(
+        self,
+        loop: EventLoop,
+        app_protocol: asyncio.BaseProtocol,
+        sslcontext: ssl.SSLContext | None,
+        waiter: asyncio.Future[None] | None,
+        server_side: bool = False,
+        server_hostname: str | None = None,
+        call_connection_made: bool = True,
+        ssl_handshake_timeout: float | None = None,
+        ssl_shutdown_timeout: float | None = None,
+    ) -> None: ...
 
 # --- what the loop and its tasks make for themselves
 

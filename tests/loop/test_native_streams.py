@@ -163,29 +163,6 @@ def test_under_plait_run(tmp_path: Path, disabled):
     assert done.stdout.splitlines() == [f"{module} {module} True", f"{module} {module} b'bye'"], done.stderr
 
 
-def test_the_place_of_tls(run):
-    """`start_tls` is there, and says that it is still to be built; the connection goes on without."""
-
-    async def main():
-        accepted = []
-        server = await plait.asyncio.start_server(lambda *pair: accepted.append(pair), LOCALHOST, 0)
-        reader, writer = await plait.asyncio.open_connection(*server.sockets[0].getsockname())
-        await until(lambda: accepted)
-        ((_, peer),) = accepted
-        for one in (writer, peer):
-            with pytest.raises(NotImplementedError, match=r"start_tls|TLS"):
-                await one.start_tls(None)
-        peer.write(b"plain")
-        assert await reader.readexactly(5) == b"plain"
-        for one in (peer, writer):
-            one.close()
-            await one.wait_closed()
-        server.close()
-        await server.wait_closed()
-
-    run(main())
-
-
 # --- nothing is left behind
 
 

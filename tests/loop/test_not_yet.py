@@ -1,8 +1,6 @@
 """What is not native yet refuses with NotImplementedError, and says what it is and what to do."""
 
 import asyncio
-import socket
-import ssl
 
 import pytest
 
@@ -11,29 +9,9 @@ CALLS = {
     "connect_write_pipe": (lambda loop: loop.connect_write_pipe(asyncio.Protocol, None), "pipes"),
     "subprocess_exec": (lambda loop: loop.subprocess_exec(asyncio.SubprocessProtocol, "true"), "subprocesses"),
     "subprocess_shell": (lambda loop: loop.subprocess_shell(asyncio.SubprocessProtocol, "true"), "subprocesses"),
-    "start_tls": (lambda loop: loop.start_tls(None, None, None), "TLS"),
-    "create_connection with TLS": (
-        lambda loop: loop.create_connection(asyncio.Protocol, "127.0.0.1", 1, ssl=ssl.create_default_context()),
-        "TLS",
-    ),
-    "create_server with TLS": (
-        lambda loop: loop.create_server(asyncio.Protocol, "127.0.0.1", 0, ssl=ssl.create_default_context()),
-        "TLS",
-    ),
-    "connect_accepted_socket with TLS": (lambda loop: accepted(loop), "TLS"),
     "asyncio.create_subprocess_exec": (lambda loop: asyncio.create_subprocess_exec("true"), "subprocesses"),
     "asyncio.create_subprocess_shell": (lambda loop: asyncio.create_subprocess_shell("true"), "subprocesses"),
-    "create_unix_server with TLS": (
-        lambda loop: loop.create_unix_server(asyncio.Protocol, "path", ssl=ssl.create_default_context()),
-        "TLS",
-    ),
 }
-
-
-async def accepted(loop):
-    a, b = socket.socketpair()
-    with a, b:
-        await loop.connect_accepted_socket(asyncio.Protocol, a, ssl=ssl.create_default_context())
 
 
 @pytest.mark.parametrize("name", CALLS)
