@@ -295,10 +295,10 @@ def warn_unclosed_transport(transport: Any, _warn: Any = warnings.warn) -> None:
     _warn(f"unclosed transport {transport!r}", ResourceWarning, source=transport)
 
 
-# What a datagram transport says it is, with all that asyncio's own derives from; 3.11's is no DatagramTransport.
+# What a datagram transport says it is, with all that asyncio's own derives from.
 datagram_transport: Any = selector_events._SelectorDatagramTransport
-if not issubclass(datagram_transport, asyncio.DatagramTransport):
-    datagram_transport = asyncio.DatagramTransport
+if not issubclass(datagram_transport, asyncio.DatagramTransport):  # 3.11's own is none
+    datagram_transport = type("DatagramTransport", (datagram_transport, asyncio.DatagramTransport), {})
 
 
 def _datagram_header() -> int | None:

@@ -41,7 +41,7 @@ def test_it_is_native_and_what_asyncio_says_it_is(loop, run):
     async def main():
         transport, _ = await loop.create_datagram_endpoint(Recorder, local_addr=(LOCALHOST, 0))
         assert type(transport) is plait._native.DatagramTransport
-        assert isinstance(transport, asyncio.DatagramTransport)
+        assert isinstance(transport, asyncio.DatagramTransport) and isinstance(transport, asyncio.Transport)
         assert not hasattr(transport, "no_such_thing")
         transport.mine = 1
         assert vars(transport) == {"mine": 1}
