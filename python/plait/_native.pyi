@@ -37,6 +37,8 @@ __all__ = [
     "Completions",
     "WatcherCallback",
     "SocketTransport",
+    "ReadPipeTransport",
+    "WritePipeTransport",
     "SockOp",
     "StreamReader",
     "StreamWriter",
@@ -188,6 +190,12 @@ class TimerHandle(asyncio.TimerHandle): ...
 
 @final
 class SocketTransport(asyncio.Transport): ...
+
+@final
+class ReadPipeTransport(asyncio.ReadTransport): ...
+
+@final
+class WritePipeTransport(asyncio.Transport): ...
 
 # --- what the loop and its tasks make for themselves
 

@@ -10,8 +10,6 @@ CALLS = {
     "create_datagram_endpoint": (lambda loop: loop.create_datagram_endpoint(asyncio.DatagramProtocol), "UDP"),
     "create_unix_connection": (lambda loop: loop.create_unix_connection(asyncio.Protocol, "path"), "Unix sockets"),
     "create_unix_server": (lambda loop: loop.create_unix_server(asyncio.Protocol, "path"), "Unix sockets"),
-    "connect_read_pipe": (lambda loop: loop.connect_read_pipe(asyncio.Protocol, None), "pipes"),
-    "connect_write_pipe": (lambda loop: loop.connect_write_pipe(asyncio.Protocol, None), "pipes"),
     "subprocess_exec": (lambda loop: loop.subprocess_exec(asyncio.SubprocessProtocol, "true"), "subprocesses"),
     "subprocess_shell": (lambda loop: loop.subprocess_shell(asyncio.SubprocessProtocol, "true"), "subprocesses"),
     "sendfile": (lambda loop: loop.sendfile(None, None), "sendfile"),

@@ -26,6 +26,8 @@ use event_loop::future::Future;
 use event_loop::future_iter::FutureIter;
 use event_loop::gathering::{GatherCallback, GatheringFuture};
 use event_loop::handle::{Handle, TimerHandle};
+use event_loop::pipes::read::ReadPipeTransport;
+use event_loop::pipes::write::WritePipeTransport;
 use event_loop::sleep::TimerFuture;
 use event_loop::sock::SockOp;
 use event_loop::socket_transport::SocketTransport;
@@ -64,6 +66,8 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     ffi::install_finalizer::<GatheringFuture>(py);
     ffi::install_finalizer::<EventLoop>(py);
     ffi::install_finalizer::<SocketTransport>(py);
+    ffi::install_finalizer::<ReadPipeTransport>(py);
+    ffi::install_finalizer::<WritePipeTransport>(py);
     ffi::install_finalizer::<StreamWriter>(py);
     #[cfg(all(Py_GIL_DISABLED, not(Py_3_14)))]
     {
@@ -76,6 +80,8 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
         instance_dict::install::<TaskGroup>(py);
         instance_dict::install::<EventLoop>(py);
         instance_dict::install::<SocketTransport>(py);
+        instance_dict::install::<ReadPipeTransport>(py);
+        instance_dict::install::<WritePipeTransport>(py);
         instance_dict::install::<StreamReader>(py);
         instance_dict::install::<StreamWriter>(py);
         instance_dict::install::<StreamReaderProtocol>(py);
@@ -111,6 +117,8 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Handle>()?;
     module.add_class::<TimerHandle>()?;
     module.add_class::<SocketTransport>()?;
+    module.add_class::<ReadPipeTransport>()?;
+    module.add_class::<WritePipeTransport>()?;
     module.add_class::<SockOp>()?;
     module.add_class::<StreamReader>()?;
     module.add_class::<StreamWriter>()?;

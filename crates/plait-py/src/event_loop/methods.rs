@@ -3,6 +3,8 @@
 use super::descriptors::{Descriptors, Direction};
 use super::future::Future;
 use super::handle::Handle;
+use super::pipes::read::ReadPipeTransport;
+use super::pipes::write::WritePipeTransport;
 use super::ready::Ready;
 use super::sleep::Timer;
 use super::socket_transport::SocketTransport;
@@ -363,6 +365,28 @@ impl EventLoop {
         SocketTransport::open(slf, sock, protocol, waiter, extra, server)
     }
 
+    #[pyo3(signature = (pipe, protocol, waiter = None, extra = None))]
+    fn _make_read_pipe_transport(
+        slf: &Bound<'_, Self>,
+        pipe: Bound<'_, PyAny>,
+        protocol: Bound<'_, PyAny>,
+        waiter: Option<Bound<'_, Future>>,
+        extra: Option<Bound<'_, PyDict>>,
+    ) -> PyResult<Py<ReadPipeTransport>> {
+        ReadPipeTransport::open(slf, pipe, protocol, waiter, extra)
+    }
+
+    #[pyo3(signature = (pipe, protocol, waiter = None, extra = None))]
+    fn _make_write_pipe_transport(
+        slf: &Bound<'_, Self>,
+        pipe: Bound<'_, PyAny>,
+        protocol: Bound<'_, PyAny>,
+        waiter: Option<Bound<'_, Future>>,
+        extra: Option<Bound<'_, PyDict>>,
+    ) -> PyResult<Py<WritePipeTransport>> {
+        WritePipeTransport::open(slf, pipe, protocol, waiter, extra)
+    }
+
     #[pyo3(signature = (protocol_factory, sock, sslcontext = None, server = None, backlog = 100, *_more))]
     fn _start_serving(
         slf: &Bound<'_, Self>,
@@ -465,6 +489,8 @@ impl EventLoop {
                 Ready::Gathered(outer, _) => outer.clone_ref(py).into_any(),
                 Ready::Call { callback, .. } => callback.clone_ref(py),
                 Ready::Transport(transport, _) => transport.clone_ref(py).into_any(),
+                Ready::ReadPipe(transport, _) => transport.clone_ref(py).into_any(),
+                Ready::WritePipe(transport, _) => transport.clone_ref(py).into_any(),
             });
             shown.collect::<Vec<_>>()
         });

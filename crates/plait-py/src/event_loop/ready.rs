@@ -4,6 +4,9 @@
 use super::future::Future;
 use super::gathering::GatheringFuture;
 use super::handle::Handle;
+use super::pipes::read::ReadPipeTransport;
+use super::pipes::write::WritePipeTransport;
+use super::pipes::PipeStep;
 use super::sleep::TimerFuture;
 use super::socket_transport::SocketTransport;
 use super::task::Task;
@@ -35,9 +38,16 @@ pub enum Ready {
     /// A child of a `gather` is done.
     Gathered(Py<GatheringFuture>, Py<Future>),
     /// A done-callback: `callback(argument)` in `context`.
-    Call { callback: Py<PyAny>, argument: Py<PyAny>, context: Py<PyAny> },
+    Call {
+        callback: Py<PyAny>,
+        argument: Py<PyAny>,
+        context: Py<PyAny>,
+    },
     /// A transport has something to do.
     Transport(Py<SocketTransport>, TransportStep),
+    /// So has one end of a pipe.
+    ReadPipe(Py<ReadPipeTransport>, PipeStep),
+    WritePipe(Py<WritePipeTransport>, PipeStep),
 }
 
 pub enum TransportStep {
@@ -78,6 +88,14 @@ impl Ready {
                 visit.call(callback)?;
                 visit.call(argument)?;
                 visit.call(context)
+            }
+            Ready::ReadPipe(transport, step) => {
+                visit.call(transport)?;
+                step.traverse(visit)
+            }
+            Ready::WritePipe(transport, step) => {
+                visit.call(transport)?;
+                step.traverse(visit)
             }
             Ready::Transport(transport, step) => {
                 visit.call(transport)?;

@@ -5,6 +5,8 @@ use super::descriptors::Wakeup;
 use super::future::{Future, Outcome};
 use super::gathering::GatheringFuture;
 use super::handle::{Call, Handle, TimerHandle};
+use super::pipes::read::ReadPipeTransport;
+use super::pipes::write::WritePipeTransport;
 use super::ready::Ready;
 use super::sleep::{Timer, TimerFuture};
 use super::socket_transport::SocketTransport;
@@ -294,6 +296,14 @@ fn execute(loop_: &Bound<'_, EventLoop>, ready: Ready) -> PyResult<()> {
             // One connection's trouble is not the loop's.
             reported(loop_, SocketTransport::advance(transport.bind(py), step), "transport")
         }
+        Ready::ReadPipe(transport, step) => {
+            current::leave(loop_);
+            reported(loop_, ReadPipeTransport::advance(transport.bind(py), step), "pipe transport")
+        }
+        Ready::WritePipe(transport, step) => {
+            current::leave(loop_);
+            reported(loop_, WritePipeTransport::advance(transport.bind(py), step), "pipe transport")
+        }
         Ready::ForeignHandle(handle) => {
             current::leave(loop_);
             if !handle.bind(py).getattr(intern!(py, "_cancelled"))?.is_truthy()? {
@@ -381,6 +391,8 @@ fn execute_in_debug_mode(loop_: &Bound<'_, EventLoop>, ready: Ready) -> PyResult
         Ready::Gathered(outer, _) => Some(outer.clone_ref(py).into_any()),
         Ready::Call { callback, .. } => Some(callback.clone_ref(py)),
         Ready::Transport(transport, _) => Some(transport.clone_ref(py).into_any()),
+        Ready::ReadPipe(transport, _) => Some(transport.clone_ref(py).into_any()),
+        Ready::WritePipe(transport, _) => Some(transport.clone_ref(py).into_any()),
     };
     let handle = match &ready {
         Ready::Handle(handle) => Some(handle.clone_ref(py).into_any()),

@@ -3,13 +3,15 @@
 use super::super::descriptors::{Direction, Watcher};
 use super::super::future::{Future, Outcome};
 use super::super::sock::contiguous;
-use super::{Chunk, SocketTransport};
-use crate::errors::{leaves_the_loop, os_error};
+use super::super::transport::flow::{self, Limits};
+use super::super::transport::Chunk;
+use super::SocketTransport;
+use crate::errors::os_error;
 use crate::fastcall::{fast_method, install, Arguments};
 use crate::ffi;
 use crate::standard::standard;
 use plait_core::net::socket;
-use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyByteArray, PyBytes, PyMemoryView};
@@ -130,21 +132,7 @@ impl SocketTransport {
 
     pub(super) fn set_limits(slf: &Bound<'_, Self>, high: Option<isize>, low: Option<isize>) -> PyResult<()> {
         let py = slf.py();
-        let positive = |limit: Option<isize>| limit.map(usize::try_from).transpose();
-        let set = match (positive(high), positive(low)) {
-            (Ok(high), Ok(low)) => slf
-                .get()
-                .state
-                .with(py, |s| s.flow.set_limits(high, low))
-                .map_err(|error| (error.high as isize, error.low as isize)),
-            _ => {
-                let high = high.unwrap_or_else(|| low.map_or(64 * 1024, |low| 4 * low));
-                Err((high, low.unwrap_or(high.div_euclid(4))))
-            }
-        };
-        set.map_err(|(high, low)| {
-            PyValueError::new_err(format!("high ({high}) must be >= low ({low}) must be >= 0"))
-        })?;
+        Limits::new(high, low).apply(|set| slf.get().state.with(py, |s| set(&mut s.flow)))?;
         SocketTransport::maybe_pause_protocol(slf)
     }
 
@@ -238,18 +226,9 @@ impl SocketTransport {
     }
 
     pub(super) fn tell_flow(slf: &Bound<'_, Self>, method: &str) -> PyResult<()> {
-        let py = slf.py();
-        let name = pyo3::types::PyString::intern(py, method);
-        // In the caller's context, as in asyncio: `write` is called from within the protocol, whose context is entered.
-        let told = match slf.get().get_protocol(py) {
-            Some(protocol) => protocol.bind(py).call_method0(&name),
-            None => return Ok(()),
-        };
-        match told {
-            Ok(_) => Ok(()),
-            Err(error) if leaves_the_loop(py, &error) => Err(error),
-            Err(error) => SocketTransport::report(slf, &format!("protocol.{method}() failed"), error),
-        }
+        let this = slf.get();
+        let protocol = this.get_protocol(slf.py());
+        flow::tell(this.event_loop(slf.py()), slf, protocol, method)
     }
 
     /// Writes what waits; None when the connection is lost already.
