@@ -24,7 +24,7 @@ from asyncio.log import logger
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
-from plait import _open_queues, _primitives, _streams
+from plait import _open_queues, _primitives, _processes, _streams
 
 get_ident = threading.get_ident
 
@@ -40,6 +40,9 @@ LENT_BY_BASE_EVENT_LOOP = (
     "connect_accepted_socket",
     "connect_read_pipe",
     "connect_write_pipe",
+    "subprocess_exec",
+    "subprocess_shell",
+    "_log_subprocess",
     "default_exception_handler",
     "call_exception_handler",
     "set_exception_handler",
@@ -78,8 +81,6 @@ NOT_YET = {
     "create_datagram_endpoint": "UDP is",
     "create_unix_connection": "Unix sockets are",
     "create_unix_server": "Unix sockets are",
-    "subprocess_exec": "subprocesses are",
-    "subprocess_shell": "subprocesses are",
     "sendfile": "sendfile is",
     "sock_sendfile": "sendfile is",
     "start_tls": "TLS is",
@@ -107,6 +108,7 @@ def connect(native: ModuleType) -> None:
     _streams.connect(native)
     _open_queues.connect(native)
     _primitives.connect(native)
+    _processes.connect(native)
     _show_native_tasks(native.registered_tasks)
     os.register_at_fork(after_in_child=native.after_fork_in_child)
 
@@ -220,7 +222,12 @@ def before_close(loop: Any) -> None:
     """Signal handlers go, as in ``_UnixSelectorEventLoop.close``."""
     if loop._debug:
         logger.debug("Close %r", loop)
-    if sys.is_finalizing():
+    if unix_events.sys.is_finalizing() and loop._signal_handlers:  # whoever pretends it does so for asyncio's loop
+        warnings.warn(
+            f"Closing the loop {loop!r} on interpreter shutdown stage, skipping signal handlers removal",
+            ResourceWarning,
+            source=loop,
+        )
         loop._signal_handlers.clear()
     for sig in list(loop._signal_handlers):
         loop.remove_signal_handler(sig)

@@ -39,6 +39,8 @@ __all__ = [
     "SocketTransport",
     "ReadPipeTransport",
     "WritePipeTransport",
+    "SubprocessTransport",
+    "ChildPipe",
     "SockOp",
     "StreamReader",
     "StreamWriter",
@@ -196,6 +198,9 @@ class ReadPipeTransport(asyncio.ReadTransport): ...
 
 @final
 class WritePipeTransport(asyncio.Transport): ...
+
+@final
+class SubprocessTransport(asyncio.SubprocessTransport): ...
 
 # --- what the loop and its tasks make for themselves
 

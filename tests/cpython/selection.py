@@ -50,6 +50,8 @@ MODULES = (
     asyncio_module("test_locks"),
     asyncio_module("test_queues"),
     asyncio_module("test_streams"),
+    asyncio_module("test_subprocess"),
+    asyncio_module("test_unix_events"),
     asyncio_module("test_runners"),
     asyncio_module("test_taskgroups"),
     asyncio_module("test_timeouts"),
@@ -90,6 +92,8 @@ MODULES = (
 
 PURE_PYTHON = "tests asyncio's own Python class, not the one that plait replaces"
 ONE_POLLER = "the EPoll class again on another selector; plait has one poller"
+ANOTHER_TRANSPORT = "asyncio's own pipe transport, on a foreign loop"
+CHILD_WATCHERS = "asyncio's own child watchers, without a loop or on a foreign one; test_subprocess has them on plait's"
 PROCESSES = "process pools, for which plait has nothing yet"
 
 LEFT_OUT = {
@@ -109,6 +113,12 @@ LEFT_OUT = {
     "test_events.SelectEventLoopTests": ONE_POLLER,
     "test_sock_lowlevel.PollEventLoopTests": ONE_POLLER,
     "test_sock_lowlevel.SelectEventLoopTests": ONE_POLLER,
+    "test_unix_events.UnixReadPipeTransportTests": ANOTHER_TRANSPORT,
+    "test_unix_events.UnixWritePipeTransportTests": ANOTHER_TRANSPORT,
+    "test_unix_events.AbstractChildWatcherTests": CHILD_WATCHERS,
+    "test_unix_events.BaseChildWatcherTests": CHILD_WATCHERS,
+    "test_unix_events.SafeChildWatcherTests": CHILD_WATCHERS,
+    "test_unix_events.FastChildWatcherTests": CHILD_WATCHERS,
     "test_init.ProcessPoolForkInitializerTest": PROCESSES,
     "test_init.ProcessPoolForkserverInitializerTest": PROCESSES,
     "test_init.ProcessPoolSpawnInitializerTest": PROCESSES,

@@ -10,8 +10,6 @@ CALLS = {
     "create_datagram_endpoint": (lambda loop: loop.create_datagram_endpoint(asyncio.DatagramProtocol), "UDP"),
     "create_unix_connection": (lambda loop: loop.create_unix_connection(asyncio.Protocol, "path"), "Unix sockets"),
     "create_unix_server": (lambda loop: loop.create_unix_server(asyncio.Protocol, "path"), "Unix sockets"),
-    "subprocess_exec": (lambda loop: loop.subprocess_exec(asyncio.SubprocessProtocol, "true"), "subprocesses"),
-    "subprocess_shell": (lambda loop: loop.subprocess_shell(asyncio.SubprocessProtocol, "true"), "subprocesses"),
     "sendfile": (lambda loop: loop.sendfile(None, None), "sendfile"),
     "sock_sendfile": (lambda loop: loop.sock_sendfile(None, None), "sendfile"),
     "start_tls": (lambda loop: loop.start_tls(None, None, None), "TLS"),
@@ -24,8 +22,6 @@ CALLS = {
         "TLS",
     ),
     "connect_accepted_socket with TLS": (lambda loop: accepted(loop), "TLS"),
-    "asyncio.create_subprocess_exec": (lambda loop: asyncio.create_subprocess_exec("true"), "subprocesses"),
-    "asyncio.create_subprocess_shell": (lambda loop: asyncio.create_subprocess_shell("true"), "subprocesses"),
     "asyncio.open_unix_connection": (lambda loop: asyncio.open_unix_connection("path"), "Unix sockets"),
     "asyncio.start_unix_server": (lambda loop: asyncio.start_unix_server(print, "path"), "Unix sockets"),
 }

@@ -13,6 +13,7 @@ use super::handle::Handle;
 use super::pipes::read::ReadPipeTransport;
 use super::pipes::write::WritePipeTransport;
 use super::pipes::PipeStep;
+use super::process::{ProcessStep, SubprocessTransport};
 use super::ready::{Ready, TransportStep};
 use super::socket_transport::SocketTransport;
 use plait_core::net::{socket, ReadSize};
@@ -42,6 +43,8 @@ pub enum Watcher {
     /// One end of a pipe: each time.
     ReadPipe(Py<ReadPipeTransport>),
     WritePipe(Py<WritePipeTransport>),
+    /// A child, by its pidfd.
+    Process(Py<SubprocessTransport>),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -343,6 +346,7 @@ impl Descriptors {
                 Watcher::Transport(transport) => visit.call(transport)?,
                 Watcher::ReadPipe(transport) => visit.call(transport)?,
                 Watcher::WritePipe(transport) => visit.call(transport)?,
+                Watcher::Process(transport) => visit.call(transport)?,
             }
         }
         Ok(())
@@ -363,6 +367,9 @@ fn wakeup(py: Python<'_>, watcher: &mut Option<Watcher>, direction: Direction, o
         }
         Some(Watcher::WritePipe(transport)) => {
             out.push(Wakeup::Queue(Ready::WritePipe(transport.clone_ref(py), direction.into())));
+        }
+        Some(Watcher::Process(transport)) => {
+            out.push(Wakeup::Queue(Ready::Process(transport.clone_ref(py), ProcessStep::Reap)));
         }
         Some(Watcher::Waiter { .. }) => {
             if let Some(Watcher::Waiter { future, .. }) = watcher.take() {

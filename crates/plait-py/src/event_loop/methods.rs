@@ -491,6 +491,7 @@ impl EventLoop {
                 Ready::Transport(transport, _) => transport.clone_ref(py).into_any(),
                 Ready::ReadPipe(transport, _) => transport.clone_ref(py).into_any(),
                 Ready::WritePipe(transport, _) => transport.clone_ref(py).into_any(),
+                Ready::Process(transport, _) => transport.clone_ref(py).into_any(),
             });
             shown.collect::<Vec<_>>()
         });

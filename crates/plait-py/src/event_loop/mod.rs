@@ -25,6 +25,7 @@ pub mod gathering;
 pub mod handle;
 mod methods;
 pub mod pipes;
+pub mod process;
 pub mod ready;
 pub mod registry;
 pub mod run;

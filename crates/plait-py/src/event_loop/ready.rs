@@ -7,6 +7,7 @@ use super::handle::Handle;
 use super::pipes::read::ReadPipeTransport;
 use super::pipes::write::WritePipeTransport;
 use super::pipes::PipeStep;
+use super::process::{ProcessStep, SubprocessTransport};
 use super::sleep::TimerFuture;
 use super::socket_transport::SocketTransport;
 use super::task::Task;
@@ -48,6 +49,8 @@ pub enum Ready {
     /// So has one end of a pipe.
     ReadPipe(Py<ReadPipeTransport>, PipeStep),
     WritePipe(Py<WritePipeTransport>, PipeStep),
+    /// So has a child.
+    Process(Py<SubprocessTransport>, ProcessStep),
 }
 
 pub enum TransportStep {
@@ -94,6 +97,10 @@ impl Ready {
                 step.traverse(visit)
             }
             Ready::WritePipe(transport, step) => {
+                visit.call(transport)?;
+                step.traverse(visit)
+            }
+            Ready::Process(transport, step) => {
                 visit.call(transport)?;
                 step.traverse(visit)
             }

@@ -85,6 +85,11 @@ impl End {
         self.state.with(py, |s| s.pipe.as_ref().map(|p| p.clone_ref(py)))
     }
 
+    /// Puts another file object in place of the present one, which is handed back.
+    pub fn set_pipe(&self, py: Python<'_>, pipe: Option<Py<PyAny>>) -> Option<Py<PyAny>> {
+        self.state.with(py, |s| std::mem::replace(&mut s.pipe, pipe))
+    }
+
     pub fn protocol(&self, py: Python<'_>) -> Option<Py<PyAny>> {
         self.state.with(py, |s| s.protocol.as_ref().map(|p| p.clone_ref(py)))
     }

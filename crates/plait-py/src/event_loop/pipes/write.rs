@@ -351,6 +351,12 @@ impl WritePipeTransport {
         self.end.pipe(py)
     }
 
+    /// Without its file, a transport has nothing left to close or to warn of.
+    #[setter(_pipe)]
+    fn set_private_pipe(&self, py: Python<'_>, pipe: Option<Py<PyAny>>) {
+        drop(self.end.set_pipe(py, pipe));
+    }
+
     #[getter]
     fn _fileno(&self) -> RawFd {
         self.end.fd
