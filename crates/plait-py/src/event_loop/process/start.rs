@@ -138,11 +138,14 @@ impl SubprocessTransport {
         error: PyErr,
     ) -> PyResult<()> {
         let py = slf.py();
-        slf.get().state.with(py, |s| {
+        let untold = slf.get().state.with(py, |s| {
             for stream in s.streams.iter_mut().filter(|stream| matches!(stream, Stream::Expected)) {
                 *stream = Stream::Elsewhere;
             }
+            // A protocol that has not heard of the beginning does not hear of the end.
+            (s.protocol.take(), s.pending.take())
         });
+        drop(untold);
         SubprocessTransport::finish_if_done(slf)?;
         match waiter {
             Some(waiter) => Future::fail(&waiter, &error).map(drop),
