@@ -1,6 +1,6 @@
 """Children: what of them is written in Python, around the native transport.
 
-Starting goes through ``subprocess.Popen``, looked up anew each time, so that whoever replaced it is asked. The end of a child is seen
+What starts them is in ``_spawn.py``. The end of a child is seen
 natively, through a pidfd; where there are none, or where a program has installed a child watcher of another kind, that watcher is
 asked, as asyncio asks it.
 """
@@ -9,11 +9,12 @@ import asyncio.subprocess
 import functools
 import os
 import signal
-import subprocess
 import types
 from asyncio import events, unix_events
 from types import ModuleType, SimpleNamespace
 from typing import Any
+
+from plait._spawn import start as start  # called by the native transport
 
 _native: Any = None
 
@@ -84,13 +85,6 @@ async def _start(
         await transport._wait()
         raise
     return transport
-
-
-def start(args: Any, shell: bool, stdin: Any, stdout: Any, stderr: Any, options: dict[str, Any]) -> Any:
-    """Start the child, in the calling thread."""
-    return subprocess.Popen(
-        args, shell=shell, stdin=stdin, stdout=stdout, stderr=stderr, universal_newlines=False, bufsize=0, **options
-    )
 
 
 async def connect_pipes(transport: Any, child: Any, waiter: Any) -> None:
