@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Generator
 from contextvars import Context
 from socket import socket
 from types import GenericAlias, TracebackType
-from typing import Any, Literal, Never, TypedDict, TypeVar, final, type_check_only
+from typing import Any, Literal, Never, Self, TypedDict, TypeVar, final, type_check_only
 
 from _typeshed import SupportsRichComparisonT
 from typing_extensions import disjoint_base
@@ -41,6 +41,7 @@ __all__ = [
     "WritePipeTransport",
     "SubprocessTransport",
     "ChildPipe",
+    "start_process",
     "SockOp",
     "StreamReader",
     "StreamWriter",
@@ -194,13 +195,47 @@ class TimerHandle(asyncio.TimerHandle): ...
 class SocketTransport(asyncio.Transport): ...
 
 @final
-class ReadPipeTransport(asyncio.ReadTransport): ...
+class ReadPipeTransport(asyncio.ReadTransport):
+    max_size: int
 
 @final
 class WritePipeTransport(asyncio.Transport): ...
 
 @final
 class SubprocessTransport(asyncio.SubprocessTransport): ...
+
+@final
+class ChildPipe:
+    """The protocol of one of a child's pipes."""
+
+    def __new__(cls, proc: SubprocessTransport, fd: int) -> Self: ...
+    def connection_made(self, transport: asyncio.BaseTransport) -> None: ...
+    def data_received(self, data: bytes) -> None: ...
+    def eof_received(self) -> None: ...
+    def connection_lost(self, exc: BaseException | None) -> None: ...
+    def pause_writing(self) -> None: ...
+    def resume_writing(self) -> None: ...
+    @property
+    def fd(self) -> int: ...
+    @property
+    def proc(self) -> SubprocessTransport | None: ...
+    @property
+    def pipe(self) -> asyncio.BaseTransport | None: ...
+    @property
+    def disconnected(self) -> bool: ...
+
+def start_process(
+    loop: EventLoop,
+    protocol: asyncio.SubprocessProtocol,
+    args: Any,
+    shell: bool,
+    stdin: Any,
+    stdout: Any,
+    stderr: Any,
+    waiter: Future[None] | None,
+    extra: dict[str, Any] | None,
+    options: dict[str, Any],
+) -> SubprocessTransport: ...
 
 # --- what the loop and its tasks make for themselves
 

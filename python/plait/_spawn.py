@@ -19,8 +19,9 @@ import sys
 import threading
 from typing import Any
 
+_fork_exec: Any
 try:
-    from _posixsubprocess import fork_exec as _fork_exec  # type: ignore[import-not-found, unused-ignore]
+    from _posixsubprocess import fork_exec as _fork_exec
 except ImportError:
     _fork_exec = None
 
@@ -144,7 +145,7 @@ def _fork(
         programs = [program]
     else:
         programs = [os.path.join(os.fsencode(place), program) for place in os.get_exec_path()]
-    return _fork_exec(  # type: ignore[no-any-return, misc]
+    return _fork_exec(  # type: ignore[no-any-return]
         command,
         programs,
         True,  # close_fds
@@ -166,7 +167,7 @@ def _fork(
         None,
         -1,  # umask
         None,  # preexec_fn
-        subprocess._USE_VFORK,  # type: ignore[attr-defined]
+        subprocess._USE_VFORK,
     )
 
 
