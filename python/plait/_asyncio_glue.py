@@ -24,7 +24,7 @@ from asyncio.log import logger
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
-from plait import _exit, _open_queues, _primitives, _sendfile, _streams, _tls, _unix_sockets
+from plait import _exit, _open_queues, _primitives, _processes, _sendfile, _streams, _tls, _unix_sockets
 
 get_ident = threading.get_ident
 
@@ -41,6 +41,11 @@ LENT_BY_BASE_EVENT_LOOP = (
     "create_connection",
     "create_server",
     "create_datagram_endpoint",
+    "connect_read_pipe",
+    "connect_write_pipe",
+    "subprocess_exec",
+    "subprocess_shell",
+    "_log_subprocess",
     "default_exception_handler",
     "call_exception_handler",
     "set_exception_handler",
@@ -74,14 +79,6 @@ LOOP_ATTRIBUTES: dict[str, Any] = {
     "_nest_patched": True,
 }
 
-# asyncio's I/O that is not native yet, and what it is called in the error.
-NOT_YET = {
-    "connect_read_pipe": "pipes are",
-    "connect_write_pipe": "pipes are",
-    "subprocess_exec": "subprocesses are",
-    "subprocess_shell": "subprocesses are",
-}
-
 
 def connect(native: ModuleType) -> None:
     """Complete the native types and make ``asyncio.all_tasks`` see native tasks. Called once, by the native module."""
@@ -94,8 +91,6 @@ def connect(native: ModuleType) -> None:
         setattr(loop_type, name, getattr(unix_events._UnixSelectorEventLoop, name))
     for name, value in LOOP_ATTRIBUTES.items():
         setattr(loop_type, name, value)
-    for name, feature in NOT_YET.items():
-        setattr(loop_type, name, _not_yet(name, feature))
     loop_type.sock_connect = sock_connect
     loop_type._csock = property(_signal_socket)
     loop_type._selector = property(_selector)
@@ -107,6 +102,7 @@ def connect(native: ModuleType) -> None:
     _open_queues.connect(native)
     _primitives.connect(native)
     _exit.connect(native)
+    _processes.connect(native)
     _show_native_tasks(native.registered_tasks)
     os.register_at_fork(after_in_child=native.after_fork_in_child)
 
@@ -220,9 +216,12 @@ def before_close(loop: Any) -> None:
     """Signal handlers go, as in ``_UnixSelectorEventLoop.close``."""
     if loop._debug:
         logger.debug("Close %r", loop)
-    if sys.is_finalizing() and loop._signal_handlers:
-        text = f"Closing the loop {loop!r} on interpreter shutdown stage, skipping signal handlers removal"
-        warnings.warn(text, ResourceWarning, source=loop)  # noqa: B028
+    if unix_events.sys.is_finalizing() and loop._signal_handlers:  # whoever pretends it does so for asyncio's loop
+        warnings.warn(
+            f"Closing the loop {loop!r} on interpreter shutdown stage, skipping signal handlers removal",
+            ResourceWarning,
+            source=loop,
+        )
         loop._signal_handlers.clear()
     for sig in list(loop._signal_handlers):
         loop.remove_signal_handler(sig)
@@ -333,17 +332,6 @@ def _selector(loop: Any) -> Any:
         for fd, reads, writes in loop._watched()
     }
     return SimpleNamespace(get_map=lambda: keys, get_key=keys.__getitem__)
-
-
-def _not_yet(name: str, feature: str) -> Any:
-    text = f"plait's loop has no {name} yet: {feature} not native so far. Use asyncio's own loop for this program."
-
-    async def method(self: Any, *args: Any, **kwargs: Any) -> Any:
-        raise NotImplementedError(text)
-
-    method.__name__ = name
-    method.__qualname__ = f"EventLoop.{name}"
-    return method
 
 
 def sock_connect(self: Any, sock: Any, address: Any) -> Any:

@@ -11,7 +11,7 @@ the user meant it to. Rejected: replacing ``asyncio.SelectorEventLoop``, which i
 
 Streams have no factory that could be asked, so their classes and functions are replaced under their names in ``asyncio``. In
 ``asyncio.streams`` only the functions are: the standard classes there check each other by name, and those that a program
-imported before have to go on working.
+imported before have to go on working. In ``asyncio.subprocess`` the protocol is, from which a child's streams come.
 
 ``asyncio.sleep``, ``gather``, ``wait``, ``timeout`` and their relatives, and ``TaskGroup``, are replaced too, in each module of asyncio that has
 the name. They work on any loop, and what imported them before keeps the standard ones, which work on plait's. So it is with locks and queues, of
@@ -20,6 +20,7 @@ asyncio, ``threading`` and ``queue``: objects of the standard classes that exist
 
 import asyncio as _asyncio
 import asyncio.streams as _asyncio_streams
+import asyncio.subprocess as _asyncio_subprocess
 import queue as _queue
 import sys
 import threading as _threading
@@ -29,6 +30,7 @@ from typing import Any, cast
 from plait import _native, _streams
 from plait._loop import new_event_loop
 from plait._native import EventLoop, StreamReader, StreamReaderProtocol, StreamWriter
+from plait._processes import SubprocessStreamProtocol
 from plait._swap import Swap
 from plait._switch import debugging, disabled
 from plait._tasks import gather, sleep
@@ -167,6 +169,8 @@ def _stream_swaps() -> list[Swap]:
     for name in ("open_connection", "start_server", "open_unix_connection", "start_unix_server"):
         native = getattr(_streams, name)
         swaps += [Swap(_asyncio, name, native), Swap(_asyncio_streams, name, native)]
+    # What create_subprocess_exec and its fellow make; they look it up.
+    swaps.append(Swap(_asyncio_subprocess, "SubprocessStreamProtocol", SubprocessStreamProtocol))
     return swaps
 
 

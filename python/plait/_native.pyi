@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextvars import Context
 from socket import socket
 from types import GenericAlias, TracebackType
-from typing import Any, Literal, Never, TypedDict, TypeVar, final, type_check_only
+from typing import Any, Literal, Never, Self, TypedDict, TypeVar, final, type_check_only
 
 from _typeshed import SupportsRichComparisonT
 from typing_extensions import disjoint_base
@@ -39,6 +39,11 @@ __all__ = [
     "WatcherCallback",
     "SocketTransport",
     "DatagramTransport",
+    "ReadPipeTransport",
+    "WritePipeTransport",
+    "SubprocessTransport",
+    "ChildPipe",
+    "start_process",
     "SockOp",
     "StreamReader",
     "StreamWriter",
@@ -227,6 +232,47 @@ class TlsProtocol(asyncio.BufferedProtocol):
         ssl_handshake_timeout: float | None = None,
         ssl_shutdown_timeout: float | None = None,
     ) -> None: ...
+class ReadPipeTransport(asyncio.ReadTransport):
+    max_size: int
+
+@final
+class WritePipeTransport(asyncio.Transport): ...
+
+@final
+class SubprocessTransport(asyncio.SubprocessTransport): ...
+
+@final
+class ChildPipe:
+    """The protocol of one of a child's pipes."""
+
+    def __new__(cls, proc: SubprocessTransport, fd: int) -> Self: ...
+    def connection_made(self, transport: asyncio.BaseTransport) -> None: ...
+    def data_received(self, data: bytes) -> None: ...
+    def eof_received(self) -> None: ...
+    def connection_lost(self, exc: BaseException | None) -> None: ...
+    def pause_writing(self) -> None: ...
+    def resume_writing(self) -> None: ...
+    @property
+    def fd(self) -> int: ...
+    @property
+    def proc(self) -> SubprocessTransport | None: ...
+    @property
+    def pipe(self) -> asyncio.BaseTransport | None: ...
+    @property
+    def disconnected(self) -> bool: ...
+
+def start_process(
+    loop: EventLoop,
+    protocol: asyncio.SubprocessProtocol,
+    args: Any,
+    shell: bool,
+    stdin: Any,
+    stdout: Any,
+    stderr: Any,
+    waiter: Future[None] | None,
+    extra: dict[str, Any] | None,
+    options: dict[str, Any],
+) -> SubprocessTransport: ...
 
 # --- what the loop and its tasks make for themselves
 

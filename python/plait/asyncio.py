@@ -21,6 +21,8 @@ from plait._native import EventLoop as EventLoop  # type: ignore[assignment, unu
 from plait._native import StreamReader as StreamReader  # type: ignore[assignment, unused-ignore]
 from plait._native import StreamReaderProtocol as StreamReaderProtocol  # type: ignore[assignment, unused-ignore]
 from plait._native import StreamWriter as StreamWriter  # type: ignore[assignment, unused-ignore]
+from plait._processes import create_subprocess_exec as create_subprocess_exec
+from plait._processes import create_subprocess_shell as create_subprocess_shell
 from plait._streams import open_connection as open_connection  # type: ignore[assignment, unused-ignore]
 from plait._streams import open_unix_connection as open_unix_connection  # type: ignore[assignment, unused-ignore]
 from plait._streams import start_server as start_server  # type: ignore[assignment, unused-ignore]

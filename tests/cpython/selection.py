@@ -50,6 +50,8 @@ MODULES = (
     asyncio_module("test_locks"),
     asyncio_module("test_queues"),
     asyncio_module("test_streams"),
+    asyncio_module("test_subprocess"),
+    asyncio_module("test_unix_events"),
     asyncio_module("test_runners"),
     asyncio_module("test_taskgroups"),
     asyncio_module("test_timeouts"),
@@ -60,7 +62,6 @@ MODULES = (
     asyncio_module("test_ssl", quick=False),
     asyncio_module("test_sslproto"),
     asyncio_module("test_sendfile"),
-    asyncio_module("test_unix_events"),
     asyncio_module("test_server"),
     asyncio_module("test_buffered_proto"),
     asyncio_module("test_pep492"),
@@ -95,6 +96,8 @@ MODULES = (
 PURE_PYTHON = "tests asyncio's own Python class, not the one that plait replaces"
 STANDARD_CLASS = "tests a class of asyncio's by itself, with mocks around it"
 ONE_POLLER = "the EPoll class again on another selector; plait has one poller"
+ANOTHER_TRANSPORT = "asyncio's own pipe transport, on a foreign loop"
+CHILD_WATCHERS = "asyncio's own child watchers, without a loop or on a foreign one; test_subprocess has them on plait's"
 PROCESSES = "process pools, for which plait has nothing yet"
 
 LEFT_OUT = {
@@ -116,13 +119,13 @@ LEFT_OUT = {
     "test_sock_lowlevel.SelectEventLoopTests": ONE_POLLER,
     "test_sendfile.PollEventLoopTests": ONE_POLLER,
     "test_sendfile.SelectEventLoopTests": ONE_POLLER,
-    "test_unix_events.UnixReadPipeTransportTests": STANDARD_CLASS,
-    "test_unix_events.UnixWritePipeTransportTests": STANDARD_CLASS,
-    "test_unix_events.AbstractChildWatcherTests": STANDARD_CLASS,
-    "test_unix_events.BaseChildWatcherTests": STANDARD_CLASS,
-    "test_unix_events.SafeChildWatcherTests": STANDARD_CLASS,
-    "test_unix_events.FastChildWatcherTests": STANDARD_CLASS,
     "test_unix_events.PolicyTests": STANDARD_CLASS,
+    "test_unix_events.UnixReadPipeTransportTests": ANOTHER_TRANSPORT,
+    "test_unix_events.UnixWritePipeTransportTests": ANOTHER_TRANSPORT,
+    "test_unix_events.AbstractChildWatcherTests": CHILD_WATCHERS,
+    "test_unix_events.BaseChildWatcherTests": CHILD_WATCHERS,
+    "test_unix_events.SafeChildWatcherTests": CHILD_WATCHERS,
+    "test_unix_events.FastChildWatcherTests": CHILD_WATCHERS,
     "test_init.ProcessPoolForkInitializerTest": PROCESSES,
     "test_init.ProcessPoolForkserverInitializerTest": PROCESSES,
     "test_init.ProcessPoolSpawnInitializerTest": PROCESSES,

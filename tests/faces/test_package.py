@@ -129,6 +129,7 @@ def test_mirror_has_every_name() -> None:
     assert list(mirror.__all__) == list(asyncio.__all__)
     ours = {"run", "Runner", "new_event_loop", "get_event_loop", "EventLoop", "DefaultEventLoopPolicy"}
     ours |= {"StreamReader", "StreamReaderProtocol", "StreamWriter", "open_connection", "start_server"}
+    ours |= {"create_subprocess_exec", "create_subprocess_shell"}
     ours |= {"open_unix_connection", "start_unix_server", "sleep", "gather"}
     ours |= {"wait", "shield", "as_completed", "timeout", "timeout_at", "TaskGroup"}
     ours |= {"Lock", "Event", "Condition", "Semaphore", "BoundedSemaphore", "Barrier", "Queue", "LifoQueue", "PriorityQueue"}

@@ -28,6 +28,10 @@ use event_loop::future::Future;
 use event_loop::future_iter::FutureIter;
 use event_loop::gathering::{GatherCallback, GatheringFuture};
 use event_loop::handle::{Handle, TimerHandle};
+use event_loop::pipes::read::ReadPipeTransport;
+use event_loop::pipes::write::WritePipeTransport;
+use event_loop::process::pipe::ChildPipe;
+use event_loop::process::SubprocessTransport;
 use event_loop::sleep::TimerFuture;
 use event_loop::sock::SockOp;
 use event_loop::socket_transport::SocketTransport;
@@ -69,6 +73,9 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     ffi::install_finalizer::<EventLoop>(py);
     ffi::install_finalizer::<SocketTransport>(py);
     ffi::install_finalizer::<DatagramTransport>(py);
+    ffi::install_finalizer::<ReadPipeTransport>(py);
+    ffi::install_finalizer::<WritePipeTransport>(py);
+    ffi::install_finalizer::<SubprocessTransport>(py);
     ffi::install_finalizer::<StreamWriter>(py);
     ffi::install_finalizer::<TlsTransport>(py);
     #[cfg(all(Py_GIL_DISABLED, not(Py_3_14)))]
@@ -84,6 +91,9 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
         instance_dict::install::<SocketTransport>(py);
         instance_dict::install::<TlsTransport>(py);
         instance_dict::install::<DatagramTransport>(py);
+        instance_dict::install::<ReadPipeTransport>(py);
+        instance_dict::install::<WritePipeTransport>(py);
+        instance_dict::install::<SubprocessTransport>(py);
         instance_dict::install::<StreamReader>(py);
         instance_dict::install::<StreamWriter>(py);
         instance_dict::install::<StreamReaderProtocol>(py);
@@ -123,6 +133,10 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<TlsProtocol>()?;
     module.add_class::<TlsTransport>()?;
     module.add_class::<DatagramTransport>()?;
+    module.add_class::<ReadPipeTransport>()?;
+    module.add_class::<WritePipeTransport>()?;
+    module.add_class::<SubprocessTransport>()?;
+    module.add_class::<ChildPipe>()?;
     module.add_class::<SockOp>()?;
     module.add_class::<StreamReader>()?;
     module.add_class::<StreamWriter>()?;
@@ -130,6 +144,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<WaitFuture>()?;
     faces::add_to(module)?;
     module.add_class::<bench::BenchIdle>()?;
+    module.add_function(wrap_pyfunction!(event_loop::process::start::start_process, module)?)?;
     module.add_function(wrap_pyfunction!(event_loop::sleep::start_timer, module)?)?;
     module.add_function(wrap_pyfunction!(event_loop::gather::gather, module)?)?;
     module.add_function(wrap_pyfunction!(waiters::greenlet::set_hub, module)?)?;

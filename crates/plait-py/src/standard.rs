@@ -92,6 +92,8 @@ pub struct Standard {
     pub datagram_transport: Py<PyType>,
     /// What a datagram that waits to be sent counts beyond its bytes; before 3.13 nothing, and empty ones are not sent.
     pub datagram_header: Option<usize>,
+    pub read_transport: Py<PyType>,
+    pub subprocess_transport: Py<PyType>,
     pub buffered_protocol: Py<PyType>,
     pub socket: Py<PyType>,
     pub cancelled_error: Py<PyType>,
@@ -198,6 +200,8 @@ fn load(py: Python<'_>) -> PyResult<Standard> {
         transport: class(py.import("asyncio.transports")?.as_any(), "_FlowControlMixin")?,
         datagram_transport: class(&glue, "datagram_transport")?,
         datagram_header: glue.getattr("datagram_header")?.extract()?,
+        read_transport: class(&asyncio, "ReadTransport")?,
+        subprocess_transport: class(&asyncio, "SubprocessTransport")?,
         buffered_protocol: class(&asyncio, "BufferedProtocol")?,
         socket: class(py.import("socket")?.as_any(), "socket")?,
         cancelled_error: class(&asyncio, "CancelledError")?,

@@ -6,6 +6,7 @@
 //! A chunk may own a Python object, so it is never dropped here: chunks written whole are handed to
 //! the caller, who drops them where no lock is held.
 
+use super::pipe;
 use super::socket::{self, MOST_SLICES};
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
@@ -30,6 +31,15 @@ struct Chunk<C> {
     /// How much of it has been written.
     offset: usize,
 }
+
+/// How a kind of descriptor is written.
+struct Calls {
+    one: fn(RawFd, &[u8]) -> io::Result<usize>,
+    many: fn(RawFd, &[IoSlice<'_>]) -> io::Result<usize>,
+}
+
+const SOCKET: Calls = Calls { one: socket::send, many: socket::send_vectored };
+const PIPE: Calls = Calls { one: pipe::write, many: pipe::write_vectored };
 
 impl<C: AsRef<[u8]>> Chunk<C> {
     fn rest(&self) -> &[u8] {
@@ -74,6 +84,15 @@ impl<C: AsRef<[u8]>> WriteBuffer<C> {
     /// Writes until nothing is left (true) or the socket takes no more (false). Chunks written
     /// whole go to `spent`, also when an error ends it; what was not written stays.
     pub fn flush(&mut self, fd: RawFd, spent: &mut Vec<C>) -> io::Result<bool> {
+        self.flush_by(&SOCKET, fd, spent)
+    }
+
+    /// The same for a nonblocking descriptor that is no socket, or need not be one.
+    pub fn flush_to_pipe(&mut self, fd: RawFd, spent: &mut Vec<C>) -> io::Result<bool> {
+        self.flush_by(&PIPE, fd, spent)
+    }
+
+    fn flush_by(&mut self, calls: &Calls, fd: RawFd, spent: &mut Vec<C>) -> io::Result<bool> {
         loop {
             let Some(waiting) = &mut self.waiting else { return Ok(true) };
             if waiting.bytes == 0 {
@@ -81,7 +100,7 @@ impl<C: AsRef<[u8]>> WriteBuffer<C> {
                 self.waiting = None;
                 return Ok(true);
             }
-            let (offered, outcome) = waiting.write_once(fd);
+            let (offered, outcome) = waiting.write_once(calls, fd);
             match outcome {
                 Ok(written) => {
                     waiting.advance(written, spent);
@@ -105,9 +124,9 @@ impl<C: AsRef<[u8]>> WriteBuffer<C> {
 
 impl<C: AsRef<[u8]>> Waiting<C> {
     /// One system call. Returns how many bytes it was given, and what it said.
-    fn write_once(&self, fd: RawFd) -> (usize, io::Result<usize>) {
+    fn write_once(&self, calls: &Calls, fd: RawFd) -> (usize, io::Result<usize>) {
         if let (1, Some(only)) = (self.chunks.len(), self.chunks.front()) {
-            return (only.rest().len(), socket::send(fd, only.rest()));
+            return (only.rest().len(), (calls.one)(fd, only.rest()));
         }
         let mut slices = [IoSlice::new(&[]); MOST_SLICES];
         let mut offered = 0;
@@ -117,7 +136,7 @@ impl<C: AsRef<[u8]>> Waiting<C> {
             offered += chunk.rest().len();
             count += 1;
         }
-        (offered, socket::send_vectored(fd, &slices[..count]))
+        (offered, (calls.many)(fd, &slices[..count]))
     }
 
     /// Notes that `written` bytes are gone, and moves the chunks that are done to `spent`.
@@ -259,6 +278,31 @@ mod tests {
         pipeline.apply(&Step::Flush);
         assert!(pipeline.buffer.is_empty());
         assert_eq!(pipeline.spent.len(), 3 * MOST_SLICES + 1);
+    }
+
+    #[test]
+    fn a_pipe_is_written_as_a_socket_is() {
+        let (reader, writer) = rustix::pipe::pipe().unwrap();
+        pipe::set_nonblocking(writer.as_raw_fd()).unwrap();
+        let mut buffer = WriteBuffer::new();
+        let data: Vec<u8> = (0..300_000u32).map(|n| (n % 251) as u8).collect();
+        for part in data.chunks(70_000) {
+            buffer.push(part.to_vec(), 0);
+        }
+        let (mut received, mut spent) = (Vec::new(), Vec::new());
+        let mut block = [0; 4096];
+        while received.len() < data.len() {
+            let empty = buffer.flush_to_pipe(writer.as_raw_fd(), &mut spent).unwrap();
+            assert_eq!(empty, buffer.is_empty());
+            let count = pipe::read(reader.as_raw_fd(), &mut block).unwrap();
+            received.extend_from_slice(&block[..count]);
+        }
+        assert!(received == data, "bytes differ");
+        assert_eq!(spent.len(), 5);
+        buffer.push(b"late".to_vec(), 0);
+        drop(reader);
+        let outcome = buffer.flush_to_pipe(writer.as_raw_fd(), &mut spent);
+        assert_eq!(Errno::from_io_error(&outcome.unwrap_err()), Some(Errno::PIPE));
     }
 
     #[test]

@@ -11,6 +11,10 @@
 use super::datagram::DatagramTransport;
 use super::future::Future;
 use super::handle::Handle;
+use super::pipes::read::ReadPipeTransport;
+use super::pipes::write::WritePipeTransport;
+use super::pipes::PipeStep;
+use super::process::{ProcessStep, SubprocessTransport};
 use super::ready::{Ready, TransportStep};
 use super::socket_transport::SocketTransport;
 use plait_core::net::{socket, ReadSize};
@@ -31,17 +35,43 @@ pub enum Watcher {
     /// removed when that is closed.
     Callback(Box<(Py<Handle>, Option<Py<PyAny>>)>),
     /// A `sock_*` operation: once. `known`: what lingers was registered for the same socket object.
-    Waiter { future: Py<Future>, known: bool },
+    Waiter {
+        future: Py<Future>,
+        known: bool,
+    },
     /// A transport of ours: each time.
     Transport(Py<SocketTransport>),
     /// One of datagrams.
     Datagrams(Py<DatagramTransport>),
+    /// One end of a pipe: each time.
+    ReadPipe(Py<ReadPipeTransport>),
+    WritePipe(Py<WritePipeTransport>),
+    /// A child, by its pidfd.
+    Process(Py<SubprocessTransport>),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
     Read,
     Write,
+}
+
+impl From<Direction> for TransportStep {
+    fn from(direction: Direction) -> TransportStep {
+        match direction {
+            Direction::Read => TransportStep::Readable,
+            Direction::Write => TransportStep::Writable,
+        }
+    }
+}
+
+impl From<Direction> for PipeStep {
+    fn from(direction: Direction) -> PipeStep {
+        match direction {
+            Direction::Read => PipeStep::Readable,
+            Direction::Write => PipeStep::Writable,
+        }
+    }
 }
 
 #[derive(Default)]
@@ -216,7 +246,8 @@ impl Descriptors {
             Watcher::Datagrams(transport) => {
                 (!transport.get().closing(py)).then(|| transport.clone_ref(py).into_any())
             }
-            Watcher::Callback(_) | Watcher::Waiter { .. } => None,
+            // Pipes and children are not asked for, as in asyncio.
+            _ => None,
         })
     }
 
@@ -278,10 +309,10 @@ impl Descriptors {
         slot.drained = false;
         let broken = event.hangup || event.error;
         if event.readable || broken {
-            wakeup(py, &mut slot.reader, TransportStep::Readable, out);
+            wakeup(py, &mut slot.reader, Direction::Read, out);
         }
         if event.writable || broken {
-            wakeup(py, &mut slot.writer, TransportStep::Writable, out);
+            wakeup(py, &mut slot.writer, Direction::Write, out);
         }
     }
 
@@ -324,23 +355,35 @@ impl Descriptors {
                 Watcher::Waiter { future, .. } => visit.call(future)?,
                 Watcher::Transport(transport) => visit.call(transport)?,
                 Watcher::Datagrams(transport) => visit.call(transport)?,
+                Watcher::ReadPipe(transport) => visit.call(transport)?,
+                Watcher::WritePipe(transport) => visit.call(transport)?,
+                Watcher::Process(transport) => visit.call(transport)?,
             }
         }
         Ok(())
     }
 }
 
-fn wakeup(py: Python<'_>, watcher: &mut Option<Watcher>, step: TransportStep, out: &mut Vec<Wakeup>) {
+fn wakeup(py: Python<'_>, watcher: &mut Option<Watcher>, direction: Direction, out: &mut Vec<Wakeup>) {
     match watcher {
         None => {}
         Some(Watcher::Callback(callback)) => {
             out.push(Wakeup::Queue(Ready::Handle(callback.0.clone_ref(py))));
         }
         Some(Watcher::Transport(transport)) => {
-            out.push(Wakeup::Queue(Ready::Transport(transport.clone_ref(py), step)));
+            out.push(Wakeup::Queue(Ready::Transport(transport.clone_ref(py), direction.into())));
+        }
+        Some(Watcher::ReadPipe(transport)) => {
+            out.push(Wakeup::Queue(Ready::ReadPipe(transport.clone_ref(py), direction.into())));
+        }
+        Some(Watcher::WritePipe(transport)) => {
+            out.push(Wakeup::Queue(Ready::WritePipe(transport.clone_ref(py), direction.into())));
+        }
+        Some(Watcher::Process(transport)) => {
+            out.push(Wakeup::Queue(Ready::Process(transport.clone_ref(py), ProcessStep::Reap)));
         }
         Some(Watcher::Datagrams(transport)) => {
-            out.push(Wakeup::Queue(Ready::Datagrams(transport.clone_ref(py), step)));
+            out.push(Wakeup::Queue(Ready::Datagrams(transport.clone_ref(py), direction.into())));
         }
         Some(Watcher::Waiter { .. }) => {
             if let Some(Watcher::Waiter { future, .. }) = watcher.take() {

@@ -4,6 +4,8 @@ use super::datagram::DatagramTransport;
 use super::descriptors::{Descriptors, Direction};
 use super::future::Future;
 use super::handle::Handle;
+use super::pipes::read::ReadPipeTransport;
+use super::pipes::write::WritePipeTransport;
 use super::ready::Ready;
 use super::sleep::Timer;
 use super::socket_transport::SocketTransport;
@@ -392,6 +394,28 @@ impl EventLoop {
         DatagramTransport::open(slf, sock, protocol, address, waiter, extra)
     }
 
+    #[pyo3(signature = (pipe, protocol, waiter = None, extra = None))]
+    fn _make_read_pipe_transport(
+        slf: &Bound<'_, Self>,
+        pipe: Bound<'_, PyAny>,
+        protocol: Bound<'_, PyAny>,
+        waiter: Option<Bound<'_, Future>>,
+        extra: Option<Bound<'_, PyDict>>,
+    ) -> PyResult<Py<ReadPipeTransport>> {
+        ReadPipeTransport::open(slf, pipe, protocol, waiter, extra)
+    }
+
+    #[pyo3(signature = (pipe, protocol, waiter = None, extra = None))]
+    fn _make_write_pipe_transport(
+        slf: &Bound<'_, Self>,
+        pipe: Bound<'_, PyAny>,
+        protocol: Bound<'_, PyAny>,
+        waiter: Option<Bound<'_, Future>>,
+        extra: Option<Bound<'_, PyDict>>,
+    ) -> PyResult<Py<WritePipeTransport>> {
+        WritePipeTransport::open(slf, pipe, protocol, waiter, extra)
+    }
+
     #[allow(clippy::too_many_arguments)] // asyncio's signature
     #[pyo3(signature = (protocol_factory, sock, sslcontext = None, server = None, backlog = 100, ssl_handshake_timeout = None, ssl_shutdown_timeout = None))]
     fn _start_serving(
@@ -501,6 +525,9 @@ impl EventLoop {
                 Ready::Call { callback, .. } => callback.clone_ref(py),
                 Ready::Transport(transport, _) => transport.clone_ref(py).into_any(),
                 Ready::Datagrams(transport, _) => transport.clone_ref(py).into_any(),
+                Ready::ReadPipe(transport, _) => transport.clone_ref(py).into_any(),
+                Ready::WritePipe(transport, _) => transport.clone_ref(py).into_any(),
+                Ready::Process(transport, _) => transport.clone_ref(py).into_any(),
             });
             shown.collect::<Vec<_>>()
         });

@@ -5,6 +5,10 @@ use super::datagram::DatagramTransport;
 use super::future::Future;
 use super::gathering::GatheringFuture;
 use super::handle::Handle;
+use super::pipes::read::ReadPipeTransport;
+use super::pipes::write::WritePipeTransport;
+use super::pipes::PipeStep;
+use super::process::{ProcessStep, SubprocessTransport};
 use super::sleep::TimerFuture;
 use super::socket_transport::SocketTransport;
 use super::task::Task;
@@ -36,11 +40,20 @@ pub enum Ready {
     /// A child of a `gather` is done.
     Gathered(Py<GatheringFuture>, Py<Future>),
     /// A done-callback: `callback(argument)` in `context`.
-    Call { callback: Py<PyAny>, argument: Py<PyAny>, context: Py<PyAny> },
+    Call {
+        callback: Py<PyAny>,
+        argument: Py<PyAny>,
+        context: Py<PyAny>,
+    },
     /// A transport has something to do.
     Transport(Py<SocketTransport>, TransportStep),
     /// The same of one of datagrams.
     Datagrams(Py<DatagramTransport>, TransportStep),
+    /// So has one end of a pipe.
+    ReadPipe(Py<ReadPipeTransport>, PipeStep),
+    WritePipe(Py<WritePipeTransport>, PipeStep),
+    /// So has a child.
+    Process(Py<SubprocessTransport>, ProcessStep),
 }
 
 pub enum TransportStep {
@@ -81,6 +94,18 @@ impl Ready {
                 visit.call(callback)?;
                 visit.call(argument)?;
                 visit.call(context)
+            }
+            Ready::ReadPipe(transport, step) => {
+                visit.call(transport)?;
+                step.traverse(visit)
+            }
+            Ready::WritePipe(transport, step) => {
+                visit.call(transport)?;
+                step.traverse(visit)
+            }
+            Ready::Process(transport, step) => {
+                visit.call(transport)?;
+                step.traverse(visit)
             }
             Ready::Transport(transport, step) => {
                 visit.call(transport)?;

@@ -6,6 +6,9 @@ use super::descriptors::Wakeup;
 use super::future::{Future, Outcome};
 use super::gathering::GatheringFuture;
 use super::handle::{Call, Handle, TimerHandle};
+use super::pipes::read::ReadPipeTransport;
+use super::pipes::write::WritePipeTransport;
+use super::process::SubprocessTransport;
 use super::ready::Ready;
 use super::sleep::{Timer, TimerFuture};
 use super::socket_transport::SocketTransport;
@@ -299,6 +302,15 @@ fn execute(loop_: &Bound<'_, EventLoop>, ready: Ready) -> PyResult<()> {
             current::leave(loop_);
             reported(loop_, DatagramTransport::advance(transport.bind(py), step), "datagram transport")
         }
+        Ready::ReadPipe(transport, step) => {
+            reported(loop_, ReadPipeTransport::advance(transport.bind(py), step), "pipe transport")
+        }
+        Ready::WritePipe(transport, step) => {
+            reported(loop_, WritePipeTransport::advance(transport.bind(py), step), "pipe transport")
+        }
+        Ready::Process(transport, step) => {
+            reported(loop_, SubprocessTransport::advance(transport.bind(py), step), "subprocess transport")
+        }
         Ready::ForeignHandle(handle) => {
             current::leave(loop_);
             if !handle.bind(py).getattr(intern!(py, "_cancelled"))?.is_truthy()? {
@@ -387,6 +399,9 @@ fn execute_in_debug_mode(loop_: &Bound<'_, EventLoop>, ready: Ready) -> PyResult
         Ready::Call { callback, .. } => Some(callback.clone_ref(py)),
         Ready::Transport(transport, _) => Some(transport.clone_ref(py).into_any()),
         Ready::Datagrams(transport, _) => Some(transport.clone_ref(py).into_any()),
+        Ready::ReadPipe(transport, _) => Some(transport.clone_ref(py).into_any()),
+        Ready::WritePipe(transport, _) => Some(transport.clone_ref(py).into_any()),
+        Ready::Process(transport, _) => Some(transport.clone_ref(py).into_any()),
     };
     let handle = match &ready {
         Ready::Handle(handle) => Some(handle.clone_ref(py).into_any()),

@@ -2,8 +2,8 @@
 
 use super::super::addresses::{address_object, plain_address};
 use super::super::descriptors::{Direction, Watcher};
-use super::super::limits;
 use super::super::sock::contiguous;
+use super::super::transport::limits;
 use super::DatagramTransport;
 use crate::errors::{leaves_the_loop, os_error};
 use crate::ffi;

@@ -4,14 +4,14 @@ use super::super::accept::detach;
 use super::super::descriptors::Direction;
 use super::super::future::Future;
 use super::super::ready::{Ready, TransportStep};
+use super::super::transport::report;
 use super::{Released, Socket, SocketTransport};
 use crate::errors::leaves_the_loop;
-use crate::standard::standard;
 use plait_core::net::{socket, CompactAddress};
 use pyo3::exceptions::{PyConnectionError, PyOSError};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::PyTuple;
 
 impl SocketTransport {
     pub(super) fn close_gracefully(slf: &Bound<'_, Self>) -> PyResult<()> {
@@ -52,26 +52,16 @@ impl SocketTransport {
     pub(super) fn fatal_error(slf: &Bound<'_, Self>, error: PyErr, message: &str) -> PyResult<()> {
         let py = slf.py();
         let kept = error.clone_ref(py).into_value(py).into_any();
-        if error.is_instance_of::<PyOSError>(py) {
-            if slf.get().event_loop(py).get().debug(py) {
-                let glue = standard(py).glue.bind(py);
-                glue.call_method1("log_transport_error", (slf, message, error.into_value(py)))?;
-            }
-        } else {
-            SocketTransport::report(slf, message, error)?;
+        match error.is_instance_of::<PyOSError>(py) {
+            true => report::log_error(slf.get().event_loop(py), message, error, slf)?,
+            false => SocketTransport::report(slf, message, error)?,
         }
         SocketTransport::force_close(slf, Some(kept))
     }
 
     pub(super) fn report(slf: &Bound<'_, Self>, message: &str, error: PyErr) -> PyResult<()> {
         let py = slf.py();
-        let context = PyDict::new(py);
-        context.set_item("message", message)?;
-        context.set_item("exception", error.into_value(py))?;
-        context.set_item("transport", slf)?;
-        context.set_item("protocol", slf.get().get_protocol(py))?;
-        let loop_ = slf.get().event_loop(py);
-        loop_.call_method1(intern!(py, "call_exception_handler"), (context,)).map(drop)
+        report::report(slf.get().event_loop(py), message, error, slf, slf.get().get_protocol(py))
     }
 
     pub(super) fn force_close(slf: &Bound<'_, Self>, error: Option<Py<PyAny>>) -> PyResult<()> {
@@ -116,13 +106,18 @@ impl SocketTransport {
         };
         let detached = released.server.map_or(Ok(()), |server| detach(server.bind(py), slf));
         let told = match told {
-            Err(error) if !leaves_the_loop(py, &error) => {
-                let callback = released.protocol.map(|p| p.getattr(py, lost)).transpose()?;
-                let args = (this.event_loop(py), py.None(), callback, (argument,), error.into_value(py));
-                let glue = standard(py).glue.bind(py);
-                glue.call_method1(intern!(py, "report_callback_error"), args).map(drop)
+            Ok(()) => Ok(()),
+            failed => {
+                let protocol = released.protocol.map(|p| p.into_bound(py));
+                let args = PyTuple::new(py, [argument])?;
+                report::callback_result(
+                    this.event_loop(py),
+                    failed,
+                    protocol.as_ref(),
+                    "connection_lost",
+                    args,
+                )
             }
-            told => told,
         };
         let closed = released.trouble.map_or(Ok(()), Err);
         told.and(waiter_told).and(detached).and(closed)
@@ -152,10 +147,6 @@ impl SocketTransport {
     }
 
     pub(super) fn log_debug(&self, slf: &Bound<'_, Self>, text: &str) -> PyResult<()> {
-        let py = slf.py();
-        if self.loop_.get().debug(py) {
-            standard(py).logger.bind(py).call_method1("debug", (text, slf))?;
-        }
-        Ok(())
+        report::log(self.event_loop(slf.py()), "debug", text, slf)
     }
 }

@@ -18,8 +18,8 @@ use super::future::{Future, Outcome};
 use super::ready::{Ready, TransportStep};
 use super::streams::protocol::StreamReaderProtocol;
 use super::tls::TlsProtocol;
+use super::transport::{report, Chunk};
 use super::EventLoop;
-use crate::errors::leaves_the_loop;
 use crate::ffi;
 use crate::guarded::{Built, Guarded};
 use crate::standard::standard;
@@ -28,28 +28,10 @@ use pyo3::exceptions::PyOSError;
 use pyo3::ffi::destructor;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::pybacked::PyBackedBytes;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyTuple};
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::OnceLock;
-
-/// What waits to be written.
-pub enum Chunk {
-    /// A `bytes` object, shared with whoever wrote it.
-    Shared(PyBackedBytes),
-    /// The rest of something that its owner may change.
-    Copied(Box<[u8]>),
-}
-
-impl AsRef<[u8]> for Chunk {
-    fn as_ref(&self) -> &[u8] {
-        match self {
-            Chunk::Shared(bytes) => bytes,
-            Chunk::Copied(bytes) => bytes,
-        }
-    }
-}
 
 pub(super) enum Socket {
     /// Accepted, and nobody has asked for the socket object yet.
@@ -264,14 +246,20 @@ impl SocketTransport {
         let py = slf.py();
         let this = slf.get();
         let made = intern!(py, "connection_made");
-        let told = match this.tell(py, made, Some(slf.clone().into_any())) {
-            Err(error) if !leaves_the_loop(py, &error) => {
-                let protocol = this.get_protocol(py);
-                let callback = protocol.map(|p| p.getattr(py, made)).transpose()?;
-                let args = (this.event_loop(py), py.None(), callback, (slf,), error.into_value(py));
-                standard(py).glue.bind(py).call_method1(intern!(py, "report_callback_error"), args).map(drop)
+        let told = this.tell(py, made, Some(slf.clone().into_any())).map(drop);
+        let told = match told {
+            Ok(()) => Ok(()),
+            failed => {
+                let protocol = this.get_protocol(py).map(|p| p.into_bound(py));
+                let args = PyTuple::new(py, [slf])?;
+                report::callback_result(
+                    this.event_loop(py),
+                    failed,
+                    protocol.as_ref(),
+                    "connection_made",
+                    args,
+                )
             }
-            told => told.map(drop),
         };
         // Each goes on whatever became of the one before, as in asyncio, where these are three callbacks.
         let reading = SocketTransport::start_reading(slf);

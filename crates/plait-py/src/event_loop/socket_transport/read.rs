@@ -5,22 +5,18 @@ use super::super::sock::writable;
 use super::super::streams::protocol::StreamReaderProtocol;
 use super::super::streams::reader::StreamReader;
 use super::super::tls::TlsProtocol;
+use super::super::transport::READ_BUFFER;
 use super::{SocketTransport, Takes};
 use crate::errors::os_error;
 use crate::ffi;
-use plait_core::net::{socket, ReadSize, LARGEST_READ};
+use plait_core::net::{socket, ReadSize};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
-use std::cell::RefCell;
 use std::io;
 
 const EAGAIN: i32 = 11;
-
-thread_local! {
-    static READ_BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; LARGEST_READ].into_boxed_slice());
-}
 
 impl SocketTransport {
     #[inline]

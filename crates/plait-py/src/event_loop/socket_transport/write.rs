@@ -2,10 +2,10 @@
 
 use super::super::descriptors::{Direction, Watcher};
 use super::super::future::{Future, Outcome};
-use super::super::limits;
 use super::super::sock::contiguous;
-use super::{Chunk, SocketTransport};
-use crate::errors::{leaves_the_loop, os_error};
+use super::super::transport::{flow, limits, Chunk};
+use super::SocketTransport;
+use crate::errors::os_error;
 use crate::fastcall::{fast_method, install, Arguments};
 use crate::ffi;
 use crate::standard::standard;
@@ -224,18 +224,9 @@ impl SocketTransport {
     }
 
     pub(super) fn tell_flow(slf: &Bound<'_, Self>, method: &str) -> PyResult<()> {
-        let py = slf.py();
-        let name = pyo3::types::PyString::intern(py, method);
-        // In the caller's context, as in asyncio: `write` is called from within the protocol, whose context is entered.
-        let told = match slf.get().get_protocol(py) {
-            Some(protocol) => protocol.bind(py).call_method0(&name),
-            None => return Ok(()),
-        };
-        match told {
-            Ok(_) => Ok(()),
-            Err(error) if leaves_the_loop(py, &error) => Err(error),
-            Err(error) => SocketTransport::report(slf, &format!("protocol.{method}() failed"), error),
-        }
+        let this = slf.get();
+        let protocol = this.get_protocol(slf.py());
+        flow::tell(this.event_loop(slf.py()), slf, protocol, method)
     }
 
     /// Writes what waits; None when the connection is lost already.

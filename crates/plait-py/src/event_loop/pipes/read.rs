@@ -1,0 +1,348 @@
+//! The end that is read.
+
+use super::end::{self, End, PipeTransport};
+use super::PipeStep;
+use crate::errors::os_error;
+use crate::event_loop::descriptors::{Direction, Watcher};
+use crate::event_loop::future::Future;
+use crate::event_loop::ready::Ready;
+use crate::event_loop::streams::protocol::StreamReaderProtocol;
+use crate::event_loop::streams::reader::StreamReader;
+use crate::event_loop::transport::{report, READ_BUFFER};
+use crate::event_loop::EventLoop;
+use crate::ffi;
+use crate::guarded::{Built, Guarded};
+use crate::standard::standard;
+use plait_core::net::{pipe, ReadSize};
+use pyo3::ffi::destructor;
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict};
+use std::io;
+use std::os::fd::RawFd;
+use std::sync::OnceLock;
+
+const EIO: i32 = 5;
+const EAGAIN: i32 = 11;
+const REFUSAL: &str = "Pipe transport is for pipes/sockets only.";
+
+#[derive(Default)]
+struct ReadState {
+    read_size: ReadSize,
+    paused: bool,
+}
+
+#[pyclass(module = "plait._native", frozen, dict, weakref)]
+pub struct ReadPipeTransport {
+    end: End,
+    state: Guarded<ReadState>,
+    built: Built,
+}
+
+impl PipeTransport for ReadPipeTransport {
+    fn end(&self) -> &End {
+        &self.end
+    }
+
+    fn ready(slf: Py<Self>, step: PipeStep) -> Ready {
+        Ready::ReadPipe(slf, step)
+    }
+
+    fn watcher(slf: Py<Self>) -> Watcher {
+        Watcher::ReadPipe(slf)
+    }
+
+    fn wants_to_read(&self, py: Python<'_>) -> bool {
+        self.is_reading(py)
+    }
+
+    fn cut(slf: &Bound<'_, Self>, error: Option<PyErr>) -> PyResult<()> {
+        let py = slf.py();
+        let this = slf.get();
+        this.end.begin_closing(py);
+        this.end.stop(py, Direction::Read)?;
+        end::schedule_lost(slf, error.map(|error| error.into_value(py).into_any()))
+    }
+}
+
+impl ReadPipeTransport {
+    pub fn open(
+        loop_: &Bound<'_, EventLoop>,
+        pipe: Bound<'_, PyAny>,
+        protocol: Bound<'_, PyAny>,
+        waiter: Option<Bound<'_, Future>>,
+        extra: Option<Bound<'_, PyDict>>,
+    ) -> PyResult<Py<ReadPipeTransport>> {
+        let (end, _kind) = End::new(loop_, pipe, protocol, extra, REFUSAL)?;
+        let state = Guarded::new(ReadState::default());
+        let transport = Bound::new(loop_.py(), ReadPipeTransport { end, state, built: Built::new() })?;
+        end::schedule(&transport, PipeStep::Begin(waiter.map(Bound::unbind)))?;
+        Ok(transport.unbind())
+    }
+
+    /// What the loop found in its ready queue for this transport.
+    pub fn advance(slf: &Bound<'_, Self>, step: PipeStep) -> PyResult<()> {
+        match step {
+            PipeStep::Begin(waiter) => end::begin(slf, waiter),
+            PipeStep::Readable | PipeStep::Writable => {
+                let read = ReadPipeTransport::read_ready(slf);
+                end::reported_as_own(slf, read, "_read_ready")
+            }
+            PipeStep::Eof => {
+                let told = slf.get().end.tell(slf.py(), intern!(slf.py(), "eof_received"), None).map(drop);
+                end::reported_as_own(slf, told, "_eof_received")
+            }
+            PipeStep::Lost(error) => end::connection_lost(slf, error),
+        }
+    }
+
+    fn read_ready(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let py = slf.py();
+        let this = slf.get();
+        if !this.is_reading(py) || this.end.lost(py) {
+            return Ok(()); // it was readable before somebody closed or paused it
+        }
+        let received = match this.plain_reader(py) {
+            Some(reader) => this.receive_into(py, &reader),
+            None => this.receive(py).map(|data| {
+                data.map(|data| {
+                    this.end.tell(py, intern!(py, "data_received"), Some(data.into_any())).map(drop)
+                })
+            }),
+        };
+        match received {
+            Ok(Some(told)) => told,
+            Ok(None) => ReadPipeTransport::ended(slf),
+            Err(error) => ReadPipeTransport::failed(slf, &error),
+        }
+    }
+
+    fn plain_reader<'py>(&self, py: Python<'py>) -> Option<Bound<'py, StreamReader>> {
+        let protocol = self.end.protocol(py)?;
+        StreamReaderProtocol::plain_reader(protocol.bind(py).cast_exact().ok()?)
+    }
+
+    /// What is there, as bytes; None at the end.
+    fn receive<'py>(&self, py: Python<'py>) -> io::Result<Option<Bound<'py, PyBytes>>> {
+        match self.state.with(py, |s| s.read_size).fresh() {
+            Some(size) => self.receive_large(py, size),
+            None => READ_BUFFER.with_borrow_mut(|buffer| {
+                self.receive_small(py, buffer).map(|n| (n > 0).then(|| PyBytes::new(py, &buffer[..n])))
+            }),
+        }
+    }
+
+    /// The same straight into a native reader. The inner result is what handing it over said.
+    fn receive_into(
+        &self,
+        py: Python<'_>,
+        reader: &Bound<'_, StreamReader>,
+    ) -> io::Result<Option<PyResult<()>>> {
+        let kept = match self.state.with(py, |s| s.read_size).fresh() {
+            Some(size) => self.receive_large(py, size)?.map(|bytes| reader.get().keep(bytes)),
+            None => READ_BUFFER.with_borrow_mut(|buffer| {
+                let count = self.receive_small(py, buffer)?;
+                io::Result::Ok((count > 0).then(|| {
+                    reader.get().store(py, &buffer[..count]);
+                    Ok(())
+                }))
+            })?,
+        };
+        Ok(kept.map(|kept| kept.and_then(|()| reader.get().arrived(py))))
+    }
+
+    fn receive_small(&self, py: Python<'_>, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = pipe::read(self.end.fd, buffer)?;
+        self.state.with(py, |s| s.read_size.note(count));
+        Ok(count)
+    }
+
+    fn receive_large<'py>(&self, py: Python<'py>, size: usize) -> io::Result<Option<Bound<'py, PyBytes>>> {
+        ffi::bytes_filled_by(py, size, |memory| {
+            let count = pipe::read_uninit(self.end.fd, memory)?;
+            self.state.with(py, |s| s.read_size.note(count));
+            Ok(count)
+        })
+    }
+
+    fn ended(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let py = slf.py();
+        let this = slf.get();
+        report::log(this.end.event_loop(py), "info", "%r was closed by peer", slf)?;
+        this.end.begin_closing(py);
+        this.end.stop(py, Direction::Read)?;
+        end::schedule(slf, PipeStep::Eof)?;
+        end::schedule_lost(slf, None)
+    }
+
+    #[cold]
+    fn failed(slf: &Bound<'_, Self>, error: &io::Error) -> PyResult<()> {
+        let py = slf.py();
+        let errno = error.raw_os_error();
+        if errno == Some(EAGAIN) {
+            return Ok(());
+        }
+        let message = "Fatal read error on pipe transport";
+        let error = os_error(py, error);
+        let end = &slf.get().end;
+        // A terminal whose other side is gone says EIO; everything else nobody expects.
+        match errno {
+            Some(EIO) => report::log_error(end.event_loop(py), message, error.clone_ref(py), slf)?,
+            _ => report::report(end.event_loop(py), message, error.clone_ref(py), slf, end.protocol(py))?,
+        }
+        ReadPipeTransport::cut(slf, Some(error))
+    }
+}
+
+#[pymethods]
+impl ReadPipeTransport {
+    /// asyncio's `max_size`: no read is larger, in bytes.
+    #[classattr]
+    #[pyo3(name = "max_size")]
+    fn most_at_once() -> usize {
+        plait_core::net::LARGEST_READ
+    }
+
+    #[getter]
+    fn __class__<'py>(slf: &Bound<'py, Self>) -> Bound<'py, PyAny> {
+        standard(slf.py()).read_transport.bind(slf.py()).clone().into_any()
+    }
+
+    /// Close: `connection_lost(None)` is called soon, and the file is closed after it.
+    fn close(slf: &Bound<'_, Self>) -> PyResult<()> {
+        match slf.get().end.closing(slf.py()) {
+            true => Ok(()),
+            false => ReadPipeTransport::cut(slf, None),
+        }
+    }
+
+    fn is_closing(&self, py: Python<'_>) -> bool {
+        self.end.closing(py)
+    }
+
+    fn is_reading(&self, py: Python<'_>) -> bool {
+        !self.end.closing(py) && !self.state.with(py, |s| s.paused)
+    }
+
+    /// Receive nothing until `resume_reading`. Then the writer has to wait, once the pipe is full.
+    fn pause_reading(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let py = slf.py();
+        let this = slf.get();
+        if !this.is_reading(py) {
+            return Ok(());
+        }
+        this.state.with(py, |s| s.paused = true);
+        this.end.stop(py, Direction::Read)?;
+        report::log(this.end.event_loop(py), "debug", "%r pauses reading", slf)
+    }
+
+    fn resume_reading(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let py = slf.py();
+        let this = slf.get();
+        if this.end.closing(py) || !this.state.with(py, |s| std::mem::replace(&mut s.paused, false)) {
+            return Ok(());
+        }
+        end::watch(slf, Direction::Read)?;
+        report::log(this.end.event_loop(py), "debug", "%r resumes reading", slf)
+    }
+
+    fn set_protocol(&self, protocol: Bound<'_, PyAny>) {
+        self.end.set_protocol(protocol);
+    }
+
+    fn get_protocol(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.end.protocol(py)
+    }
+
+    /// "pipe": the file object.
+    #[pyo3(signature = (name, default = None))]
+    fn get_extra_info<'py>(
+        &self,
+        name: Bound<'py, PyAny>,
+        default: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        Ok(self.end.extra(name.py()).get_item(name)?.or(default))
+    }
+
+    fn _read_ready(slf: &Bound<'_, Self>) -> PyResult<()> {
+        ReadPipeTransport::read_ready(slf)
+    }
+
+    fn _eof_received(&self, py: Python<'_>) -> PyResult<()> {
+        self.end.tell(py, intern!(py, "eof_received"), None).map(drop)
+    }
+
+    #[pyo3(signature = (exc))]
+    fn _close(slf: &Bound<'_, Self>, exc: Option<Bound<'_, PyAny>>) -> PyResult<()> {
+        ReadPipeTransport::cut(slf, exc.map(PyErr::from_value))
+    }
+
+    #[getter]
+    fn _pipe(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.end.pipe(py)
+    }
+
+    /// Without its file, a transport has nothing left to close or to warn of.
+    #[setter(_pipe)]
+    fn set_private_pipe(&self, py: Python<'_>, pipe: Option<Py<PyAny>>) {
+        drop(self.end.set_pipe(py, pipe));
+    }
+
+    #[getter]
+    fn _fileno(&self) -> RawFd {
+        self.end.fd
+    }
+
+    #[getter]
+    fn _protocol(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.end.protocol(py)
+    }
+
+    #[getter]
+    fn _loop(&self, py: Python<'_>) -> Py<EventLoop> {
+        self.end.loop_.clone_ref(py)
+    }
+
+    #[getter]
+    fn _extra<'py>(&self, py: Python<'py>) -> Bound<'py, PyDict> {
+        self.end.extra(py).clone()
+    }
+
+    #[getter]
+    fn _closing(&self, py: Python<'_>) -> bool {
+        self.end.closing(py)
+    }
+
+    #[getter]
+    fn _paused(&self, py: Python<'_>) -> bool {
+        self.state.with(py, |s| s.paused)
+    }
+
+    fn __repr__(&self, py: Python<'_>) -> String {
+        format!("<{}>", self.end.describe(py, "ReadPipeTransport", Direction::Read))
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        match self.built.is_complete() {
+            true => self.end.traverse(&visit),
+            false => Ok(()),
+        }
+    }
+
+    fn __clear__(&self) {
+        Python::attach(|py| self.end.clear(py));
+    }
+}
+
+static READ_DEALLOC: OnceLock<destructor> = OnceLock::new();
+
+impl ffi::Finalize for ReadPipeTransport {
+    fn finalize(slf: &Bound<'_, Self>) {
+        end::finalize(slf);
+    }
+
+    fn original_dealloc() -> &'static OnceLock<destructor> {
+        &READ_DEALLOC
+    }
+}
