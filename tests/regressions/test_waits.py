@@ -3,6 +3,8 @@
 import contextlib
 import queue
 import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -272,3 +274,21 @@ def test_long_chains_are_let_go(kind):
         del link
     finally:
         loop.close()
+
+
+def test_a_fork_while_another_thread_waits_for_the_first_time():
+    """The child waited for ever for an answer that the other thread was just asking the kernel for."""
+    program = """
+import os, sys, threading
+import plait.threading
+event = plait.threading.Event()
+threading.Thread(target=event.wait, args=(10,), daemon=True).start()
+child = os.fork()
+if child == 0:
+    plait.threading.Event().wait(0.01)
+    os._exit(0)
+event.set()
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+    for _ in range(30):
+        subprocess.run([sys.executable, "-W", "ignore", "-c", program], check=True, timeout=30)

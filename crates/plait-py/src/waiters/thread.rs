@@ -17,7 +17,8 @@ use plait_core::primitives::Primitive;
 use plait_core::waiter::{Manner, Progress, Wait, Wakes};
 use pyo3::prelude::*;
 use std::cell::Cell;
-use std::sync::{Arc, OnceLock};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How long a thread watches, and how long it lets go by after it has seen its wake-up.
@@ -63,8 +64,14 @@ impl Hope {
 }
 
 fn has_processors_to_spare() -> bool {
-    static PROCESSORS: OnceLock<usize> = OnceLock::new();
-    *PROCESSORS.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from)) > 1
+    // No OnceLock: it is asked for detached, and a child whose parent was just asking would wait for the answer for ever.
+    static PROCESSORS: AtomicUsize = AtomicUsize::new(0);
+    let mut processors = PROCESSORS.load(Ordering::Relaxed);
+    if processors == 0 {
+        processors = std::thread::available_parallelism().map_or(1, usize::from);
+        PROCESSORS.store(processors, Ordering::Relaxed);
+    }
+    processors > 1
 }
 
 /// Watches the word. Says whether the wake-up came.
