@@ -6,6 +6,7 @@ import logging
 import ssl
 import warnings
 
+import plait
 import pytest
 from peers import Recorder, reset, until
 from tls_stage import Buffered, TlsPeer, accepted, check_native, client_context, server_context, tls_pair, tls_server
@@ -354,8 +355,35 @@ def test_a_buffered_protocol_to_the_end(loop, run, reports):
             sent = bytes(range(256)) * 200
             await loop.sock_sendall(peer.sock, peer.encrypted(sent) + peer.close_notify())
             assert await protocol.lost is None
-            assert protocol.data == sent[: len(protocol.data)] and protocol.calls == ["eof", "lost"]
-            assert len(protocol.data) >= 1000
+            assert protocol.data == sent and protocol.calls == ["eof", "lost"]
+
+    run(main())
+    assert reports == []
+
+
+@pytest.mark.parametrize("pauses", [False, True])
+def test_a_buffered_protocol_and_an_end_without_goodbye(loop, run, reports, pauses):
+    """asyncio fills the buffer once more and drops the rest; plait fills it as often as it takes."""
+
+    class Hesitates(Buffered):
+        def buffer_updated(self, count):
+            super().buffer_updated(count)
+            if pauses:
+                self.transport.pause_reading()
+                loop.call_soon(self.transport.resume_reading)
+
+    async def main():
+        async with tls_pair(protocol=lambda: Hesitates(1000)) as (protocol, peer):
+            sent = bytes(range(256)) * 200
+            protocol.transport.pause_reading()
+            await peer.send(sent)
+            peer.sock.close()
+            await until(lambda: protocol.transport._ssl_protocol._eof_received)
+            protocol.transport.resume_reading()
+            assert await protocol.lost is None
+            native = isinstance(loop, plait.EventLoop)
+            assert protocol.data == (sent if native else sent[: len(protocol.data)])
+            assert protocol.calls == ["eof", "lost"]
 
     run(main())
     assert reports == []

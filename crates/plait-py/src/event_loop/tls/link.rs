@@ -67,6 +67,7 @@ impl TlsProtocol {
                     return Ok(true); // what has arrived is still to be read
                 }
                 TlsProtocol::do_flush(slf)?;
+                return Ok(this.phase(py) == Phase::Flushing); // likewise
             }
             Phase::Flushing => {
                 TlsProtocol::do_write(slf)?;

@@ -157,6 +157,8 @@ struct TlsState {
     unread_at_most: usize,
     /// The engine has begun a record and waits for the rest of it.
     inside_record: bool,
+    /// The last buffer of a BufferedProtocol was filled: there may be more for it.
+    filled_its_buffer: bool,
     handshake_timer: Option<Py<PyAny>>,
     shutdown_timer: Option<Py<PyAny>>,
     /// In debug mode.
@@ -223,6 +225,7 @@ impl TlsProtocol {
             incoming: Marks::of_reading(),
             unread_at_most: 0,
             inside_record: false,
+            filled_its_buffer: false,
             handshake_timer: None,
             shutdown_timer: None,
             handshake_began: None,

@@ -88,7 +88,10 @@ impl TlsProtocol {
     fn read_and_answer(slf: &Bound<'_, Self>) -> PyResult<()> {
         let py = slf.py();
         let this = slf.get();
-        let (phase, paused, takes) = this.state.with(py, |s| (s.phase, s.reading_paused, s.takes));
+        let (phase, paused, takes) = this.state.with(py, |s| {
+            s.filled_its_buffer = false;
+            (s.phase, s.reading_paused, s.takes)
+        });
         if !matches!(phase, Phase::Wrapped | Phase::Flushing) {
             return Ok(());
         }
@@ -213,8 +216,12 @@ impl TlsProtocol {
         let hint = this.session.unread(py)?;
         let buffer = protocol.call_method1(intern!(py, "get_buffer"), (hint,))?;
         let (filled, full, end) = this.decrypt_into(&buffer)?;
-        if full {
-            // There may be more, for which the protocol is to give another buffer.
+        let last = this.state.with(py, |s| {
+            s.filled_its_buffer = full;
+            s.eof_received
+        });
+        if full && !last {
+            // There may be more, for which the protocol is to give another buffer. After the end `do_flush` sees to it.
             TlsProtocol::call_soon(slf, intern!(py, "_do_read"))?;
         }
         if filled > 0 {

@@ -43,9 +43,20 @@ impl TlsProtocol {
     /// The last bytes in both directions, then close_notify.
     pub(super) fn do_flush(slf: &Bound<'_, Self>) -> PyResult<()> {
         let py = slf.py();
-        TlsProtocol::do_read(slf)?;
-        if slf.get().phase(py) != Phase::Flushing {
-            return Ok(()); // the protocol has aborted meanwhile
+        loop {
+            TlsProtocol::do_read(slf)?;
+            let (phase, paused, more) = slf
+                .get()
+                .state
+                .with(py, |s| (s.phase, s.reading_paused, s.eof_received && s.filled_its_buffer));
+            if phase != Phase::Flushing {
+                return Ok(()); // the protocol has aborted meanwhile
+            }
+            match (more, paused) {
+                (true, true) => return Ok(()), // until it reads again
+                (true, false) => (),
+                (false, _) => break,
+            }
         }
         slf.get().enter(py, Phase::Shutdown)?;
         TlsProtocol::do_shutdown(slf)
