@@ -45,6 +45,8 @@ __all__ = [
     "ChildPipe",
     "start_process",
     "SockOp",
+    "TlsProtocol",
+    "TlsTransport",
     "StreamReader",
     "StreamWriter",
     "StreamReaderProtocol",
@@ -215,13 +217,17 @@ class DatagramTransport(asyncio.DatagramTransport):
 class TlsTransport(asyncio.Transport):
     """The application's transport of a TLS connection."""
 
+    def get_read_buffer_limits(self) -> tuple[int, int]: ...
+    def get_read_buffer_size(self) -> int: ...
+    def set_read_buffer_limits(self, high: int | None = None, low: int | None = None) -> None: ...
+
 @final
 class TlsProtocol(asyncio.BufferedProtocol):
     """TLS between a transport and an application's protocol; asyncio's ``sslproto.SSLProtocol``."""
 
     max_size: int
-    def __init__(
-        self,
+    def __new__(
+        cls,
         loop: EventLoop,
         app_protocol: asyncio.BaseProtocol,
         sslcontext: ssl.SSLContext | None,
@@ -231,7 +237,10 @@ class TlsProtocol(asyncio.BufferedProtocol):
         call_connection_made: bool = True,
         ssl_handshake_timeout: float | None = None,
         ssl_shutdown_timeout: float | None = None,
-    ) -> None: ...
+    ) -> Self: ...
+    def data_received(self, data: bytes) -> None: ...
+
+@final
 class ReadPipeTransport(asyncio.ReadTransport):
     max_size: int
 

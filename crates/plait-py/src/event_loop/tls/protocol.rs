@@ -62,8 +62,8 @@ impl TlsProtocol {
     }
 
     /// What to receive into.
-    fn get_buffer<'py>(&self, py: Python<'py>, n: isize) -> PyResult<Bound<'py, PyMemoryView>> {
-        let _ = n;
+    fn get_buffer<'py>(&self, py: Python<'py>, sizehint: isize) -> PyResult<Bound<'py, PyMemoryView>> {
+        let _ = sizehint; // as in asyncio: always the same buffer
         let known = self.state.with(py, |s| s.receive_buffer.as_ref().map(|b| b.clone_ref(py)));
         let buffer = match known {
             Some(known) => known.into_bound(py),
