@@ -28,7 +28,8 @@ async def _sendfile_native(self: Any, transp: Any, file: Any, offset: int, count
     transp.pause_reading()
     await transp._make_empty_waiter()
     try:
-        return await self.sock_sendfile(transp._sock, file, offset, count, fallback=False)
+        sent: int = await self.sock_sendfile(transp._sock, file, offset, count, fallback=False)
+        return sent
     finally:
         transp._reset_empty_waiter()
         if resume_reading:
@@ -47,4 +48,5 @@ async def _sock_sendfile_native(self: Any, sock: Any, file: Any, offset: int, co
         raise exceptions.SendfileNotAvailableError("not a regular file")  # noqa: B904
     if not (count or size):
         return 0  # an empty file
-    return await self._send_file(sock, fileno, offset, count)
+    sent: int = await self._send_file(sock, fileno, offset, count)
+    return sent

@@ -307,7 +307,7 @@ impl EventLoop {
     }
 
     /// Receive a datagram into a writable buffer; the number of bytes and the sender's address.
-    #[pyo3(signature = (sock, buf, nbytes = None))]
+    #[pyo3(signature = (sock, buf, nbytes = None), text_signature = "($self, sock, buf, nbytes=0)")]
     fn sock_recvfrom_into(
         slf: Bound<'_, Self>,
         sock: Bound<'_, PyAny>,
