@@ -390,7 +390,9 @@ def test_a_signal_that_races_with_the_end(run, sees_by_pidfd):
             end_unnoticed(child.pid)
             child.terminate()
             child.kill()
-            assert await child.wait() == -signal.SIGUSR1
+            # Up to 3.12 asyncio's own send_signal takes the status, and it is told 255.
+            lost = sys.version_info < (3, 13) and type(child._transport) is not _native.SubprocessTransport
+            assert await child.wait() == (255 if lost else -signal.SIGUSR1)
 
     run(main())
     assert no_children()
