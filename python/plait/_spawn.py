@@ -41,6 +41,7 @@ _SHARED_ATTRIBUTES = {
     "pipesize": -1,
     "text_mode": False,
 }
+_TEXTS = frozenset({str, bytes})
 # Whether Popen keeps what stands above; None until it has been looked at.
 _known: bool | None = None
 
@@ -83,7 +84,7 @@ def _start_ordinary(
     args: Any, shell: bool, files: tuple[Any, Any, Any], cwd: Any = None, start_new_session: Any = False
 ) -> Any:
     command = ["/bin/sh", "-c", args] if shell else list(args)
-    if not all(type(part) in (str, bytes) for part in command) or not type(cwd) in (str, bytes, type(None)):
+    if not ({*map(type, command)} <= _TEXTS and (cwd is None or type(cwd) in _TEXTS)):
         raise _Unusual
     program = command[0]
     if subprocess._active:  # type: ignore[attr-defined]
@@ -101,12 +102,21 @@ def _start_ordinary(
         if os.read(reports, 1):
             _reap(pid)
             raise _Unusual  # it could not be started
-        streams = [None if fd == -1 else open(fd, mode, 0) for fd, mode in zip(ours, ("wb", "rb", "rb"), strict=True)]
-        opened = [fd for fd in opened if fd not in ours]
+        streams = [None, None, None] if len(opened) == 1 else _files(ours, opened)
     finally:
         for fd in opened:
             os.close(fd)
     return _make_popen(args, pid, *streams)
+
+
+def _files(ours: list[int], opened: list[int]) -> list[Any]:
+    """File objects over our ends, which own them from now on."""
+    streams: list[Any] = [None, None, None]
+    for number, mode in enumerate(("wb", "rb", "rb")):
+        if ours[number] != -1:
+            streams[number] = open(ours[number], mode, 0)
+            opened.remove(ours[number])
+    return streams
 
 
 def _open(files: tuple[Any, Any, Any], opened: list[int]) -> tuple[list[int], list[int]]:

@@ -202,10 +202,10 @@ def test_run_ends_with_everything_pending(factory):
         async def main():
             loop = asyncio.get_running_loop()
             for number in range(3):
-                asyncio.ensure_future(forever(f"task{number}")).add_done_callback(TASKS.append)
+                TASKS.append(asyncio.ensure_future(forever(f"task{number}")))
             loop.call_later(3600, print, "timer")
             job = loop.run_in_executor(None, lambda: (GO.wait(), say("job")))
-            asyncio.ensure_future(starting()).add_done_callback(TASKS.append)
+            TASKS.append(asyncio.ensure_future(starting()))
             async for _ in (made := generator()):
                 break
             GENERATORS.append(made)

@@ -73,6 +73,13 @@ def no_children():
     return True
 
 
+@pytest.fixture
+def sees_by_pidfd(factory):
+    """The loop looks at its children itself. A thread of asyncio's would see their end first, whatever the test does."""
+    if factory is asyncio.SelectorEventLoop and sys.version_info < (3, 12):
+        pytest.skip("asyncio waits in threads up to 3.11")
+
+
 def end_unnoticed(pid):
     """End a child; the loop has had no chance to see that when this returns."""
     os.kill(pid, signal.SIGUSR1)
@@ -376,14 +383,16 @@ def test_bad_signals(run):
     run(main())
 
 
-def test_a_signal_that_races_with_the_end(run):
+def test_a_signal_that_races_with_the_end(run, sees_by_pidfd):
     async def main():
         for _ in range(20):
             child = await asyncio.create_subprocess_exec(*BLOCKED)
             end_unnoticed(child.pid)
             child.terminate()
             child.kill()
-            assert await child.wait() == -signal.SIGUSR1
+            # Up to 3.12 asyncio's own send_signal takes the status, and it is told 255.
+            lost = sys.version_info < (3, 13) and type(child._transport) is not _native.SubprocessTransport
+            assert await child.wait() == (255 if lost else -signal.SIGUSR1)
 
     run(main())
     assert no_children()
@@ -408,7 +417,7 @@ def test_the_children_of_others_and_sigchld_are_left_alone(loop, run):
     assert signal.getsignal(signal.SIGCHLD) is signal.SIG_DFL
 
 
-def test_a_child_that_somebody_else_has_reaped(run, caplog):
+def test_a_child_that_somebody_else_has_reaped(run, caplog, sees_by_pidfd):
     async def main():
         child = await asyncio.create_subprocess_exec(*BLOCKED)
         child.kill()
@@ -488,7 +497,7 @@ def test_closing_kills(loop, run):
     assert no_children()
 
 
-def test_closing_does_not_kill_what_has_exited(loop, run):
+def test_closing_does_not_kill_what_has_exited(loop, run, sees_by_pidfd):
     async def main():
         transport, protocol = await loop.subprocess_exec(Child, *BLOCKED)
         end_unnoticed(transport.get_pid())
