@@ -6,7 +6,7 @@ import threading
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from signal import SIGTERM
+from signal import SIGTERM, Signals
 
 import stage
 
@@ -15,41 +15,67 @@ WRK_SECONDS = 3
 
 
 class Served:
-    def __init__(self, process: "subprocess.Popen[str]", announced: re.Pattern[str]) -> None:
+    """A server that has announced its address. All that it says is taken by a thread: it would stop at a full pipe."""
+
+    def __init__(self, process: "subprocess.Popen[str]", announced: str) -> None:
         self.process = process
         self.said: list[str] = []
-        self.url = ""
-        assert process.stdout is not None
-        for line in process.stdout:
-            self.said.append(line)
-            if found := announced.search(line):
-                self.url = found[0]
-                break
-        if not self.url:
-            raise AssertionError(f"the server did not start: {''.join(self.said[-5:])}")
-        # What it goes on to say has to be taken, or it stops at a full pipe.
-        self._reader = threading.Thread(target=lambda: self.said.extend(process.stdout or ()), daemon=True)
+        self._more = threading.Condition()
+        self._ended = False
+        self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
+        self._wait(lambda: re.search(announced, "".join(self.said)) is not None)
+        found = re.search(announced, "".join(self.said))
+        if found is None:
+            raise AssertionError(f"the server did not start: {''.join(self.said[-3:])}")
+        self.url = found[0]
 
-    def end(self) -> int:
-        """The exit status after SIGTERM."""
-        self.process.send_signal(SIGTERM)
+    def _read(self) -> None:
+        for line in self.process.stdout or ():
+            with self._more:
+                self.said.append(line)
+                self._more.notify_all()
+        with self._more:
+            self._ended = True
+            self._more.notify_all()
+
+    def _wait(self, condition) -> None:  # type: ignore[no-untyped-def]
+        with self._more:
+            self._more.wait_for(lambda: condition() or self._ended, PATIENCE)
+
+    def said_times(self, words: str, times: int) -> bool:
+        """Whether the words come so often, waiting for it as long as the server runs."""
+
+        def enough() -> bool:
+            return sum(words in line for line in self.said) >= times
+
+        self._wait(enough)
+        return enough()
+
+    def end(self, number: Signals = SIGTERM) -> int:
+        """The exit status after the signal."""
+        self.process.send_signal(number)
         status = self.process.wait(PATIENCE)
         self._reader.join(PATIENCE)
         return status
 
 
 @contextmanager
-def serving(command: list[str], announced: str = r"https?://127\.0\.0\.1:\d+") -> Iterator[Served]:
+def serving(command: list[str], announced: str = r"https?://127\.0\.0\.1:\d+\b") -> Iterator[Served]:
     """The server from the line with its address on; gone when the block is left."""
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         guard = threading.Timer(PATIENCE, process.kill)
         guard.start()
         try:
-            yield Served(process, re.compile(announced))
+            yield Served(process, announced)
         finally:
             guard.cancel()
-            process.kill()
+            if process.poll() is None:
+                process.terminate()  # it may have children to end
+                try:
+                    process.wait(5)
+                except subprocess.TimeoutExpired:
+                    process.kill()
 
 
 def get(url: str) -> bytes:

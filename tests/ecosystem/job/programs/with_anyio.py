@@ -13,6 +13,7 @@ import anyio.to_process
 import anyio.to_thread
 import stage
 from anyio.abc import SocketStream
+from anyio.streams.buffered import BufferedByteReceiveStream
 from anyio.streams.stapled import MultiListener
 from anyio.streams.tls import TLSListener, TLSStream
 from stage import check
@@ -187,14 +188,26 @@ async def subprocesses() -> None:
     finished = await anyio.run_process([sys.executable, "-c", "import sys; sys.stdout.buffer.write(sys.stdin.buffer.read()[::-1])"], input=LARGE)
     assert finished.stdout == LARGE[::-1] and finished.returncode == 0
     async with await anyio.open_process([sys.executable, "-c", "import time; print('up', flush=True); time.sleep(3600)"]) as process:
-        assert process.stdout is not None and await process.stdout.receive() == b"up\n"
+        assert process.stdout is not None and await BufferedByteReceiveStream(process.stdout).receive_until(b"\n", 100) == b"up"
         process.terminate()
         assert await process.wait() == -signal.SIGTERM
 
 
 @check
-async def worker_processes() -> None:
-    assert await anyio.to_process.run_sync(pow, 2, 100) == 2**100
+def worker_processes() -> None:
+    async def main() -> list[int]:
+        got: list[int] = []
+
+        async def one(exponent: int) -> None:
+            got.append(await anyio.to_process.run_sync(pow, 2, exponent))
+
+        async with anyio.create_task_group() as group:
+            for exponent in range(20):
+                group.start_soon(one, exponent)
+        return got
+
+    # By anyio.run: a task of anyio's ends the processes when the loop ends.
+    assert sorted(anyio.run(main, **BACKEND)) == [2**exponent for exponent in range(20)]
 
 
 @check
@@ -209,7 +222,9 @@ async def udp() -> None:
                 assert await client.receive() == str(number).encode()[::-1]
 
 
-@check
+# Between a connection's arrival and the step of the task that accepts it, anyio's reader may be called a second time, for a future
+# that is done already; the loop's report is right.
+@check(tolerates="Future.set_result()")
 async def a_unix_socket() -> None:
     async def echo(stream: SocketStream) -> None:
         async with stream:

@@ -158,8 +158,7 @@ async def two_worker_processes() -> None:
     command = [part if part != "0" else str(port) for part in uvicorn("--workers", "2")]
     # The parent's word comes before the workers': it is theirs that counts, twice.
     with load.serving(command) as served:
-        while sum("Application startup complete" in line for line in served.said) < 2:
-            await asyncio.sleep(0.01)
+        assert await asyncio.to_thread(served.said_times, "Application startup complete", 2)
         assert json.loads((await post(served.url, "/loop", b""))[1]) == {"loop": stage.LOOP}
         await asyncio.to_thread(load.wrk, served.url + "/loop")
         assert served.end() in (0, -15)
