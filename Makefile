@@ -130,6 +130,26 @@ SOAK_ARGS ?=
 soak: $(VENV)/.built ## a million TCP connections and 100,000 over TLS, and nothing left of them (SOAK_ARGS='--tcp 20000 --tls 2000')
 	$(BIN)/python tests/stress/soak $(SOAK_ARGS)
 
+# Servers come from the system (apt-get install postgresql redis-server wrk); what is missing is named and left out.
+# ECOSYSTEM=full runs the packages' own test suites too; ECOSYSTEM_ARGS='asyncpg --side plait-run' a part.
+ECOSYSTEM ?= quick
+ECOSYSTEM_ARGS ?=
+.PHONY: ecosystem ecosystem-here
+ecosystem: ## real packages against real servers, on plait and on stock asyncio: a table, docs/ecosystem.md (ECOSYSTEM=full)
+	@$(MAKE) --no-print-directory VENV=.venv-ecosystem PYTHON="$(PYTHON)" ecosystem-here
+
+ecosystem-here: $(VENV)/.built $(VENV)/.has-ecosystem-packages $(if $(filter full,$(ECOSYSTEM)),$(VENV)/.has-ecosystem-own-tests)
+	$(BIN)/python tests/ecosystem/job $(if $(filter full,$(ECOSYSTEM)),--full) $(ECOSYSTEM_ARGS)
+
+# Not extras of plait's: nobody who installs plait is to be offered them.
+$(VENV)/.has-ecosystem-packages: tests/ecosystem/requirements.txt $(VENV)/.made
+	$(PIP) -r $<
+	@touch $@
+
+$(VENV)/.has-ecosystem-own-tests: tests/ecosystem/requirements-own-tests.txt $(VENV)/.made
+	$(PIP) -r $<
+	@touch $@
+
 check-types: $(VENV)/.built $(VENV)/.has-test $(VENV)/.has-bench ## mypy on the package, and the native module against its stubs
 	$(BIN)/python -m mypy --strict python/plait
 	$(BIN)/python -m mypy.stubtest plait._native --allowlist tests/faces/stubtest-allowlist.txt --ignore-unused-allowlist

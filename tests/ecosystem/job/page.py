@@ -18,16 +18,17 @@ class Row:
     def checks(self) -> list[str]:
         return list(dict.fromkeys(outcome.check for run in self.runs.values() for outcome in run.outcomes))
 
-    def failures(self) -> list[tuple[str, str, Outcome, bool]]:
-        """(side, check, outcome, fails on stock asyncio as well), but for the side asyncio only what fails nowhere else."""
-        stock = {outcome.check for outcome in self.runs["asyncio"].failed} if "asyncio" in self.runs else set()
-        found = [(side, o.check, o, o.check in stock) for side, run in self.runs.items() if side != "asyncio" for o in run.failed]
-        there = {check for _, check, _, _ in found}
-        return found + [("asyncio", o.check, o, True) for o in (self.runs["asyncio"].failed if stock else []) if o.check not in there]
+    def failures(self) -> list[tuple[str, list[str], Outcome]]:
+        """Each check that failed somewhere, the sides on which it did, and what it said on the first of them."""
+        found: dict[str, tuple[list[str], Outcome]] = {}
+        for side, run in self.runs.items():
+            for outcome in run.failed:
+                found.setdefault(outcome.check, ([], outcome))[0].append(side)
+        return [(check, sides, outcome) for check, (sides, outcome) in found.items()]
 
     def own_failures(self) -> int:
         """What fails on plait and passes on asyncio."""
-        return sum(not on_both for _, _, _, on_both in self.failures())
+        return sum("asyncio" not in sides for _, sides, _ in self.failures())
 
     def cell(self, side: str) -> str:
         if self.left_out:
@@ -53,15 +54,17 @@ def _text(words: str, longest: int = 300) -> str:
 
 def _failures(rows: list[Row]) -> list[str]:
     """A line for each check that failed, with the sides on which it did."""
-    lines = []
-    for row in rows:
-        by_check: dict[tuple[str, bool], list[tuple[str, Outcome]]] = {}
-        for side, check, outcome, on_both in row.failures():
-            by_check.setdefault((check, on_both), []).append((side, outcome))
-        for (check, on_both), found in by_check.items():
-            sides = "stock asyncio as well" if on_both else " and ".join(SIDES[side] for side, _ in found)
-            lines.append(f"- **{row.program.name}, {check or 'the start'}** ({sides}): {_text(found[0][1].reason)}")
-    return lines
+    return [
+        f"- **{row.program.name}, {check or 'the start'}** ({_where(sides)}): {_text(outcome.reason)}"
+        for row in rows
+        for check, sides, outcome in row.failures()
+    ]
+
+
+def _where(sides: list[str]) -> str:
+    if sides == ["asyncio"]:
+        return "on stock asyncio only"
+    return " and ".join(SIDES[side] for side in sides) + (": stock asyncio as well" if "asyncio" in sides else "")
 
 
 def _left_out(rows: list[Row]) -> list[str]:
@@ -78,7 +81,7 @@ def _list(title: str, lines: list[str]) -> list[str]:
 
 def programs_section(rows: list[Row], versions: str) -> str:
     own = sum(row.own_failures() for row in rows)
-    both = sum(on_both for row in rows for *_, on_both in row.failures())
+    stock = sum("asyncio" in sides for row in rows for _, sides, _ in row.failures())
     lines = [
         versions,
         "",
@@ -90,7 +93,7 @@ def programs_section(rows: list[Row], versions: str) -> str:
             for row in rows
         ),
         "",
-        f"{own} failures on plait that stock asyncio does not have; {both} on stock asyncio as well.",
+        f"{own} checks fail on plait and pass on stock asyncio; {stock} fail on stock asyncio.",
         *_list("What does not pass:", _failures(rows)),
         *_list("Left out, which is not passed:", _left_out(rows)),
     ]

@@ -66,10 +66,17 @@ def _clean_environment() -> dict[str, str]:
 
 
 def _kill_session(process: "subprocess.Popen[bytes]") -> None:
-    try:
-        os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass  # nothing was left
+    """Whatever the program left: its servers have process groups of their own, but its session."""
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdecimal():
+            continue
+        try:
+            # pid (name) state parent group session ...: the name may have blanks and brackets.
+            session = int((entry / "stat").read_text().rpartition(")")[2].split()[3])
+            if session == process.pid:
+                os.kill(int(entry.name), signal.SIGKILL)
+        except (FileNotFoundError, ProcessLookupError):
+            pass  # it has ended meanwhile
     process.wait()
 
 

@@ -1,12 +1,13 @@
 """Servers as processes of their own, and wrk in front of them."""
 
+import os
 import re
 import subprocess
 import threading
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from signal import SIGTERM, Signals
+from signal import SIGKILL, SIGTERM, Signals
 
 import stage
 
@@ -62,20 +63,22 @@ class Served:
 
 @contextmanager
 def serving(command: list[str], announced: str = r"https?://127\.0\.0\.1:\d+\b") -> Iterator[Served]:
-    """The server from the line with its address on; gone when the block is left."""
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
-        guard = threading.Timer(PATIENCE, process.kill)
+    """The server from the line with its address on; gone with its children, which are one process group, when the block is left."""
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, process_group=0) as process:
+
+        def kill() -> None:
+            try:
+                os.killpg(process.pid, SIGKILL)
+            except ProcessLookupError:
+                pass  # nobody is left
+
+        guard = threading.Timer(PATIENCE, kill)
         guard.start()
         try:
             yield Served(process, announced)
         finally:
             guard.cancel()
-            if process.poll() is None:
-                process.terminate()  # it may have children to end
-                try:
-                    process.wait(5)
-                except subprocess.TimeoutExpired:
-                    process.kill()
+            kill()
 
 
 def get(url: str) -> bytes:

@@ -85,6 +85,7 @@ def a_reload_by_hangup_and_workers_of_a_hundred_requests() -> None:
         wait_for(served, "worker up", 1)
         served.process.send_signal(SIGHUP)
         wait_for(served, "worker up", 2)
+        wait_for(served, "worker down", 1)  # until then it takes a part of the requests
         for _ in range(100):
             assert json.loads(load.get(served.url))[0] == stage.LOOP
         wait_for(served, "worker up", 3)

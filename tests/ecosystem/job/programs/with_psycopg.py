@@ -124,9 +124,12 @@ async def listen_and_notify() -> None:
 
 @check
 async def a_cancelled_query() -> None:
-    async with await connect(autocommit=True) as connection:
+    async with await connect(autocommit=True) as connection, await connect(autocommit=True) as other:
         sleeping = asyncio.create_task(connection.execute("SELECT pg_sleep(3600)"))
-        await asyncio.sleep(0)
+        # Not before it sleeps there: the server pays no heed to a request to cancel what it has not begun.
+        query = "SELECT count(*) FROM pg_stat_activity WHERE pid = %s AND state = 'active' AND wait_event = 'PgSleep'"
+        while not await value(other, query, connection.info.backend_pid):
+            pass
         sleeping.cancel()
         try:
             await sleeping
@@ -135,7 +138,7 @@ async def a_cancelled_query() -> None:
             pass
         assert await value(connection, "SELECT 1") == 1
         try:
-            await asyncio.wait_for(connection.execute("SELECT pg_sleep(3600)"), 0.05)
+            await asyncio.wait_for(connection.execute("SELECT pg_sleep(3600)"), 0.5)
             raise AssertionError("did not time out")
         except TimeoutError:
             pass

@@ -1,0 +1,40 @@
+"""A pytest plugin for the packages' own suites: it writes down each test's outcome, and which loops were run.
+
+The name of the file is in ECOSYSTEM_RESULTS. A loop is counted when an asyncio.Runner runs on it,
+which is what the frameworks and the programs under test use.
+"""
+
+import asyncio
+import json
+import os
+from typing import Any
+
+_loops: set[str] = set()
+_outcomes: dict[str, str] = {}
+
+
+def pytest_configure() -> None:
+    original = asyncio.Runner.run
+
+    def run(self: asyncio.Runner, *arguments: Any, **options: Any) -> Any:
+        _loops.add(type(self.get_loop()).__module__.partition(".")[0])
+        return original(self, *arguments, **options)
+
+    asyncio.Runner.run = run  # type: ignore[method-assign]
+
+
+def pytest_runtest_logreport(report: Any) -> None:
+    before = _outcomes.get(report.nodeid)
+    if report.failed:
+        _outcomes[report.nodeid] = "failed"
+    elif report.skipped and before is None:
+        _outcomes[report.nodeid] = "skipped"
+    elif report.when == "call" and before is None:
+        _outcomes[report.nodeid] = "passed"
+
+
+def pytest_sessionfinish() -> None:
+    with open(os.environ["ECOSYSTEM_RESULTS"], "w", encoding="utf-8") as file:
+        for name, outcome in _outcomes.items():
+            file.write(json.dumps({"test": name, "outcome": outcome}) + "\n")
+        file.write(json.dumps({"loops": sorted(_loops)}) + "\n")
