@@ -54,6 +54,8 @@ class Compared:
 
     @property
     def only_on_plait(self) -> list[str]:
+        if self.left_out:
+            return []
         # A test that never ran on plait is missing there, not passed.
         missing = {name for name, outcome in self.asyncio.items() if outcome == "passed" and name not in self.plait}
         found = sorted((self._failed(self.plait) - self._failed(self.asyncio)) | missing)
@@ -103,7 +105,8 @@ def _fetch(package: str, version: str, directory: Path) -> str:
 def _run(suite: Suite, side: str, place: Path, log: Path) -> tuple[dict[str, str], str]:
     results = place.parent / f"{side}.jsonl"
     by = ("-m", "plait", "run") if side == "plait" else ()
-    command = [sys.executable, *by, "-m", "pytest", "tests", "-q", "-p", "own_tests_plugin", "-p", "no:cacheprovider", "--timeout=60", "--color=no"]
+    command = [sys.executable, *by, "-m", "pytest", "tests", "-q", "-p", "own_tests_plugin", "-p", "no:cacheprovider", "-p", "no:asyncio", "--timeout=60", "--color=no"]
+    # pytest-asyncio is none of these suites' plugins, and warns, which they make an error.
     command += [f"--deselect={name}" for name in deselected(suite.package)]
     environment = _clean_environment() | {"PYTHONPATH": str(HERE), "ECOSYSTEM_RESULTS": str(results), "ECOSYSTEM_SIDE": side}
     with log.open("wb") as output:
@@ -134,11 +137,16 @@ def _compare(suite: Suite, logs: Path) -> Compared:
         directory = Path(name)
         compared.left_out = _fetch(suite.package, compared.version, directory)
         if not compared.left_out:
+            troubles: list[str] = []
             for side in ("plait", "asyncio"):
                 outcomes, trouble = _run(suite, side, directory / "suite", logs / f"own-{suite.package}-{side}.log")
                 setattr(compared, side, outcomes)
-                compared.trouble = compared.trouble or trouble
+                troubles.append(trouble)
                 print(f"{suite.package:>16} {side:<10} {compared.cell(outcomes)} {trouble}", flush=True)
+            if troubles[1]:  # there is nothing to compare with
+                compared.left_out = f"stock asyncio: {troubles[1]}"
+            else:
+                compared.trouble = troubles[0]
     return compared
 
 

@@ -1,6 +1,6 @@
 """A pytest plugin for the packages' own suites: it writes down each test's outcome, and which loops were run.
 
-The name of the file is in ECOSYSTEM_RESULTS. A loop is counted when an asyncio.Runner runs on it,
+The name of the file is in ECOSYSTEM_RESULTS. A loop is counted when an asyncio.Runner hands it out,
 which is what the frameworks and the programs under test use.
 """
 
@@ -14,13 +14,14 @@ _outcomes: dict[str, str] = {}
 
 
 def pytest_configure() -> None:
-    original = asyncio.Runner.run
+    original = asyncio.Runner.get_loop
 
-    def run(self: asyncio.Runner, *arguments: Any, **options: Any) -> Any:
-        _loops.add(type(self.get_loop()).__module__.partition(".")[0])
-        return original(self, *arguments, **options)
+    def get_loop(self: asyncio.Runner) -> asyncio.AbstractEventLoop:
+        loop = original(self)
+        _loops.add(type(loop).__module__.partition(".")[0])
+        return loop
 
-    asyncio.Runner.run = run  # type: ignore[method-assign]
+    asyncio.Runner.get_loop = get_loop  # type: ignore[method-assign]
 
 
 def pytest_runtest_logreport(report: Any) -> None:
