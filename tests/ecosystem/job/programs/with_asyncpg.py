@@ -119,10 +119,13 @@ async def listen_and_notify() -> None:
 
 @check
 async def a_cancelled_query_leaves_the_connection_usable() -> None:
-    connection = await connect()
+    connection, other = await connect(), await connect()
+    # Not before it sleeps there: the server pays no heed to a request to cancel what it has not begun.
+    query = "SELECT count(*) FROM pg_stat_activity WHERE pid = $1 AND state = 'active' AND wait_event = 'PgSleep'"
     for _ in range(3):
         sleeping = asyncio.create_task(connection.execute("SELECT pg_sleep(3600)"))
-        await asyncio.sleep(0)
+        while not await other.fetchval(query, connection.get_server_pid()):
+            pass
         sleeping.cancel()
         try:
             await sleeping
@@ -131,6 +134,7 @@ async def a_cancelled_query_leaves_the_connection_usable() -> None:
             pass
         assert await connection.fetchval("SELECT 1") == 1
     await connection.close()
+    await other.close()
 
 
 @check
