@@ -168,10 +168,13 @@ def test_a_child_that_was_reaped_before_it_could_be_watched(run, caplog):
 
 
 def test_a_pipe_that_cannot_be_connected(loop, run):
+    started = []
+
     async def main():
         class Strange(subprocess.Popen):
             def __init__(self, *args, **options):
                 super().__init__(*args, **options)
+                started.append(self.pid)
                 self.stderr.close()
 
         popen, subprocess.Popen = subprocess.Popen, Strange
@@ -183,7 +186,7 @@ def test_a_pipe_that_cannot_be_connected(loop, run):
 
     run(main())
     with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
+        os.waitpid(*started, os.WNOHANG)
 
 
 def test_a_loop_that_connects_pipes_in_a_way_of_its_own(make_loop):

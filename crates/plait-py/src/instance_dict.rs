@@ -151,5 +151,9 @@ has_dict!(
     crate::faces::universal::semaphore::UniversalBoundedSemaphore: true,
     crate::event_loop::socket_transport::SocketTransport: false,
     crate::event_loop::datagram::DatagramTransport: false,
+    crate::event_loop::pipes::read::ReadPipeTransport: false,
+    crate::event_loop::pipes::write::WritePipeTransport: false,
+    crate::event_loop::process::SubprocessTransport: false,
+    crate::event_loop::tls::transport::TlsTransport: false,
     crate::event_loop::EventLoop: false
 );

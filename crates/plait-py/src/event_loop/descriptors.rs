@@ -251,6 +251,20 @@ impl Descriptors {
         })
     }
 
+    /// Whether it is this very transport that watches. (The number may have been another's before, who forgot to stop.)
+    pub fn is_watched_by(&self, fd: RawFd, direction: Direction, watcher: &Watcher) -> bool {
+        let slot = usize::try_from(fd).ok().and_then(|index| self.slots.get(index));
+        let there = slot.and_then(|slot| match direction {
+            Direction::Read => slot.reader.as_ref(),
+            Direction::Write => slot.writer.as_ref(),
+        });
+        match (there, watcher) {
+            (Some(Watcher::Transport(one)), Watcher::Transport(other)) => one.is(other),
+            (Some(Watcher::Datagrams(one)), Watcher::Datagrams(other)) => one.is(other),
+            _ => false,
+        }
+    }
+
     pub fn is_watched(&self, fd: RawFd, direction: Direction) -> bool {
         let slot = usize::try_from(fd).ok().and_then(|index| self.slots.get(index));
         slot.is_some_and(|slot| match direction {

@@ -36,7 +36,7 @@ impl EventLoop {
         }
     }
 
-    /// The same, unless somebody watches already (a transport whose buffer was not empty).
+    /// The same, unless this transport watches already, since its buffer was not empty.
     pub fn watch_unless_watched(
         &self,
         py: Python<'_>,
@@ -44,10 +44,20 @@ impl EventLoop {
         direction: Direction,
         watcher: Watcher,
     ) -> PyResult<()> {
-        match self.state.with(py, |s| s.descriptors.is_watched(fd, direction)) {
+        match self.state.with(py, |s| s.descriptors.is_watched_by(fd, direction, &watcher)) {
             true => Ok(()),
             false => self.watch(py, fd, direction, watcher),
         }
+    }
+
+    /// A transport is about to close its descriptor: whatever it has forgotten to take back would stall the next one of that number.
+    pub fn unwatch_own(&self, py: Python<'_>, fd: RawFd, watcher: &Watcher) -> PyResult<()> {
+        for direction in [Direction::Read, Direction::Write] {
+            if self.state.with(py, |s| s.descriptors.is_watched_by(fd, direction, watcher)) {
+                self.unwatch(py, fd, direction)?;
+            }
+        }
+        Ok(())
     }
 
     /// Takes a watcher away; true when there was one.

@@ -1,7 +1,8 @@
 //! Endings, and errors: which of them end the transport, and what is told to whom.
 
-use super::super::descriptors::Direction;
+use super::super::descriptors::{Direction, Watcher};
 use super::super::ready::{Ready, TransportStep};
+use super::super::transport::report;
 use super::DatagramTransport;
 use crate::ffi;
 use crate::standard::standard;
@@ -9,7 +10,6 @@ use pyo3::exceptions::PyOSError;
 use pyo3::ffi::destructor;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
 use std::sync::OnceLock;
 
 impl DatagramTransport {
@@ -73,6 +73,8 @@ impl DatagramTransport {
     /// Closes the socket and lets go of the protocol.
     fn release(slf: &Bound<'_, Self>) -> PyResult<()> {
         let py = slf.py();
+        let this = slf.get();
+        this.loop_.get().unwatch_own(py, this.fd, &Watcher::Datagrams(slf.clone().unbind()))?;
         let (sock, left) = slf.get().state.with(py, |s| {
             let left = (s.protocol.take(), s.waiting.take_all(), std::mem::take(&mut s.arrived));
             (s.sock.take(), (left, std::mem::take(&mut s.peers)))
@@ -104,32 +106,16 @@ impl DatagramTransport {
     pub(super) fn fatal_error(slf: &Bound<'_, Self>, error: PyErr, message: &str) -> PyResult<()> {
         let py = slf.py();
         let kept = error.clone_ref(py).into_value(py).into_any();
-        if !error.is_instance_of::<PyOSError>(py) {
-            DatagramTransport::report(slf, message, error)?;
-        } else if slf.get().event_loop(py).get().debug(py) {
-            let glue = standard(py).glue.bind(py);
-            glue.call_method1("log_transport_error", (slf, message, error.into_value(py)))?;
+        let loop_ = slf.get().event_loop(py);
+        match error.is_instance_of::<PyOSError>(py) {
+            true => report::log_error(loop_, message, error, slf)?,
+            false => report::report(loop_, message, error, Some(slf), slf.get().get_protocol(py))?,
         }
         DatagramTransport::force_close(slf, Some(kept))
     }
 
-    pub(super) fn report(slf: &Bound<'_, Self>, message: &str, error: PyErr) -> PyResult<()> {
-        let py = slf.py();
-        let context = PyDict::new(py);
-        context.set_item("message", message)?;
-        context.set_item("exception", error.into_value(py))?;
-        context.set_item("transport", slf)?;
-        context.set_item("protocol", slf.get().get_protocol(py))?;
-        let loop_ = slf.get().event_loop(py);
-        loop_.call_method1(intern!(py, "call_exception_handler"), (context,)).map(drop)
-    }
-
     pub(super) fn log_debug(slf: &Bound<'_, Self>, text: &str) -> PyResult<()> {
-        let py = slf.py();
-        match slf.get().loop_.get().debug(py) {
-            true => standard(py).logger.bind(py).call_method1("debug", (text, slf)).map(drop),
-            false => Ok(()),
-        }
+        report::log(slf.get().event_loop(slf.py()), "debug", text, slf)
     }
 }
 

@@ -21,8 +21,9 @@ use super::addresses::Family;
 use super::descriptors::{Direction, Watcher};
 use super::future::{Future, Outcome};
 use super::ready::{Ready, TransportStep};
+use super::transport::{check_number, report};
 use super::EventLoop;
-use crate::errors::leaves_the_loop;
+use crate::errors::os_error;
 use crate::ffi;
 use crate::guarded::{Built, Guarded};
 use crate::standard::standard;
@@ -35,6 +36,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 use send::Waiting;
 use std::collections::VecDeque;
+use std::io;
 use std::os::fd::RawFd;
 
 /// A datagram that was received: its bytes, its sender.
@@ -152,14 +154,9 @@ impl DatagramTransport {
             return Ok(());
         };
         let protocol = protocol.bind(py);
-        match this.in_context(py, || protocol.call_method1(method, (argument,))) {
-            Err(error) if !leaves_the_loop(py, &error) => {
-                let callback = protocol.getattr(method)?;
-                let args = (this.event_loop(py), py.None(), callback, (argument,), error.into_value(py));
-                standard(py).glue.bind(py).call_method1(intern!(py, "report_callback_error"), args).map(drop)
-            }
-            told => told.map(drop),
-        }
+        let told = this.in_context(py, || protocol.call_method1(method, (argument,))).map(drop);
+        let args = (argument,).into_pyobject(py)?;
+        report::callback_result(this.event_loop(py), told, Some(protocol), method.to_str()?, args)
     }
 
     fn event_loop<'py>(&self, py: Python<'py>) -> &Bound<'py, EventLoop> {
@@ -190,8 +187,18 @@ impl DatagramTransport {
         if !this.is_active(py) {
             return Ok(());
         }
+        if let Err(closed) = this.check_open(py) {
+            return DatagramTransport::error_received_in_context(slf, os_error(py, &closed));
+        }
         let watcher = Watcher::Datagrams(slf.clone().unbind());
         this.loop_.get().watch(py, this.fd, Direction::Read, watcher)
+    }
+
+    fn check_open(&self, py: Python<'_>) -> io::Result<()> {
+        match self.state.with(py, |s| s.sock.as_ref().map(|sock| sock.clone_ref(py))) {
+            Some(sock) => check_number(sock.bind(py), self.fd),
+            None => Ok(()),
+        }
     }
 
     fn stop(&self, py: Python<'_>, direction: Direction) -> PyResult<()> {

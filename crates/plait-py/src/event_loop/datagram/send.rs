@@ -3,7 +3,7 @@
 use super::super::addresses::{address_object, plain_address};
 use super::super::descriptors::{Direction, Watcher};
 use super::super::sock::contiguous;
-use super::super::transport::limits;
+use super::super::transport::{flow, limits};
 use super::DatagramTransport;
 use crate::errors::{leaves_the_loop, os_error};
 use crate::ffi;
@@ -163,6 +163,9 @@ impl DatagramTransport {
         if !queued {
             let sent = DatagramTransport::send_now(slf, data, addr.as_ref());
             if let Some(Sent::WouldBlock) = DatagramTransport::unless_failed(slf, sent)? {
+                if lost > 0 {
+                    return this.note_lost_write(py, lost); // it is closed; nobody would come back to this
+                }
                 let watcher = Watcher::Datagrams(slf.clone().unbind());
                 this.loop_.get().watch(py, this.fd, Direction::Write, watcher)?;
             } else {
@@ -223,9 +226,10 @@ impl DatagramTransport {
             None => socket::send(this.fd, bytes),
             Some(address) => send_to(this.fd, bytes, address),
         };
-        let sent = match data.cast_exact::<PyBytes>() {
-            Ok(bytes) => send(bytes.as_bytes()),
-            Err(_) => ffi::with_bytes(&contiguous(data)?, send),
+        let sent = match (this.check_open(slf.py()), data.cast_exact::<PyBytes>()) {
+            (Err(closed), _) => Err(closed),
+            (_, Ok(bytes)) => send(bytes.as_bytes()),
+            _ => ffi::with_bytes(&contiguous(data)?, send),
         };
         match sent {
             Ok(_) => Ok(Sent::Gone),
@@ -334,7 +338,10 @@ impl DatagramTransport {
         let this = slf.get();
         loop {
             let mut spent = Vec::new();
-            let flushed = this.state.with(py, |s| s.waiting.flush(py, this.fd, &mut spent));
+            let flushed = match this.check_open(py) {
+                Ok(()) => this.state.with(py, |s| s.waiting.flush(py, this.fd, &mut spent)),
+                Err(closed) => Flushed::Failed(closed),
+            };
             drop(spent);
             match flushed {
                 Flushed::Empty | Flushed::Full => return Ok(true),
@@ -404,14 +411,7 @@ impl DatagramTransport {
     }
 
     fn tell_flow(slf: &Bound<'_, Self>, method: &str) -> PyResult<()> {
-        let py = slf.py();
-        let Some(protocol) = slf.get().get_protocol(py) else {
-            return Ok(());
-        };
-        match protocol.bind(py).call_method0(method) {
-            Ok(_) => Ok(()),
-            Err(error) if leaves_the_loop(py, &error) => Err(error),
-            Err(error) => DatagramTransport::report(slf, &format!("protocol.{method}() failed"), error),
-        }
+        let this = slf.get();
+        flow::tell(this.event_loop(slf.py()), slf, this.get_protocol(slf.py()), method)
     }
 }

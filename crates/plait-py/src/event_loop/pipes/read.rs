@@ -189,7 +189,9 @@ impl ReadPipeTransport {
         // A terminal whose other side is gone says EIO; everything else nobody expects.
         match errno {
             Some(EIO) => report::log_error(end.event_loop(py), message, error.clone_ref(py), slf)?,
-            _ => report::report(end.event_loop(py), message, error.clone_ref(py), slf, end.protocol(py))?,
+            _ => {
+                report::report(end.event_loop(py), message, error.clone_ref(py), Some(slf), end.protocol(py))?
+            }
         }
         ReadPipeTransport::cut(slf, Some(error))
     }

@@ -1,7 +1,7 @@
 //! Endings: closing in good order, aborting, fatal errors, and what is told to whom.
 
 use super::super::accept::detach;
-use super::super::descriptors::Direction;
+use super::super::descriptors::{Direction, Watcher};
 use super::super::future::Future;
 use super::super::ready::{Ready, TransportStep};
 use super::super::transport::report;
@@ -61,7 +61,7 @@ impl SocketTransport {
 
     pub(super) fn report(slf: &Bound<'_, Self>, message: &str, error: PyErr) -> PyResult<()> {
         let py = slf.py();
-        report::report(slf.get().event_loop(py), message, error, slf, slf.get().get_protocol(py))
+        report::report(slf.get().event_loop(py), message, error, Some(slf), slf.get().get_protocol(py))
     }
 
     pub(super) fn force_close(slf: &Bound<'_, Self>, error: Option<Py<PyAny>>) -> PyResult<()> {
@@ -127,6 +127,7 @@ impl SocketTransport {
     pub(super) fn release(slf: &Bound<'_, Self>) -> Released {
         let py = slf.py();
         let this = slf.get();
+        let forgotten = this.loop_.get().unwatch_own(py, this.fd, &Watcher::Transport(slf.clone().unbind()));
         // The addresses outlive the socket, as asyncio's do.
         let local = socket::local_address(this.fd).ok().flatten();
         let peer = match this.state.with(py, |s| s.peer.is_some()) {
@@ -143,6 +144,7 @@ impl SocketTransport {
             Socket::Object(sock) => sock.bind(py).call_method0(intern!(py, "close")).err(),
             Socket::Bare(_) | Socket::Closed => None,
         };
+        let trouble = trouble.or(forgotten.err());
         Released { protocol, server, trouble }
     }
 

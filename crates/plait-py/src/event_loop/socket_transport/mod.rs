@@ -18,7 +18,7 @@ use super::future::{Future, Outcome};
 use super::ready::{Ready, TransportStep};
 use super::streams::protocol::StreamReaderProtocol;
 use super::tls::TlsProtocol;
-use super::transport::{report, Chunk};
+use super::transport::{check_number, report, Chunk};
 use super::EventLoop;
 use crate::ffi;
 use crate::guarded::{Built, Guarded};
@@ -29,6 +29,7 @@ use pyo3::ffi::destructor;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
+use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::OnceLock;
@@ -275,8 +276,21 @@ impl SocketTransport {
         if !this.is_reading(py) {
             return Ok(());
         }
+        if let Err(closed) = this.check_open(py) {
+            return SocketTransport::read_failed(slf, &closed);
+        }
         let watcher = Watcher::Transport(slf.clone().unbind());
         this.loop_.get().watch(py, this.fd, Direction::Read, watcher)
+    }
+
+    /// Whether the descriptor is still its own: a program that gave it a socket may have closed that, and then the number is another's.
+    fn check_open(&self, py: Python<'_>) -> io::Result<()> {
+        let sock = self.state.with(py, |s| match &s.socket {
+            Socket::Object(sock) => Some(sock.clone_ref(py)),
+            Socket::Bare(_) | Socket::Closed => None,
+        });
+        let Some(sock) = sock else { return Ok(()) };
+        check_number(sock.bind(py), self.fd)
     }
 
     pub(super) fn stop(&self, py: Python<'_>, direction: Direction) -> PyResult<()> {

@@ -77,7 +77,7 @@ impl SocketTransport {
     pub(super) fn write_lines(slf: &Bound<'_, Self>, list_of_data: &Bound<'_, PyAny>) -> PyResult<()> {
         let py = slf.py();
         let this = slf.get();
-        let (eof, waiting, lost) = this.state.with(py, |s| (s.eof, s.empty_waiter.is_some(), s.lost));
+        let (eof, waiting) = this.state.with(py, |s| (s.eof, s.empty_waiter.is_some()));
         if eof {
             return Err(PyRuntimeError::new_err("Cannot call writelines() after write_eof()"));
         }
@@ -92,16 +92,18 @@ impl SocketTransport {
                 Err(_) => Chunk::Copied(ffi::with_bytes(&contiguous(&data)?, |bytes| Box::from(bytes))),
             });
         }
-        if lost > 0 || chunks.is_empty() {
+        if chunks.is_empty() {
             return Ok(());
         }
+        // The iterator may have closed it.
         let waited = this.state.with(py, |s| {
-            let waited = !s.buffer.is_empty();
+            let waited = (s.lost == 0 && !s.eof).then(|| !s.buffer.is_empty())?;
             for chunk in chunks.drain(..) {
                 s.buffer.push(chunk, 0);
             }
-            waited
+            Some(waited)
         });
+        let Some(waited) = waited else { return Ok(()) };
         if !waited {
             if let Some(Err(error)) = this.flush(py) {
                 return SocketTransport::write_failed(slf, &error);
@@ -185,7 +187,7 @@ impl SocketTransport {
         if !this.state.with(py, |s| s.buffer.is_empty()) {
             return Ok(Some(0));
         }
-        match socket::send(this.fd, bytes) {
+        match this.check_open(py).and_then(|()| socket::send(this.fd, bytes)) {
             Ok(sent) => Ok(Some(sent)),
             Err(error) if error.raw_os_error() == Some(EAGAIN) => Ok(Some(0)),
             Err(error) => {
@@ -231,6 +233,9 @@ impl SocketTransport {
 
     /// Writes what waits; None when the connection is lost already.
     fn flush(&self, py: Python<'_>) -> Option<io::Result<bool>> {
+        if let Err(closed) = self.check_open(py) {
+            return Some(Err(closed));
+        }
         let mut spent = Vec::new();
         let flushed = self.state.with(py, |s| match s.lost {
             0 => Some(s.buffer.flush(self.fd, &mut spent)),

@@ -27,6 +27,7 @@ pub mod transport;
 mod write;
 
 use super::socket_transport::Takes;
+use super::transport::report;
 use super::EventLoop;
 use crate::errors::leaves_the_loop;
 use crate::guarded::{Built, Guarded};
@@ -361,37 +362,24 @@ impl TlsProtocol {
             let cancelled = standard(py).cancelled_error.bind(py);
             (error.is_instance_of::<PyOSError>(py), error.is_instance(py, cancelled))
         };
-        let error = error.into_value(py);
         if let Some(below) = &below {
-            below.call_method1(intern!(py, "_force_close"), (&error,))?;
+            below.call_method1(intern!(py, "_force_close"), (error.value(py),))?;
         }
-        if is_os {
-            if this.loop_.get().debug(py) {
-                let glue = standard(py).glue.bind(py);
-                glue.call_method1("log_transport_error", (slf, message, error))?;
-            }
-            return Ok(());
+        match (is_os, is_cancelled) {
+            (true, _) => report::log_error(this.loop_.bind(py), message, error, slf),
+            (_, true) => Ok(()),
+            _ => TlsProtocol::report(slf, message, error, below),
         }
-        if is_cancelled {
-            return Ok(());
-        }
-        TlsProtocol::report(slf, message, error.into_any(), below)
     }
 
     fn report(
         slf: &Bound<'_, Self>,
         message: &str,
-        error: Py<PyAny>,
+        error: PyErr,
         transport: Option<Bound<'_, PyAny>>,
     ) -> PyResult<()> {
-        let py = slf.py();
-        let context = PyDict::new(py);
-        context.set_item("message", message)?;
-        context.set_item("exception", error)?;
-        context.set_item("transport", transport)?;
-        context.set_item("protocol", slf)?;
-        let loop_ = slf.get().loop_.bind(py);
-        loop_.call_method1(intern!(py, "call_exception_handler"), (context,)).map(drop)
+        let protocol = slf.clone().into_any().unbind();
+        report::report(slf.get().loop_.bind(slf.py()), message, error, transport.as_ref(), Some(protocol))
     }
 
     /// Passes what is no `Exception` on; an `Exception` ends the connection.
@@ -415,12 +403,7 @@ impl TlsProtocol {
                 let transport =
                     slf.get().state.with(py, |s| s.app_transport.as_ref().map(|t| t.clone_ref(py)));
                 let transport = transport.map(|t| t.into_bound(py).into_any());
-                TlsProtocol::report(
-                    slf,
-                    &format!("protocol.{method}() failed"),
-                    error.into_value(py).into_any(),
-                    transport,
-                )
+                TlsProtocol::report(slf, &format!("protocol.{method}() failed"), error, transport)
             }
         }
     }

@@ -18,6 +18,8 @@ pub fn tell(
     match protocol.bind(py).call_method0(pyo3::types::PyString::intern(py, method)) {
         Ok(_) => Ok(()),
         Err(error) if leaves_the_loop(py, &error) => Err(error),
-        Err(error) => report(loop_, &format!("protocol.{method}() failed"), error, transport, Some(protocol)),
+        Err(error) => {
+            report(loop_, &format!("protocol.{method}() failed"), error, Some(transport), Some(protocol))
+        }
     }
 }

@@ -24,7 +24,7 @@ pub fn set_limits(flow: &mut FlowControl, high: Option<isize>, low: Option<isize
             .set_limits(high, low)
             .map_err(|error| Refused { high: error.high as isize, low: error.low as isize }),
         _ => {
-            let high = high.unwrap_or_else(|| low.map_or(64 * 1024, |low| 4 * low));
+            let high = high.unwrap_or_else(|| low.map_or(64 * 1024, |low| low.saturating_mul(4)));
             Err(Refused { high, low: low.unwrap_or(high.div_euclid(4)) })
         }
     }

@@ -12,7 +12,7 @@ pub fn report(
     loop_: &Bound<'_, EventLoop>,
     message: &str,
     error: PyErr,
-    transport: &Bound<'_, PyAny>,
+    transport: Option<&Bound<'_, PyAny>>,
     protocol: Option<Py<PyAny>>,
 ) -> PyResult<()> {
     let py = loop_.py();
