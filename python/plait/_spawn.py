@@ -97,16 +97,18 @@ def _start_ordinary(
         if min(opened) <= 2:
             raise _Unusual  # one of the first three is closed here: their numbers need care
         sys.audit("subprocess.Popen", program, command, cwd, None)
-        pid = _fork(command, program, cwd, theirs, ours, (reports, reporter), start_new_session)
+        # From here on the object answers for the child: interrupted, it leaves it to the next Popen to be waited for.
+        popen = _make_popen(args, _fork(command, program, cwd, theirs, ours, (reports, reporter), start_new_session))
         os.close(opened.pop())
         if os.read(reports, 1):
-            _reap(pid)
+            _reap(popen)
             raise _Unusual  # it could not be started
-        streams = [None, None, None] if len(opened) == 1 else _files(ours, opened)
+        if len(opened) > 1:
+            popen.stdin, popen.stdout, popen.stderr = _files(ours, opened)
     finally:
         for fd in opened:
             os.close(fd)
-    return _make_popen(args, pid, *streams)
+    return popen
 
 
 def _files(ours: list[int], opened: list[int]) -> list[Any]:
@@ -181,22 +183,23 @@ def _fork(
     )
 
 
-def _reap(pid: int) -> None:
+def _reap(popen: Any) -> None:
     try:
-        os.waitpid(pid, 0)
+        _, status = os.waitpid(popen.pid, 0)
     except ChildProcessError:  # somebody waits for any child
-        pass
+        status = 0
+    popen.returncode = os.waitstatus_to_exitcode(status)
 
 
-def _make_popen(args: Any, pid: int, stdin: Any, stdout: Any, stderr: Any) -> Any:
+def _make_popen(args: Any, pid: int) -> Any:
     popen = _Popen.__new__(_Popen)
     vars(popen).update(
         _SHARED_ATTRIBUTES,
         args=args,
         pid=pid,
-        stdin=stdin,
-        stdout=stdout,
-        stderr=stderr,
+        stdin=None,
+        stdout=None,
+        stderr=None,
         returncode=None,
         _waitpid_lock=threading.Lock(),
     )

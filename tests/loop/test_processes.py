@@ -1,5 +1,6 @@
 """Children, where plait goes its own way: pidfds, watchers, threads where there are none, and transports that nobody closed."""
 
+import _posixsubprocess
 import asyncio
 import gc
 import os
@@ -11,11 +12,10 @@ import warnings
 
 import plait
 import pytest
-from plait import _native, _processes
+from plait import _native, _processes, _spawn
 
 PIPE = subprocess.PIPE
 BLOCKED = ("sleep", "3600")
-
 
 
 def has_pidfd():
@@ -253,3 +253,32 @@ def test_an_unclosed_transport_warns_and_kills(make_loop, closed_loop):
     else:
         assert texts == []
         loop.run_until_complete(asyncio.sleep(0))
+
+
+@pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning")
+def test_a_start_that_is_interrupted_forgets_no_child(loop, run, monkeypatch):
+    """As when a signal's handler raises just then: the next that is started waits for it."""
+    children = []
+
+    def fork_exec(*args, fork=_posixsubprocess.fork_exec):
+        children.append(fork(*args))
+        return children[-1]
+
+    def interrupted(*_):
+        monkeypatch.undo()
+        raise LookupError("interrupted")
+
+    async def main():
+        monkeypatch.setattr(_spawn, "_fork_exec", fork_exec)
+        monkeypatch.setattr(os, "read", interrupted)
+        with pytest.raises(LookupError):
+            await asyncio.create_subprocess_exec("true")
+
+    run(main())
+    gc.collect()
+    (child,) = children
+    assert [popen.pid for popen in subprocess._active] == [child]
+    os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
+    subprocess.run(["true"], check=True)
+    with pytest.raises(ChildProcessError):
+        os.waitpid(child, os.WNOHANG)
