@@ -630,11 +630,11 @@ def bench_idle(host: str, port: int, *, connections: int, size: int, timeout: fl
     it in the main thread only.
     """
 
-def bench_server(kind: Literal["epoll", "io_uring", "udp"], fd: int, *, core: int | None = None) -> None:
-    """Run a reference echo server in the calling thread, until a signal's handler raises or the process ends.
+def bench_server(kind: Literal["epoll", "io_uring", "udp", "pieces", "file"], fd: int, *, core: int | None = None) -> None:
+    """Run a reference server in the calling thread, until a signal's handler raises or the process ends.
 
     Args:
-        kind: what it is made on.
+        kind: what an echo server is made on; ``"pieces"`` and ``"file"`` send so many bytes as a connection asks for in eight.
         fd: a listening TCP socket (for ``"epoll"`` a Unix one as well), for ``"udp"`` a bound UDP socket. It stays the caller's, and
             must stay open; all but ``"io_uring"`` make it non-blocking.
         core: the core that the thread stays on meanwhile; None leaves it where it is.

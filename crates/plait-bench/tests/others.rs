@@ -2,8 +2,9 @@
 
 use plait_bench::churn::{self, Churn};
 use plait_bench::client::{self, Exchange, Load, Report};
+use plait_bench::download::{self, Download};
 use plait_bench::socket::Address;
-use plait_bench::{epoll_server, flood, udp_server, uring_server, OnTick};
+use plait_bench::{epoll_server, flood, transfer_server, udp_server, uring_server, OnTick};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{TcpListener, UdpSocket};
 use std::ops::ControlFlow;
@@ -160,4 +161,22 @@ fn a_flood_is_sent_to_the_last() {
         flood::run(address, 0, 7, None, &mut || ControlFlow::Continue(())).unwrap_err().kind(),
         ErrorKind::InvalidInput
     );
+}
+
+#[test]
+fn many_bytes_are_taken_in() {
+    for serve in [transfer_server::serve_pieces as Serve, transfer_server::serve_file] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        beside(serve, listener, || {
+            // The file is shorter than what is compared, and neither number is a multiple of a piece.
+            let timeout = Duration::from_secs(30);
+            let (warm_up, bytes) = (70_000_001, 1_000_003);
+            let download = Download { address, warm_up, bytes, core: None, server_pid: None, timeout };
+            for _ in 0..2 {
+                let cost = download::run(&download, &mut || ControlFlow::Continue(())).unwrap();
+                assert!(cost.wall_ns > 0 && cost.client_cpu_ns > 0);
+            }
+        });
+    }
 }

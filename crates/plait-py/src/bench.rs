@@ -12,7 +12,7 @@ use plait_bench::download::{self, Download};
 use plait_bench::idle::Idle;
 use plait_bench::meter::Cost;
 use plait_bench::socket::Address;
-use plait_bench::{epoll_server, failure, flood, udp_server, uring_server};
+use plait_bench::{epoll_server, failure, flood, transfer_server, udp_server, uring_server};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -167,8 +167,11 @@ pub fn bench_server(py: Python<'_>, kind: &str, fd: RawFd, core: Option<usize>) 
         "epoll" => epoll_server::serve,
         "io_uring" => uring_server::serve,
         "udp" => udp_server::serve,
+        "pieces" => transfer_server::serve_pieces,
+        "file" => transfer_server::serve_file,
         _ => {
-            return Err(PyValueError::new_err(format!("kind is 'epoll', 'io_uring' or 'udp', not '{kind}'")))
+            let known = "'epoll', 'io_uring', 'udp', 'pieces' or 'file'";
+            return Err(PyValueError::new_err(format!("kind is {known}, not '{kind}'")));
         }
     };
     if fd < 0 {

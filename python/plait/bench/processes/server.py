@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from .workloads.serving import Seen
 
 HOST = "127.0.0.1"
+# What a reference server is, where it is no echo server.
+BARE: dict[str, Literal["pieces", "file"]] = {"sendfile": "file", "drained_stream": "pieces"}
 
 
 def main() -> None:
@@ -41,7 +43,7 @@ def main() -> None:
 
     listener = _bound(options.transport, options.directory)
     if options.column in columns.REFERENCES:
-        _serve_bare(options.column, options.transport, listener, options.core)
+        _serve_bare(BARE.get(options.server, options.column), options.transport, listener, options.core)
     else:
         _serve(options.column, options.server, listener)
 
@@ -95,7 +97,7 @@ def _serve(column: str, server: str, listener: socket.socket) -> None:
 
 
 def _serve_bare(
-    column: Literal["epoll", "io_uring"], transport: str, listener: socket.socket, core: int | None
+    kind: Literal["epoll", "io_uring", "pieces", "file"], transport: str, listener: socket.socket, core: int | None
 ) -> None:
     from .workloads.network import BACKLOG
 
@@ -106,7 +108,7 @@ def _serve_bare(
         listener.listen(BACKLOG)
     threading.Thread(target=_end_with_the_pipe, daemon=True).start()
     _say(_place(listener))
-    _native.bench_server("udp" if transport == "udp" else column, listener.fileno(), core=core)
+    _native.bench_server("udp" if transport == "udp" else kind, listener.fileno(), core=core)
 
 
 def _answer(seen: "Seen") -> None:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import BinaryIO, cast
 
+from ..columns import LOOPS
 from .network import BACKLOG, STREAMS, Load, Seen
 
 PERIOD = 251
@@ -100,6 +101,7 @@ WORKLOADS = (
         least=256,
         per="MiB",
         about="a mebibyte of a gibibyte sent by loop.sendfile",
+        columns=(*LOOPS, "epoll"),
         server="sendfile",
     ),
     Transfer(
@@ -109,6 +111,7 @@ WORKLOADS = (
         least=256,
         per="MiB",
         about="a mebibyte of a gibibyte written to a StreamWriter in pieces of 63 KiB, with a drain after each",
+        columns=(*LOOPS, "epoll"),
         uses=STREAMS,
         server="drained_stream",
     ),
