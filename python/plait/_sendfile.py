@@ -48,5 +48,5 @@ async def _sock_sendfile_native(self: Any, sock: Any, file: Any, offset: int, co
         raise exceptions.SendfileNotAvailableError("not a regular file")  # noqa: B904
     if not (count or size):
         return 0  # an empty file
-    sent: int = await self._send_file(sock, fileno, offset, count)
+    sent: int = await self._send_file(sock, file, fileno, offset, count)
     return sent

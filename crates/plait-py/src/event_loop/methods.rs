@@ -341,15 +341,16 @@ impl EventLoop {
         sock::SockOp::method(slf, sock, "sock_sendto", "sendto", (data, address), Direction::Write)
     }
 
-    /// Send `count` bytes (None: all) of the file behind a descriptor, from `offset` on; the number of bytes that went.
+    /// Send `count` bytes (None: all) of a file, whose descriptor is `number`, from `offset` on; the number of bytes that went.
     fn _send_file(
         slf: Bound<'_, Self>,
         sock: Bound<'_, PyAny>,
-        file: RawFd,
+        file: Bound<'_, PyAny>,
+        number: RawFd,
         offset: u64,
         count: Option<u64>,
     ) -> sock::SockOp {
-        sock::SockOp::send_file(slf, sock, file, offset, count)
+        sock::SockOp::send_file(slf, sock, file, number, offset, count)
     }
 
     /// Connect to an address that needs no resolving (`sock_connect` resolves first where it must).

@@ -137,15 +137,16 @@ impl SockOp {
         Ok(SockOp::new(loop_, sock, "sock_accept", Work::Accept))
     }
 
-    /// Of the file from `offset` on `count` bytes, or all.
+    /// Of the file, which has that number, from `offset` on `count` bytes, or all.
     pub fn send_file(
         loop_: Bound<'_, EventLoop>,
         sock: Bound<'_, PyAny>,
-        file: RawFd,
+        file: Bound<'_, PyAny>,
+        number: RawFd,
         offset: u64,
         count: Option<u64>,
     ) -> SockOp {
-        let work = Work::SendFile(SendingFile::new(file, offset, count));
+        let work = Work::SendFile(SendingFile::new(file.unbind(), number, offset, count));
         SockOp::new(loop_, sock, "sock_sendfile", work)
     }
 
@@ -240,17 +241,14 @@ impl SockOp {
         }
     }
 
-    /// Thrown into or closed.
-    fn abandon(&self, py: Python<'_>) {
+    /// Thrown into or closed. What it was at.
+    fn abandon(&self, py: Python<'_>) -> Option<Work> {
         let work = self.state.with(py, |s| {
             s.started = true;
             s.work.take()
         });
-        if let Some(Work::SendFile(sending)) = &work {
-            sending.leave_position();
-        }
-        drop(work);
         self.finish(py);
+        work
     }
 
     /// Whether the last receive on this socket emptied it, and nothing was reported since: then the attempt is spared.
@@ -488,12 +486,15 @@ impl SockOp {
         traceback: Option<Bound<'_, PyAny>>,
     ) -> PyResult<Py<Future>> {
         let error = thrown(py, r#type, value, traceback)?;
-        self.abandon(py);
+        if let Some(Work::SendFile(sending)) = self.abandon(py) {
+            sending.leave_position(py);
+        }
         Err(error)
     }
 
+    /// Perhaps by the collector, long after: nothing but letting go.
     fn close(&self, py: Python<'_>) {
-        self.abandon(py);
+        drop(self.abandon(py));
     }
 
     #[getter]
@@ -521,6 +522,7 @@ impl SockOp {
             Some(Work::SendAll { data, .. }) => visit.call(data),
             Some(Work::Connect { address, .. }) => visit.call(address),
             Some(Work::Method { args, .. }) => visit.call(args),
+            Some(Work::SendFile(sending)) => sending.traverse(&visit),
             _ => Ok(()),
         }
     }
