@@ -630,6 +630,30 @@ def bench_idle(host: str, port: int, *, connections: int, size: int, timeout: fl
     it in the main thread only.
     """
 
+@final
+class BenchReceiver:
+    """A receiver of datagrams on epoll and nothing else, for floods.
+
+    The benchmark's own; asyncio has no counterpart.
+    """
+
+    def __init__(self) -> None: ...
+    @property
+    def received(self) -> int:
+        """How many datagrams have come so far. Can be read from any thread meanwhile."""
+
+    def serve(self, fd: int, *, core: int | None = None) -> None:
+        """Receive until a signal handler raises. Runs detached; one thread at a time.
+
+        Args:
+            fd: a bound UDP socket. It stays the caller's, must stay open, and is made non-blocking.
+            core: the core to stay on.
+
+        Raises:
+            ValueError: the descriptor is negative, or there is no such core.
+            OSError: a system call failed.
+        """
+
 def bench_server(kind: Literal["epoll", "io_uring", "udp"], fd: int, *, core: int | None = None) -> None:
     """Run a reference echo server in the calling thread, until a signal's handler raises or the process ends.
 

@@ -144,6 +144,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<WaitFuture>()?;
     faces::add_to(module)?;
     module.add_class::<bench::BenchIdle>()?;
+    module.add_class::<bench::BenchReceiver>()?;
     module.add_function(wrap_pyfunction!(event_loop::process::start::start_process, module)?)?;
     module.add_function(wrap_pyfunction!(event_loop::sleep::start_timer, module)?)?;
     module.add_function(wrap_pyfunction!(event_loop::gather::gather, module)?)?;
