@@ -1,25 +1,24 @@
 //! Sending: at once if the socket takes it; what it does not take waits, and the protocol is paused when that is much.
 
 use super::super::addresses::{address_object, plain_address};
-use super::super::descriptors::{Direction, Watcher};
+use super::super::descriptors::Direction;
 use super::super::sock::contiguous;
-use super::super::transport::{flow, limits};
+use super::super::transport::selector::check_bytes_like;
+use super::super::transport::{warn_lost_write, SelectorTransport, Transport, Writing};
 use super::DatagramTransport;
 use crate::errors::{leaves_the_loop, os_error};
 use crate::ffi;
 use crate::standard::standard;
 use plait_core::net::datagram::{send_many, send_to};
 use plait_core::net::{socket, SocketAddress};
-use pyo3::exceptions::{PyBlockingIOError, PyInterruptedError, PyOSError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyBlockingIOError, PyInterruptedError, PyOSError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyByteArray, PyBytes, PyMemoryView, PyTuple};
+use pyo3::types::{PyBytes, PyTuple};
 use std::collections::VecDeque;
 use std::io;
 
 const EAGAIN: i32 = 11;
-/// asyncio's LOG_THRESHOLD_FOR_CONNLOST_WRITES.
-const QUIET_LOST_WRITES: u32 = 5;
 
 /// Where a datagram goes.
 enum To {
@@ -69,12 +68,6 @@ impl Waiting {
     fn push_back_in_front(&mut self, py: Python<'_>, datagram: Datagram) {
         self.bytes += datagram.data.as_bytes(py).len() + self.header;
         self.datagrams.push_front(datagram);
-    }
-
-    /// Takes out all that waits, for the caller to drop.
-    pub fn take_all(&mut self) -> impl Sized {
-        self.bytes = 0;
-        std::mem::take(&mut self.datagrams)
     }
 
     pub fn traverse(&self, visit: &pyo3::gc::PyVisit<'_>) -> Result<(), pyo3::gc::PyTraverseError> {
@@ -141,22 +134,14 @@ impl DatagramTransport {
     ) -> PyResult<()> {
         let py = slf.py();
         let this = slf.get();
-        let known = data.is_exact_instance_of::<PyBytes>()
-            || data.is_instance_of::<PyBytes>()
-            || data.is_instance_of::<PyByteArray>()
-            || data.is_instance_of::<PyMemoryView>();
-        if !known {
-            let kind = data.get_type().name()?.repr()?;
-            let text = format!("data argument must be a bytes-like object, not {kind}");
-            return Err(PyTypeError::new_err(text));
-        }
+        check_bytes_like(data)?;
         let header = standard(py).datagram_header;
         if header.is_none() && data.len()? == 0 {
             return Ok(()); // before 3.13 there are no empty datagrams
         }
         let addr = this.only_address(py, addr)?;
         let (lost, closed, queued) =
-            this.state.with(py, |s| (s.lost, s.sock.is_none(), !s.waiting.is_empty()));
+            this.state.with(py, |s| (s.course.lost, s.sock.is_none(), !s.waiting.is_empty()));
         if closed || (lost > 0 && this.address.is_some()) {
             return this.note_lost_write(py, lost);
         }
@@ -166,8 +151,7 @@ impl DatagramTransport {
                 if lost > 0 {
                     return this.note_lost_write(py, lost); // it is closed; nobody would come back to this
                 }
-                let watcher = Watcher::Datagrams(slf.clone().unbind());
-                this.loop_.get().watch(py, this.fd, Direction::Write, watcher)?;
+                DatagramTransport::watch(slf, Direction::Write)?;
             } else {
                 return Ok(());
             }
@@ -197,11 +181,8 @@ impl DatagramTransport {
     }
 
     fn note_lost_write(&self, py: Python<'_>, lost: u32) -> PyResult<()> {
-        if lost >= QUIET_LOST_WRITES {
-            let text = "socket.send() raised exception.";
-            standard(py).logger.bind(py).call_method1("warning", (text,))?;
-        }
-        self.state.with(py, |s| s.lost += 1);
+        warn_lost_write(py, lost, "socket.send() raised exception.")?;
+        self.state.with(py, |s| s.course.lost += 1);
         Ok(())
     }
 
@@ -223,8 +204,8 @@ impl DatagramTransport {
             _ => return this.send_by_method(data, addr),
         };
         let send = |bytes: &[u8]| match &address {
-            None => socket::send(this.fd, bytes),
-            Some(address) => send_to(this.fd, bytes, address),
+            None => socket::send(this.base.fd, bytes),
+            Some(address) => send_to(this.base.fd, bytes, address),
         };
         let sent = match (this.check_open(slf.py()), data.cast_exact::<PyBytes>()) {
             (Err(closed), _) => Err(closed),
@@ -240,7 +221,7 @@ impl DatagramTransport {
 
     fn send_by_method(&self, data: &Bound<'_, PyAny>, addr: Option<&Bound<'_, PyAny>>) -> PyResult<Sent> {
         let py = data.py();
-        let Some(sock) = self.socket(py) else {
+        let Some(sock) = self.known_socket(py) else {
             return Ok(Sent::Gone);
         };
         let sent = match self.connected {
@@ -271,7 +252,7 @@ impl DatagramTransport {
 
     /// `socket.sendto` is an audited call.
     fn audit(&self, addr: &Bound<'_, PyAny>) -> PyResult<()> {
-        self.socket(addr.py()).map_or(Ok(()), |sock| ffi::audit_sendto(&sock, addr))
+        self.known_socket(addr.py()).map_or(Ok(()), |sock| ffi::audit_sendto(&sock, addr))
     }
 
     /// A datagram for the queue; its bytes cannot change any more.
@@ -307,10 +288,10 @@ impl DatagramTransport {
         }
     }
 
-    pub(super) fn send_ready(slf: &Bound<'_, Self>) -> PyResult<()> {
+    pub(super) fn send_what_waits(slf: &Bound<'_, Self>) -> PyResult<()> {
         let py = slf.py();
         let this = slf.get();
-        if this.state.with(py, |s| s.lost > 0) {
+        if this.state.with(py, |s| s.course.lost > 0) {
             return Ok(()); // everything that waited was given up
         }
         // In the connection's context, with all that it calls.
@@ -318,16 +299,16 @@ impl DatagramTransport {
             true => DatagramTransport::maybe_resume_protocol(slf).map(|()| true), // it may send more
             false => Ok(false),
         })?;
-        if !emptied || !this.state.with(py, |s| s.waiting.is_empty() && s.lost == 0) {
+        if !emptied || !this.state.with(py, |s| s.waiting.is_empty() && s.course.lost == 0) {
             return Ok(());
         }
         this.stop(py, Direction::Write)?;
         let closing = this.state.with(py, |s| {
-            s.lost += u32::from(s.closing);
-            s.closing
+            s.course.lost += u32::from(s.course.closing);
+            s.course.closing
         });
         match closing {
-            true => DatagramTransport::connection_lost(slf, None),
+            true => DatagramTransport::connection_lost(slf, py.None().bind(py)),
             false => Ok(()),
         }
     }
@@ -339,7 +320,7 @@ impl DatagramTransport {
         loop {
             let mut spent = Vec::new();
             let flushed = match this.check_open(py) {
-                Ok(()) => this.state.with(py, |s| s.waiting.flush(py, this.fd, &mut spent)),
+                Ok(()) => this.state.with(py, |s| s.waiting.flush(py, this.base.fd, &mut spent)),
                 Err(closed) => Flushed::Failed(closed),
             };
             drop(spent);
@@ -387,31 +368,5 @@ impl DatagramTransport {
             (data, address.or(named.map(|named| named.into_bound(py)))).into_pyobject(py)
         });
         pairs.collect()
-    }
-
-    pub(super) fn set_limits(slf: &Bound<'_, Self>, high: Option<isize>, low: Option<isize>) -> PyResult<()> {
-        slf.get().state.with(slf.py(), |s| limits::set_limits(&mut s.flow, high, low))?;
-        DatagramTransport::maybe_pause_protocol(slf)
-    }
-
-    fn maybe_pause_protocol(slf: &Bound<'_, Self>) -> PyResult<()> {
-        let pause = slf.get().state.with(slf.py(), |s| s.flow.on_grow(s.waiting.bytes()));
-        match pause {
-            true => DatagramTransport::tell_flow(slf, "pause_writing"),
-            false => Ok(()),
-        }
-    }
-
-    fn maybe_resume_protocol(slf: &Bound<'_, Self>) -> PyResult<()> {
-        let resume = slf.get().state.with(slf.py(), |s| s.flow.on_shrink(s.waiting.bytes()));
-        match resume {
-            true => DatagramTransport::tell_flow(slf, "resume_writing"),
-            false => Ok(()),
-        }
-    }
-
-    fn tell_flow(slf: &Bound<'_, Self>, method: &str) -> PyResult<()> {
-        let this = slf.get();
-        flow::tell(this.event_loop(slf.py()), slf, this.get_protocol(slf.py()), method)
     }
 }
