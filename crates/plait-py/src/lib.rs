@@ -108,6 +108,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     event_loop::schedule::install_methods(py)?;
     event_loop::streams::reader::install_methods(py)?;
     event_loop::streams::writer::install_methods(py)?;
+    event_loop::datagram::install_methods(py)?;
     event_loop::socket_transport::install_methods(py)?;
     event_loop::tls::transport::install_methods(py)?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;

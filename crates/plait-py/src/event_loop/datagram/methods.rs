@@ -23,19 +23,6 @@ impl DatagramTransport {
         standard(slf.py()).datagram_transport.bind(slf.py()).clone().into_any()
     }
 
-    /// Send a datagram (bytes, bytearray or memoryview) to `addr`, or to the peer: at once if the socket takes it, else later.
-    ///
-    /// An OSError is told to the protocol's `error_received`. TypeError and ValueError for data and addresses that
-    /// cannot be sent. Not thread-safe. Counterpart: `asyncio.DatagramTransport.sendto`.
-    #[pyo3(signature = (data, addr = None))]
-    fn sendto(
-        slf: &Bound<'_, Self>,
-        data: &Bound<'_, PyAny>,
-        addr: Option<Bound<'_, PyAny>>,
-    ) -> PyResult<()> {
-        DatagramTransport::send_datagram(slf, data, addr)
-    }
-
     /// Close: no more is delivered; what waits is still sent, then `connection_lost(None)` is called.
     fn close(slf: &Bound<'_, Self>) -> PyResult<()> {
         DatagramTransport::close_gracefully(slf)

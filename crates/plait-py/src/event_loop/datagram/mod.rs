@@ -17,6 +17,8 @@ mod peers;
 mod read;
 mod send;
 
+pub use send::install_methods;
+
 use super::addresses::Family;
 use super::descriptors::{Direction, Watcher};
 use super::future::Future;

@@ -6,6 +6,7 @@ use crate::errors::leaves_the_loop;
 use crate::event_loop::descriptors::Direction;
 use crate::event_loop::ready::TransportStep;
 use crate::guarded::Guarded;
+use crate::standard::standard;
 use pyo3::exceptions::{PyOSError, PyTypeError};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -114,12 +115,7 @@ pub trait SelectorTransport: Writing {
     /// Whether the descriptor is still its own: a program that gave it a socket may have closed that, and then the number is another's.
     #[inline]
     fn check_open(&self, py: Python<'_>) -> io::Result<()> {
-        let Some(sock) = self.known_socket(py) else { return Ok(()) };
-        let number = sock.call_method0(intern!(py, "fileno")).and_then(|number| number.extract::<RawFd>());
-        match number {
-            Ok(number) if number != self.base().fd => Err(io::Error::from_raw_os_error(EBADF)),
-            _ => Ok(()),
-        }
+        self.known_socket(py).map_or(Ok(()), |sock| check_number(&sock, self.base().fd))
     }
 
     fn describe(&self, py: Python<'_>, name: &str, closed: bool) -> String {
@@ -137,6 +133,22 @@ pub trait SelectorTransport: Writing {
                 format!("<{name}{state} fd={fd} read={read} write=<{write}, bufsize={unsent}>>")
             }
         }
+    }
+}
+
+/// Whether a socket object still has the number by which its transport knows it.
+#[inline]
+pub fn check_number(sock: &Bound<'_, PyAny>, fd: RawFd) -> io::Result<()> {
+    let py = sock.py();
+    let standard = standard(py);
+    // Asked before each datagram: the usual class's method is not looked up again and again.
+    let number = match sock.get_type().is(&standard.socket) {
+        true => standard.socket_fileno.bind(py).call1((sock,)),
+        false => sock.call_method0(intern!(py, "fileno")),
+    };
+    match number.and_then(|number| number.extract::<RawFd>()) {
+        Ok(number) if number != fd => Err(io::Error::from_raw_os_error(EBADF)),
+        _ => Ok(()),
     }
 }
 
