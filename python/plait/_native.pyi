@@ -95,6 +95,7 @@ __all__ = [
     "ThreadingRLock",
     "allocate_lock",
     "BenchIdle",
+    "BenchReceiver",
     "bench_churn",
     "bench_client",
     "bench_cpu_ns",
