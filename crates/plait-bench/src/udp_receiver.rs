@@ -2,6 +2,10 @@
 //!
 //! One thread and one socket. As many datagrams as there are, up to 32, come by one `recvmmsg`, with their senders, which whoever receives
 //! for a protocol has to know; they are counted and forgotten. One such call for each event, as in a loop, which has others to serve.
+//!
+//! Quicker than the sender, it often sleeps, and going to sleep and waking up are in its figure: 17 times for 100 datagrams where
+//! plait slept 4 times and uvloop, which the kernel had to drop some for, once. So this is no lower bound of what a receiver can cost.
+//!
 //! Written over libc: rustix has no `recvmmsg`.
 
 use crate::failure::Context;
