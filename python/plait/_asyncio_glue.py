@@ -255,6 +255,11 @@ def report_callback_error(loop: Any, handle: Any, callback: Any, args: Any, erro
     loop.call_exception_handler(context)
 
 
+def report_own_callback_error(loop: Any, name: str, args: Any, error: BaseException) -> None:
+    """The same for a callback that is a private method of asyncio's transports, shown by the ``name`` that it has there."""
+    report_callback_error(loop, None, SimpleNamespace(__qualname__=name), args, error)
+
+
 def _debug_keyword(loop: Any) -> dict[str, bool]:
     # 3.13 shows arguments in debug mode only; before that there is no such parameter
     return {"debug": loop.get_debug()} if sys.version_info >= (3, 13) else {}

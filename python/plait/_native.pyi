@@ -95,6 +95,7 @@ __all__ = [
     "ThreadingRLock",
     "allocate_lock",
     "BenchIdle",
+    "BenchReceiver",
     "bench_churn",
     "bench_client",
     "bench_cpu_ns",
@@ -629,6 +630,30 @@ def bench_idle(host: str, port: int, *, connections: int, size: int, timeout: fl
     The process's soft limit of descriptors is raised if it has to be, and stays so. Safe to call from any thread; Ctrl-C ends
     it in the main thread only.
     """
+
+@final
+class BenchReceiver:
+    """A receiver of datagrams on epoll and nothing else, for floods.
+
+    The benchmark's own; asyncio has no counterpart.
+    """
+
+    def __init__(self) -> None: ...
+    @property
+    def received(self) -> int:
+        """How many datagrams have come so far. Can be read from any thread meanwhile."""
+
+    def serve(self, fd: int, *, core: int | None = None) -> None:
+        """Receive until a signal handler raises. Runs detached; one thread at a time.
+
+        Args:
+            fd: a bound UDP socket. It stays the caller's, must stay open, and is made non-blocking.
+            core: the core to stay on.
+
+        Raises:
+            ValueError: the descriptor is negative, or there is no such core.
+            OSError: a system call failed.
+        """
 
 def bench_server(kind: Literal["epoll", "io_uring", "udp", "pieces", "file"], fd: int, *, core: int | None = None) -> None:
     """Run a reference server in the calling thread, until a signal's handler raises or the process ends.

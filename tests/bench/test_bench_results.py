@@ -32,7 +32,7 @@ class TestThePlan:
         plan = Plan(tuple(WORKLOADS), COLUMNS, 1, 1.0, 1)
         with_references = [name for name in WORKLOADS if "epoll" in plan.columns_of(name)]
         echoes = [name for name in WORKLOADS if name.startswith("echo_protocol_")]
-        assert with_references == [*echoes, "unix_echo_1k_8", "connections", "udp_echo_1k_8"]
+        assert with_references == [*echoes, "unix_echo_1k_8", "connections", "udp_echo_1k_8", "udp_flood"]
         # The bare server on io_uring is one for TCP.
         assert [n for n in with_references if "io_uring" in plan.columns_of(n)] == [*echoes, "connections"]
 

@@ -66,6 +66,11 @@ def test_the_bare_servers(name):
     assert run.n == 200 and run.loop_module is None
 
 
+def test_the_bare_receiver_of_a_flood():
+    run = network.run(WORKLOADS["udp_flood"], "epoll", 2_000, ANYWHERE)
+    assert 0 < run.n <= 2_000 and run.cpu_ns > 0 and run.loop_module is None
+
+
 def test_a_client_is_measured_on_its_own_loop():
     pytest.importorskip("aiohttp")
     run = runner.run_one("aiohttp_client", "plait", 120, ANYWHERE)

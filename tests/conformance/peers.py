@@ -1,12 +1,15 @@
 """The other end of a test: sockets, protocols that write down what they are told, and ways to wait for a condition."""
 
 import asyncio
+import math
 import os
 import socket
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
+
+import pytest
 
 LOCALHOST = "127.0.0.1"
 
@@ -152,3 +155,27 @@ class Pair:
         self.peer.close()
         await asyncio.sleep(0)
         await asyncio.sleep(0)
+
+
+def check_unusual_limits(transport: Any) -> None:
+    """Any numbers will do for marks, as long as they are in order: one that no buffer reaches, and a fraction."""
+    for high, low in ((2**64, None), (2**200, 2**70), (None, 2**64), (math.inf, 0), (2**63, 5)):
+        transport.set_write_buffer_limits(high=high, low=low)
+        set_low, set_high = transport.get_write_buffer_limits()
+        assert set_high > 2**62 and (set_low == low or set_low > 2**60)
+    transport.set_write_buffer_limits(high=1000.5, low=True)
+    assert [int(mark) for mark in transport.get_write_buffer_limits()] == [1, 1000]
+    before = transport.get_write_buffer_limits()
+    for high, low, words in (
+        (2**64, 2**65, f"high ({2**64}) must be >= low ({2**65}) must be >= 0"),
+        (None, -(2**64), f"high ({-(2**66)}) must be >= low ({-(2**64)}) must be >= 0"),
+        (1.5, 2.5, "high (1.5) must be >= low (2.5) must be >= 0"),
+        (math.nan, None, "high (nan) must be >= low (nan) must be >= 0"),
+    ):
+        with pytest.raises(ValueError) as refused:
+            transport.set_write_buffer_limits(high=high, low=low)
+        assert str(refused.value) == words
+    with pytest.raises(TypeError):
+        transport.set_write_buffer_limits(high="1")
+    assert transport.get_write_buffer_limits() == before
+    transport.set_write_buffer_limits()

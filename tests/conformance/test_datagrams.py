@@ -13,8 +13,9 @@ import warnings
 import weakref
 
 import pytest
-from peers import LOCALHOST, open_descriptors, until
+from peers import LOCALHOST, check_unusual_limits, open_descriptors, until
 
+NEW_WORDS = sys.version_info >= (3, 13)  # no arguments in reports but in debug mode
 NEW_COUNTING = sys.version_info >= (3, 13)  # headers are counted, and empty datagrams sent
 
 
@@ -61,7 +62,7 @@ async def endpoint(protocol=None, **kwargs):
 @contextlib.contextmanager
 def plain(host=LOCALHOST, family=socket.AF_INET):
     with socket.socket(family, socket.SOCK_DGRAM) as sock:
-        sock.bind((host, 0))
+        sock.bind(host if family == socket.AF_UNIX else (host, 0))
         sock.settimeout(10)
         yield sock
 
@@ -277,9 +278,63 @@ def test_what_datagram_received_raises_is_reported_and_the_rest_arrives(run, rep
                 await until(lambda: len(protocol.received) == 5)
                 assert [data for data, _ in protocol.received] == [b"0", b"1", b"2", b"3", b"4"]
                 (report,) = reports
-                assert str(report["exception"]) == "mine" and report["message"].startswith("Exception in callback ")
+                assert str(report["exception"]) == "mine"
+                assert report["message"] == "Exception in callback _SelectorDatagramTransport._read_ready()"
 
     run(main())
+
+
+def test_what_other_methods_raise_is_reported_under_the_names_of_asyncio(loop, run, reports):
+    class Raising(Recorder):
+        def connection_made(self, transport):
+            super().connection_made(transport)
+            raise RuntimeError("made")
+
+        def error_received(self, exc):
+            super().error_received(exc)
+            raise RuntimeError("error")
+
+        def connection_lost(self, exc):
+            super().connection_lost(exc)
+            raise RuntimeError("lost")
+
+    async def main():
+        with plain() as gone:
+            address = gone.getsockname()
+        async with endpoint(Raising(), remote_addr=address) as (transport, protocol):
+            transport.sendto(b"to nobody")  # refused, which the next receive is told
+            await until(lambda: protocol.errors)
+            assert not transport.is_closing()
+        assert transport._sock is None
+
+    run(main())
+    assert [str(report["exception"]) for report in reports] == ["made", "error", "lost"]
+    made, error, lost = (report["message"].removeprefix("Exception in callback ") for report in reports)
+    assert ".Raising.connection_made(" in made
+    assert error == "_SelectorDatagramTransport._read_ready()"
+    assert lost == "_SelectorTransport._call_connection_lost" + ("()" if NEW_WORDS else "(None)")
+
+
+def test_what_is_raised_while_sending_what_waited_is_reported_under_the_name_of_asyncio(loop, run, reports):
+    class Raising(Recorder):
+        def error_received(self, exc):
+            super().error_received(exc)
+            raise RuntimeError("mine")
+
+    async def main():
+        with plain(f"\0plait-full-{os.getpid()}-{id(run)}", socket.AF_UNIX) as far:
+            async with endpoint(Raising(), family=socket.AF_UNIX) as (transport, protocol):
+                while not transport.get_write_buffer_size():
+                    transport.sendto(b"x" * 1000, far.getsockname())
+                far.close()
+                await until(lambda: protocol.errors)
+                assert type(protocol.errors[0]) is ConnectionRefusedError and not transport.is_closing()
+                transport.abort()
+
+    run(main())
+    # asyncio may send once more after abort(), and stumbles over the socket that is gone
+    mine = [report["message"] for report in reports if isinstance(report["exception"], RuntimeError)]
+    assert set(mine) == {"Exception in callback _SelectorDatagramTransport._sendto_ready()"}
 
 
 def test_closing_in_a_callback_takes_effect_at_once(run):
@@ -547,6 +602,14 @@ def test_limits_that_cannot_be(run, limits):
         async with endpoint() as (transport, _):
             with pytest.raises(ValueError, match=r"^high \(-?\d+\) must be >= low \(-?\d+\) must be >= 0$"):
                 transport.set_write_buffer_limits(*limits)
+
+    run(main())
+
+
+def test_limits_beyond_all_counting(run):
+    async def main():
+        async with endpoint() as (transport, _):
+            check_unusual_limits(transport)
 
     run(main())
 

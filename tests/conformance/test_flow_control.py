@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from peers import Pair, Recorder, drain, fill, until
+from peers import Pair, Recorder, check_unusual_limits, drain, fill, until
 
 
 def test_write_buffer_limits(run):
@@ -20,6 +20,14 @@ def test_write_buffer_limits(run):
             for high, low in ((1, 2), (-1, None), (5, -1)):
                 with pytest.raises(ValueError, match=r"must be >= low \(.*\) must be >= 0"):
                     transport.set_write_buffer_limits(high=high, low=low)
+
+    run(main())
+
+
+def test_write_buffer_limits_beyond_all_counting(run):
+    async def main():
+        async with Pair() as (protocol, _):
+            check_unusual_limits(protocol.transport)
 
     run(main())
 

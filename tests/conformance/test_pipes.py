@@ -14,7 +14,7 @@ import warnings
 
 import plait
 import pytest
-from peers import until
+from peers import check_unusual_limits, until
 from plait import _native
 
 
@@ -414,7 +414,20 @@ def test_a_protocol_that_raises(loop, run, reports):
 
     run(main())
     assert [report["exception"].args[0] for report in reports] == [b"a", b"b", "eof", "lost"]
-    assert all(report["message"].startswith("Exception in callback ") for report in reports)
+    messages = [report["message"].removeprefix("Exception in callback ") for report in reports]
+    assert messages[:2] == ["_UnixReadPipeTransport._read_ready()"] * 2
+    assert messages[2].endswith(".Careless.eof_received()")
+    assert messages[3].startswith("_UnixReadPipeTransport._call_connection_lost(")
+
+
+def test_limits_beyond_all_counting(loop, run):
+    async def main():
+        with pipe_files() as (_, writer):
+            transport, end = await loop.connect_write_pipe(End, writer)
+            check_unusual_limits(transport)
+            await closed(end)
+
+    run(main())
 
 
 def test_a_waiter_that_is_cancelled_closes_the_pipe(loop, run):

@@ -93,10 +93,10 @@ def drop_all(peer):
 
 
 MESSAGES = {
-    "connection_made": "Exception in callback ",
+    "connection_made": "Exception in callback Raising.connection_made(",
     "data_received": "Fatal error: protocol.data_received() call failed.",
     "eof_received": "Fatal error: protocol.eof_received() call failed.",
-    "connection_lost": "Exception in callback ",
+    "connection_lost": "Exception in callback _SelectorSocketTransport._call_connection_lost(",
     "pause_writing": "protocol.pause_writing() failed",
     "resume_writing": "protocol.resume_writing() failed",
 }

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from loop_fixtures import settle, start_the_clock
-from peers import Recorder, until
+from peers import Recorder, check_unusual_limits, until
 from tls_stage import Buffered, Echo, LARGEST_RECORD, server_context, tls_pair
 
 HIGH = 512 * 1024
@@ -31,6 +31,14 @@ def test_both_ways(loop, run, version, size):
             await until(lambda: len(protocol.data) == size)
             await sending
             assert protocol.data == data
+
+    run(main())
+
+
+def test_limits_beyond_all_counting(loop, run):
+    async def main():
+        async with tls_pair() as (protocol, _):
+            check_unusual_limits(protocol.transport)
 
     run(main())
 

@@ -12,7 +12,8 @@
 //!    `connection` is one of them, `message` what it sends, [`socket`] what it sends on: TCP, UDP or Unix.
 //! 2. [`churn`]: connections that come and go. [`download`]: many bytes over one. [`flood`]: datagrams that nobody answers.
 //! 3. [`idle`]: connections that only stay open, to measure what one costs in memory.
-//! 4. [`epoll_server`], [`uring_server`], [`udp_server`] and [`transfer_server`]: the reference servers.
+//! 4. [`epoll_server`], [`uring_server`], [`udp_server`] and [`transfer_server`]: the reference servers. [`udp_receiver`]: the one
+//!    that is flooded.
 //! 5. [`meter`]: what a stretch of work cost. [`latency`]: a histogram. [`cpu_clock`]: how long a process has been on a processor.
 //! 6. `affinity`, `limits`, `ticker`: one core, enough descriptors, ten looks a second at whether to go on.
 //! 7. [`failure`]: errors that say what was being done.
@@ -38,6 +39,7 @@ mod rounds;
 pub mod socket;
 mod ticker;
 pub mod transfer_server;
+pub mod udp_receiver;
 pub mod udp_server;
 pub mod uring_server;
 

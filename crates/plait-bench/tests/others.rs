@@ -4,13 +4,13 @@ use plait_bench::churn::{self, Churn};
 use plait_bench::client::{self, Exchange, Load, Report};
 use plait_bench::download::{self, Download};
 use plait_bench::socket::Address;
-use plait_bench::{epoll_server, flood, transfer_server, udp_server, uring_server, OnTick};
+use plait_bench::{epoll_server, flood, transfer_server, udp_receiver, udp_server, uring_server, OnTick};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{TcpListener, UdpSocket};
 use std::ops::ControlFlow;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixListener;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -179,4 +179,20 @@ fn many_bytes_are_taken_in() {
             }
         });
     }
+}
+
+#[test]
+fn the_bare_receiver_counts_what_it_was_given() {
+    static RECEIVED: AtomicU64 = AtomicU64::new(0);
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = socket.local_addr().unwrap();
+    let serve: Serve = |socket, core, on_tick| udp_receiver::serve(socket, &RECEIVED, core, on_tick);
+    beside(serve, socket, || {
+        // No more than the socket has room for: nothing may be dropped.
+        flood::run(address, 100, 7, None, &mut || ControlFlow::Continue(())).unwrap();
+        while RECEIVED.load(Ordering::Relaxed) < 100 {
+            std::thread::yield_now();
+        }
+    });
+    assert_eq!(RECEIVED.load(Ordering::Relaxed), 100);
 }

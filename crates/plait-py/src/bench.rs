@@ -12,7 +12,7 @@ use plait_bench::download::{self, Download};
 use plait_bench::idle::Idle;
 use plait_bench::meter::Cost;
 use plait_bench::socket::Address;
-use plait_bench::{epoll_server, failure, flood, transfer_server, udp_server, uring_server};
+use plait_bench::{epoll_server, failure, flood, transfer_server, udp_receiver, udp_server, uring_server};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -20,6 +20,7 @@ use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::ops::ControlFlow;
 use std::os::fd::{BorrowedFd, RawFd};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -174,13 +175,41 @@ pub fn bench_server(py: Python<'_>, kind: &str, fd: RawFd, core: Option<usize>) 
             return Err(PyValueError::new_err(format!("kind is {known}, not '{kind}'")));
         }
     };
+    let listener = callers_socket(fd)?;
+    detached(py, |on_tick| serve(listener, core, on_tick))
+}
+
+fn callers_socket<'a>(fd: RawFd) -> PyResult<BorrowedFd<'a>> {
     if fd < 0 {
         return Err(PyValueError::new_err("fd is negative"));
     }
     // SAFETY: it is not -1. That the number stays the caller's socket meanwhile is the caller's promise, as in every call of
     // Python's that takes one; if it does not, the kernel answers with an error or accepts on another socket.
-    let listener = unsafe { BorrowedFd::borrow_raw(fd) };
-    detached(py, |on_tick| serve(listener, core, on_tick))
+    Ok(unsafe { BorrowedFd::borrow_raw(fd) })
+}
+
+/// Takes a flood of datagrams, and counts them (plait/_native.pyi).
+#[pyclass(frozen, module = "plait._native")]
+#[derive(Default)]
+pub struct BenchReceiver(AtomicU64);
+
+#[pymethods]
+impl BenchReceiver {
+    #[new]
+    fn new() -> BenchReceiver {
+        BenchReceiver::default()
+    }
+
+    #[getter]
+    fn received(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    #[pyo3(signature = (fd, *, core = None))]
+    fn serve(&self, py: Python<'_>, fd: RawFd, core: Option<usize>) -> PyResult<()> {
+        let socket = callers_socket(fd)?;
+        detached(py, |on_tick| udp_receiver::serve(socket, &self.0, core, on_tick))
+    }
 }
 
 /// Open connections that do nothing.

@@ -2,7 +2,7 @@
 //!
 //! PyO3 makes a tuple of `*args` and looks every argument up in a table. Here the interpreter's own array of arguments is
 //! passed on as a slice, and the one keyword that occurs, `context`, is compared by address first. Worth about a
-//! tenth of a `call_soon`, so only its family does this, `write`, and the private methods of one argument that a coroutine calls at
+//! tenth of a `call_soon`, so only its family does this, `write`, `sendto`, and the private methods of one argument that a coroutine calls at
 //! each read of a stream, what a queue's coroutines ask ([`one_argument_method`], [`no_argument_method`]), and `async with` ([`ignoring_method`]);
 //! everything else goes through `#[pymethods]`.
 
@@ -59,6 +59,28 @@ impl<'a, 'py> Arguments<'a, 'py> {
                 given + 1
             ))),
         }
+    }
+
+    /// The arguments, if none is given by keyword.
+    #[inline(always)]
+    pub fn positional_only(&self) -> Option<&'a [Bound<'py, PyAny>]> {
+        self.keywords.is_none().then_some(self.positional)
+    }
+
+    /// Two named parameters, of which the second may be left out.
+    #[allow(clippy::type_complexity)]
+    pub fn one_or_two(
+        self,
+        py: Python<'py>,
+        names: [&str; 2],
+    ) -> PyResult<(Bound<'py, PyAny>, Option<Bound<'py, PyAny>>)> {
+        let by_keyword = self.keywords.is_some_and(|keywords| keywords.contains(names[1]).unwrap_or(false));
+        if by_keyword || self.positional.len() > 1 {
+            let [first, second] = self.exactly(py, names)?;
+            return Ok((first, Some(second)));
+        }
+        let [first] = self.exactly(py, [names[0]])?;
+        Ok((first, None))
     }
 
     #[inline(never)]

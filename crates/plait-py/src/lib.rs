@@ -108,6 +108,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     event_loop::schedule::install_methods(py)?;
     event_loop::streams::reader::install_methods(py)?;
     event_loop::streams::writer::install_methods(py)?;
+    event_loop::datagram::install_methods(py)?;
     event_loop::socket_transport::install_methods(py)?;
     event_loop::tls::transport::install_methods(py)?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
@@ -144,6 +145,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<WaitFuture>()?;
     faces::add_to(module)?;
     module.add_class::<bench::BenchIdle>()?;
+    module.add_class::<bench::BenchReceiver>()?;
     module.add_function(wrap_pyfunction!(event_loop::process::start::start_process, module)?)?;
     module.add_function(wrap_pyfunction!(event_loop::sleep::start_timer, module)?)?;
     module.add_function(wrap_pyfunction!(event_loop::gather::gather, module)?)?;

@@ -96,6 +96,8 @@ pub struct Standard {
     pub subprocess_transport: Py<PyType>,
     pub buffered_protocol: Py<PyType>,
     pub socket: Py<PyType>,
+    /// That class's method, of its C base.
+    pub socket_fileno: Py<PyAny>,
     pub cancelled_error: Py<PyType>,
     pub invalid_state_error: Py<PyType>,
     pub incomplete_read_error: Py<PyType>,
@@ -204,6 +206,7 @@ fn load(py: Python<'_>) -> PyResult<Standard> {
         subprocess_transport: class(&asyncio, "SubprocessTransport")?,
         buffered_protocol: class(&asyncio, "BufferedProtocol")?,
         socket: class(py.import("socket")?.as_any(), "socket")?,
+        socket_fileno: py.import("_socket")?.getattr("socket")?.getattr("fileno")?.unbind(),
         cancelled_error: class(&asyncio, "CancelledError")?,
         invalid_state_error: class(&asyncio, "InvalidStateError")?,
         incomplete_read_error: class(&asyncio, "IncompleteReadError")?,

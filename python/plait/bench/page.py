@@ -50,7 +50,7 @@ TITLES = {
     "udp": (
         "UDP",
         "Datagrams, answered one by one, and a flood of them, of which the kernel drops what is not taken in time: there the "
-        "figure is per datagram received.",
+        "figure is per datagram received. The reference server only counts them.",
     ),
     "transfers": ("Transfers", "Much data over one connection: what the server's CPU takes for each mebibyte."),
     "subprocesses": ("Subprocesses", "Starting a program and waiting for its end: the CPU time of who starts it."),

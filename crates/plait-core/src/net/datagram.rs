@@ -13,6 +13,8 @@ use std::os::fd::RawFd;
 
 /// The most datagrams that one call receives or sends.
 pub const MOST_DATAGRAMS: usize = 32;
+/// So many are usual.
+const FEW_DATAGRAMS: usize = 6;
 /// Larger than any datagram of UDP.
 pub const LARGEST_UDP: usize = 64 * 1024;
 /// asyncio reads no more of any datagram.
@@ -53,8 +55,18 @@ impl Batch {
     pub fn receive(&mut self, fd: RawFd, largest: usize, most: usize) -> io::Result<usize> {
         self.slot = largest.clamp(1, MEMORY);
         let count = most.clamp(1, MOST_DATAGRAMS).min(MEMORY / self.slot);
-        let mut parts = [EMPTY_PART; MOST_DATAGRAMS];
-        let mut headers = [EMPTY_HEADER; MOST_DATAGRAMS];
+        // To clear the headers of 32 shows beside a call that brings one or two.
+        match count <= FEW_DATAGRAMS {
+            true => self.receive_with_headers_for::<FEW_DATAGRAMS>(fd, count),
+            false => self.receive_with_headers_for::<MOST_DATAGRAMS>(fd, count),
+        }
+    }
+
+    /// `count` is at most `N`.
+    fn receive_with_headers_for<const N: usize>(&mut self, fd: RawFd, count: usize) -> io::Result<usize> {
+        let count = count.min(N);
+        let mut parts = [EMPTY_PART; N];
+        let mut headers = [EMPTY_HEADER; N];
         let slots = self.memory.chunks_exact_mut(self.slot + STAGGER).zip(self.senders.iter_mut());
         for (index, (memory, sender)) in slots.take(count).enumerate() {
             let memory = &mut memory[..self.slot];

@@ -93,8 +93,16 @@ impl SocketAddress {
     /// A number by which addresses may be spread over a table.
     #[inline]
     pub fn spread(&self) -> usize {
-        let fold = |sum: u32, byte: &u8| sum.wrapping_mul(31).wrapping_add(u32::from(*byte));
-        self.as_bytes().iter().take(24).fold(0, fold) as usize
+        // By words, of which an IPv4 address has two. What lies behind the end, of an older address, does not count.
+        let length = usize::from(self.length);
+        let words = self.bytes.chunks_exact(8).take(length.div_ceil(8));
+        let sum = words.enumerate().fold(0_u64, |sum, (index, word)| {
+            let word = u64::from_le_bytes(word.try_into().expect("eight bytes"));
+            let used = (length - 8 * index).min(8);
+            let word = word & (u64::MAX >> (64 - 8 * used));
+            (sum.rotate_left(23) ^ word).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+        });
+        (sum >> 32) as usize
     }
 
     /// What it says.
@@ -195,6 +203,24 @@ mod tests {
         let (a, b) =
             ("127.0.0.1:80".parse::<SocketAddr>().unwrap(), "127.0.0.1:81".parse::<SocketAddr>().unwrap());
         assert_ne!(SocketAddress::from(a), SocketAddress::from(b));
+    }
+
+    #[test]
+    fn addresses_are_spread_by_what_they_say_alone() {
+        let of_port = |port: u16| SocketAddress::from(SocketAddr::from(([127, 0, 0, 1], port)));
+        let spread: std::collections::HashSet<_> =
+            (40_000..40_256).map(|port| of_port(port).spread() % 256).collect();
+        assert!(spread.len() > 128, "256 ports fall on {} of 256 places", spread.len());
+        let (a, b) = ("\0a name that is long enough: 1", "\0a name that is long enough: 2");
+        let [a, b] = [a, b].map(|name| SocketAddress::unix(name.as_bytes()).unwrap());
+        assert_ne!(a.spread(), b.spread());
+        // A shorter address, received where a longer one lay.
+        let fresh = of_port(7);
+        let mut reused = b;
+        reused.room()[..fresh.as_bytes().len()].copy_from_slice(fresh.as_bytes());
+        reused.set_length(fresh.as_bytes().len());
+        assert_eq!((reused, reused.spread()), (fresh, fresh.spread()));
+        assert_eq!(SocketAddress::default().spread(), 0);
     }
 
     #[test]

@@ -13,10 +13,10 @@ use super::future::Future;
 use super::handle::Handle;
 use super::pipes::read::ReadPipeTransport;
 use super::pipes::write::WritePipeTransport;
-use super::pipes::PipeStep;
 use super::process::{ProcessStep, SubprocessTransport};
 use super::ready::{Ready, TransportStep};
 use super::socket_transport::SocketTransport;
+use super::transport::SelectorTransport;
 use plait_core::net::{socket, ReadSize};
 use plait_core::reactor::{Event, Interest, Reactor};
 use pyo3::gc::{PyTraverseError, PyVisit};
@@ -61,15 +61,6 @@ impl From<Direction> for TransportStep {
         match direction {
             Direction::Read => TransportStep::Readable,
             Direction::Write => TransportStep::Writable,
-        }
-    }
-}
-
-impl From<Direction> for PipeStep {
-    fn from(direction: Direction) -> PipeStep {
-        match direction {
-            Direction::Read => PipeStep::Readable,
-            Direction::Write => PipeStep::Writable,
         }
     }
 }

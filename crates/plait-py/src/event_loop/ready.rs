@@ -7,7 +7,6 @@ use super::gathering::GatheringFuture;
 use super::handle::Handle;
 use super::pipes::read::ReadPipeTransport;
 use super::pipes::write::WritePipeTransport;
-use super::pipes::PipeStep;
 use super::process::{ProcessStep, SubprocessTransport};
 use super::sleep::TimerFuture;
 use super::socket_transport::SocketTransport;
@@ -50,8 +49,8 @@ pub enum Ready {
     /// The same of one of datagrams.
     Datagrams(Py<DatagramTransport>, TransportStep),
     /// So has one end of a pipe.
-    ReadPipe(Py<ReadPipeTransport>, PipeStep),
-    WritePipe(Py<WritePipeTransport>, PipeStep),
+    ReadPipe(Py<ReadPipeTransport>, TransportStep),
+    WritePipe(Py<WritePipeTransport>, TransportStep),
     /// So has a child.
     Process(Py<SubprocessTransport>, ProcessStep),
 }
@@ -61,7 +60,7 @@ pub enum TransportStep {
     Begin(Option<Py<Future>>),
     Readable,
     Writable,
-    /// Tell the protocol that the connection is gone, and close the socket.
+    /// Tell the protocol that the connection is gone, and close the file.
     Lost(Option<Py<PyAny>>),
 }
 

@@ -14,6 +14,7 @@ use super::sleep::{Timer, TimerFuture};
 use super::socket_transport::SocketTransport;
 use super::step;
 use super::timeout::Timeout;
+use super::transport::Transport;
 use super::{thread_token, EventLoop};
 use crate::daemon_threads::survives_exit;
 use crate::errors::{closed, leaves_the_loop, os_error};
@@ -295,19 +296,14 @@ fn execute(loop_: &Bound<'_, EventLoop>, ready: Ready) -> PyResult<()> {
         }
         Ready::Transport(transport, step) => {
             current::leave(loop_);
-            // One connection's trouble is not the loop's.
-            reported(loop_, SocketTransport::advance(transport.bind(py), step), "transport")
+            SocketTransport::advance(transport.bind(py), step)
         }
         Ready::Datagrams(transport, step) => {
             current::leave(loop_);
-            reported(loop_, DatagramTransport::advance(transport.bind(py), step), "datagram transport")
+            DatagramTransport::advance(transport.bind(py), step)
         }
-        Ready::ReadPipe(transport, step) => {
-            reported(loop_, ReadPipeTransport::advance(transport.bind(py), step), "pipe transport")
-        }
-        Ready::WritePipe(transport, step) => {
-            reported(loop_, WritePipeTransport::advance(transport.bind(py), step), "pipe transport")
-        }
+        Ready::ReadPipe(transport, step) => ReadPipeTransport::advance(transport.bind(py), step),
+        Ready::WritePipe(transport, step) => WritePipeTransport::advance(transport.bind(py), step),
         Ready::Process(transport, step) => {
             reported(loop_, SubprocessTransport::advance(transport.bind(py), step), "subprocess transport")
         }
@@ -321,8 +317,8 @@ fn execute(loop_: &Bound<'_, EventLoop>, ready: Ready) -> PyResult<()> {
     }
 }
 
-/// What goes wrong around a step, not in the coroutine, or around a transport, not in its protocol: reported like a
-/// callback's error.
+/// What goes wrong around a step, not in the coroutine, or around a child's transport, not in its protocol: reported like a
+/// callback's error. The other transports report for themselves.
 #[inline]
 fn reported(loop_: &Bound<'_, EventLoop>, result: PyResult<()>, what: &str) -> PyResult<()> {
     let py = loop_.py();

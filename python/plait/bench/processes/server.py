@@ -4,7 +4,7 @@ The parent speaks to it over standard input, a word a line, and is answered in J
 served), `memory` (the resident set, after a garbage collection), `received` (how many datagrams, and the CPU time so far), `lacks`
 (what the loop could not do for a request). The loop itself watches that pipe: a descriptor that is
 quiet costs nothing, where a second thread would make every step of the first one take the GIL in turns with it. A
-reference server has no loop, so it has the thread; it only waits for the pipe to close.
+reference server has no loop, so it has the thread, which only waits for the pipe to close and tells the `received` of a flood.
 """
 
 import argparse
@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from . import columns
 
 if TYPE_CHECKING:
+    from plait._native import BenchReceiver
+
     from .workloads.serving import Seen
 
 HOST = "127.0.0.1"
@@ -43,7 +45,7 @@ def main() -> None:
 
     listener = _bound(options.transport, options.directory)
     if options.column in columns.REFERENCES:
-        _serve_bare(BARE.get(options.server, options.column), options.transport, listener, options.core)
+        _serve_bare(options.column, options.server, options.transport, listener, options.core)
     else:
         _serve(options.column, options.server, listener)
 
@@ -97,7 +99,7 @@ def _serve(column: str, server: str, listener: socket.socket) -> None:
 
 
 def _serve_bare(
-    kind: Literal["epoll", "io_uring", "pieces", "file"], transport: str, listener: socket.socket, core: int | None
+    column: Literal["epoll", "io_uring"], server: str, transport: str, listener: socket.socket, core: int | None
 ) -> None:
     from .workloads.network import BACKLOG
 
@@ -106,9 +108,14 @@ def _serve_bare(
 
     if transport != "udp":
         listener.listen(BACKLOG)
-    threading.Thread(target=_end_with_the_pipe, daemon=True).start()
+    receiver = _native.BenchReceiver()
+    threading.Thread(target=_answer_bare, args=(receiver,), daemon=True).start()
     _say(_place(listener))
-    _native.bench_server("udp" if transport == "udp" else kind, listener.fileno(), core=core)
+    if server == "udp_count":
+        receiver.serve(listener.fileno(), core=core)
+    else:
+        kind = "udp" if transport == "udp" else BARE.get(server, column)
+        _native.bench_server(kind, listener.fileno(), core=core)
 
 
 def _answer(seen: "Seen") -> None:
@@ -130,9 +137,10 @@ def _answer(seen: "Seen") -> None:
         os._exit(0)
 
 
-def _end_with_the_pipe() -> None:
-    while os.read(0, 100):
-        pass
+def _answer_bare(receiver: "BenchReceiver") -> None:
+    while (word := os.read(0, 100).decode().strip()):
+        if word == "received":
+            _say({"received": receiver.received, "cpu_ns": time.process_time_ns()})
     os._exit(0)
 
 

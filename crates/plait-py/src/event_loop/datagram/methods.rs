@@ -1,7 +1,7 @@
 //! The transport's Python methods.
 
 use super::DatagramTransport;
-use crate::event_loop::descriptors::Direction;
+use crate::event_loop::transport::{SelectorTransport, Transport, Writing};
 use crate::event_loop::EventLoop;
 use crate::standard::standard;
 use plait_core::net::datagram::LARGEST_READ_AT_ONCE;
@@ -23,19 +23,6 @@ impl DatagramTransport {
         standard(slf.py()).datagram_transport.bind(slf.py()).clone().into_any()
     }
 
-    /// Send a datagram (bytes, bytearray or memoryview) to `addr`, or to the peer: at once if the socket takes it, else later.
-    ///
-    /// An OSError is told to the protocol's `error_received`. TypeError and ValueError for data and addresses that
-    /// cannot be sent. Not thread-safe. Counterpart: `asyncio.DatagramTransport.sendto`.
-    #[pyo3(signature = (data, addr = None))]
-    fn sendto(
-        slf: &Bound<'_, Self>,
-        data: &Bound<'_, PyAny>,
-        addr: Option<Bound<'_, PyAny>>,
-    ) -> PyResult<()> {
-        DatagramTransport::send_datagram(slf, data, addr)
-    }
-
     /// Close: no more is delivered; what waits is still sent, then `connection_lost(None)` is called.
     fn close(slf: &Bound<'_, Self>) -> PyResult<()> {
         DatagramTransport::close_gracefully(slf)
@@ -51,34 +38,15 @@ impl DatagramTransport {
     }
 
     fn is_reading(&self, py: Python<'_>) -> bool {
-        self.state.with(py, |s| !s.closing && !s.paused)
+        self.reads(py)
     }
 
     fn pause_reading(slf: &Bound<'_, Self>) -> PyResult<()> {
-        let py = slf.py();
-        let this = slf.get();
-        if !this.is_reading(py) {
-            return Ok(());
-        }
-        this.state.with(py, |s| s.paused = true);
-        this.stop(py, Direction::Read)?;
-        DatagramTransport::log_debug(slf, "%r pauses reading")
+        DatagramTransport::pause(slf)
     }
 
     fn resume_reading(slf: &Bound<'_, Self>) -> PyResult<()> {
-        let py = slf.py();
-        let (resumed, left) = slf
-            .get()
-            .state
-            .with(py, |s| (!s.closing && std::mem::replace(&mut s.paused, false), !s.arrived.is_empty()));
-        if !resumed {
-            return Ok(());
-        }
-        DatagramTransport::start_reading(slf)?;
-        if left {
-            DatagramTransport::deliver_later(slf)?;
-        }
-        DatagramTransport::log_debug(slf, "%r resumes reading")
+        DatagramTransport::resume(slf)
     }
 
     fn set_protocol(&self, protocol: Bound<'_, PyAny>) {
@@ -88,9 +56,8 @@ impl DatagramTransport {
         drop(replaced);
     }
 
-    #[pyo3(name = "get_protocol")]
-    fn protocol(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        self.get_protocol(py)
+    fn get_protocol(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.protocol(py)
     }
 
     /// "socket", "peername", "sockname", and what the maker of the transport added.
@@ -113,15 +80,15 @@ impl DatagramTransport {
 
     /// `(low, high)` in bytes.
     fn get_write_buffer_limits(&self, py: Python<'_>) -> (usize, usize) {
-        self.state.with(py, |s| s.flow.limits())
+        self.limits(py)
     }
 
     /// Pause the protocol's writing above `high` bytes, resume it at `low` or below.
     #[pyo3(signature = (high = None, low = None))]
     fn set_write_buffer_limits(
         slf: &Bound<'_, Self>,
-        high: Option<isize>,
-        low: Option<isize>,
+        high: Option<Bound<'_, PyAny>>,
+        low: Option<Bound<'_, PyAny>>,
     ) -> PyResult<()> {
         DatagramTransport::set_limits(slf, high, low)
     }
@@ -132,22 +99,22 @@ impl DatagramTransport {
 
     #[getter]
     fn _sock<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
-        self.socket(py)
+        self.known_socket(py)
     }
 
     #[getter]
     fn _sock_fd(&self) -> RawFd {
-        self.fd
+        self.base.fd
     }
 
     #[getter]
     fn _protocol(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        self.get_protocol(py)
+        self.protocol(py)
     }
 
     #[getter]
     fn _loop(&self, py: Python<'_>) -> Py<EventLoop> {
-        self.loop_.clone_ref(py)
+        self.base.loop_.clone_ref(py)
     }
 
     #[getter]
@@ -174,7 +141,7 @@ impl DatagramTransport {
 
     #[getter]
     fn _paused(&self, py: Python<'_>) -> bool {
-        self.state.with(py, |s| s.paused)
+        self.state.with(py, |s| s.course.paused)
     }
 
     #[getter]
@@ -184,42 +151,19 @@ impl DatagramTransport {
 
     #[getter]
     fn _conn_lost(&self, py: Python<'_>) -> u32 {
-        self.state.with(py, |s| s.lost)
+        self.state.with(py, |s| s.course.lost)
     }
 
     fn __repr__(&self, py: Python<'_>) -> String {
-        let (closed, closing, bytes) =
-            self.state.with(py, |s| (s.sock.is_none(), s.closing, s.waiting.bytes()));
-        let mut text = String::from("<DatagramTransport");
-        if closed {
-            text.push_str(" closed");
-        } else if closing {
-            text.push_str(" closing");
-        }
-        text.push_str(&format!(" fd={}", self.fd));
-        if !closed {
-            let polling = |direction| match self
-                .loop_
-                .get()
-                .state
-                .with(py, |s| s.descriptors.is_watched(self.fd, direction))
-            {
-                true => "polling",
-                false => "idle",
-            };
-            let (read, write) = (polling(Direction::Read), polling(Direction::Write));
-            text.push_str(&format!(" read={read} write=<{write}, bufsize={bytes}>"));
-        }
-        text.push('>');
-        text
+        let closed = self.state.with(py, |s| s.sock.is_none());
+        self.describe(py, "DatagramTransport", closed)
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         if !self.built.is_complete() {
             return Ok(());
         }
-        visit.call(&self.loop_)?;
-        visit.call(&self.context)?;
+        self.base.traverse(&visit)?;
         visit.call(&self.address)?;
         let state = self.state.traverse();
         visit.call(&state.sock)?;
@@ -235,7 +179,7 @@ impl DatagramTransport {
     fn __clear__(&self) {
         Python::attach(|py| {
             let cleared = self.state.with(py, |s| {
-                let left = (s.waiting.take_all(), std::mem::take(&mut s.arrived));
+                let left = (std::mem::take(&mut s.waiting), std::mem::take(&mut s.arrived));
                 (s.protocol.take(), s.extra.take(), left)
             });
             drop(cleared);

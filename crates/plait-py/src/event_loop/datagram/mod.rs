@@ -17,32 +17,31 @@ mod peers;
 mod read;
 mod send;
 
+pub use send::install_methods;
+
 use super::addresses::Family;
 use super::descriptors::{Direction, Watcher};
-use super::future::{Future, Outcome};
+use super::future::Future;
 use super::ready::{Ready, TransportStep};
-use super::transport::{check_number, report};
+use super::transport::selector::note_addresses;
+use super::transport::{Base, Course, Names, SelectorTransport, Transport, Writing};
 use super::EventLoop;
 use crate::errors::os_error;
-use crate::ffi;
 use crate::guarded::{Built, Guarded};
 use crate::standard::standard;
 use peers::Peers;
 use plait_core::net::datagram::MOST_DATAGRAMS;
 use plait_core::net::FlowControl;
-use pyo3::exceptions::PyOSError;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyString};
+use pyo3::types::PyDict;
 use send::Waiting;
 use std::collections::VecDeque;
-use std::io;
-use std::os::fd::RawFd;
 
 /// A datagram that was received: its bytes, its sender.
-type Arrived = (Py<PyAny>, Py<PyAny>);
+pub type Arrived = (Py<PyAny>, Py<PyAny>);
 
-pub(super) struct DatagramState {
+pub struct DatagramState {
     /// None once it is closed.
     sock: Option<Py<PyAny>>,
     protocol: Option<Py<PyAny>>,
@@ -53,18 +52,12 @@ pub(super) struct DatagramState {
     ask: usize,
     waiting: Waiting,
     flow: FlowControl,
-    /// Counts the call of `connection_lost` that was scheduled, then the datagrams that came after it.
-    lost: u32,
-    closing: bool,
-    paused: bool,
+    course: Course,
 }
 
 #[pyclass(module = "plait._native", frozen, dict, weakref)]
 pub struct DatagramTransport {
-    loop_: Py<EventLoop>,
-    /// In which the protocol's methods run.
-    context: Py<PyAny>,
-    fd: RawFd,
+    base: Base,
     /// How addresses are written; None: by the socket's methods alone.
     native: Option<Family>,
     /// There is a peer to send to without an address.
@@ -90,9 +83,7 @@ impl DatagramTransport {
         let connected = describe(&sock, &extra)?;
         let plain = sock.get_type().is(&standard(py).socket);
         let transport = DatagramTransport {
-            loop_: loop_.clone().unbind(),
-            context: ffi::copy_context(py)?,
-            fd,
+            base: Base::new(loop_, fd)?,
             native: if plain { Family::of(&sock)? } else { None },
             connected,
             address: address.map(Bound::unbind),
@@ -105,80 +96,42 @@ impl DatagramTransport {
                 ask: MOST_DATAGRAMS / 4,
                 waiting: Waiting::default(),
                 flow: FlowControl::new(),
-                lost: 0,
-                closing: false,
-                paused: false,
+                course: Course::default(),
             }),
             built: Built::new(),
         };
         let transport = Bound::new(py, transport)?;
-        let step = TransportStep::Begin(waiter.map(Bound::unbind));
-        loop_.get().push_ready(py, Ready::Datagrams(transport.clone().unbind(), step))?;
+        DatagramTransport::schedule(&transport, TransportStep::Begin(waiter.map(Bound::unbind)))?;
         Ok(transport.unbind())
     }
 
-    pub fn closing(&self, py: Python<'_>) -> bool {
-        self.state.with(py, |s| s.closing)
+    fn is_active(&self, py: Python<'_>) -> bool {
+        self.state.with(py, |s| s.course.is_active())
+    }
+}
+
+impl Transport for DatagramTransport {
+    const NAMES: Names = Names {
+        read_ready: "_SelectorDatagramTransport._read_ready",
+        write_ready: "_SelectorDatagramTransport._sendto_ready",
+        connection_lost: "_SelectorTransport._call_connection_lost",
+        add_reader: "_SelectorTransport._add_reader",
+    };
+
+    fn base(&self) -> &Base {
+        &self.base
     }
 
-    /// What the loop found in its ready queue for this transport.
-    pub fn advance(slf: &Bound<'_, Self>, step: TransportStep) -> PyResult<()> {
-        match step {
-            TransportStep::Readable => DatagramTransport::read_ready(slf),
-            TransportStep::Writable => DatagramTransport::send_ready(slf),
-            TransportStep::Begin(waiter) => DatagramTransport::connection_made(slf, waiter),
-            TransportStep::Lost(error) => DatagramTransport::connection_lost(slf, error),
-        }
-    }
-
-    fn connection_made(slf: &Bound<'_, Self>, waiter: Option<Py<Future>>) -> PyResult<()> {
-        let py = slf.py();
-        let told = DatagramTransport::tell_once(slf, intern!(py, "connection_made"), slf.as_any());
-        // Each goes on whatever became of the one before, as in asyncio, where these are three callbacks.
-        let reading = DatagramTransport::start_reading(slf);
-        if let Some(waiter) = waiter {
-            Future::settle(waiter.bind(py), Outcome::Result(py.None()))?;
-        }
-        told.and(reading)
-    }
-
-    /// `connection_made` or `connection_lost`, in the connection's context; what it raises is reported.
-    fn tell_once(
-        slf: &Bound<'_, Self>,
-        method: &Bound<'_, PyString>,
-        argument: &Bound<'_, PyAny>,
-    ) -> PyResult<()> {
-        let py = slf.py();
-        let this = slf.get();
-        let Some(protocol) = this.get_protocol(py) else {
-            return Ok(());
-        };
-        let protocol = protocol.bind(py);
-        let told = this.in_context(py, || protocol.call_method1(method, (argument,))).map(drop);
-        let args = (argument,).into_pyobject(py)?;
-        report::callback_result(this.event_loop(py), told, Some(protocol), method.to_str()?, args)
-    }
-
-    fn event_loop<'py>(&self, py: Python<'py>) -> &Bound<'py, EventLoop> {
-        self.loop_.bind(py)
-    }
-
-    /// Runs something that the loop began, in the connection's context. What the user's code begins runs in its own.
-    fn in_context<R>(&self, py: Python<'_>, body: impl FnOnce() -> PyResult<R>) -> PyResult<R> {
-        ffi::in_context(self.context.bind(py), body)
-    }
-
-    fn get_protocol(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+    fn protocol(&self, py: Python<'_>) -> Option<Py<PyAny>> {
         self.state.with(py, |s| s.protocol.as_ref().map(|protocol| protocol.clone_ref(py)))
     }
 
-    fn socket<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
-        let sock = self.state.with(py, |s| s.sock.as_ref().map(|sock| sock.clone_ref(py)));
-        sock.map(|sock| sock.into_bound(py))
+    fn ready(slf: Py<Self>, step: TransportStep) -> Ready {
+        Ready::Datagrams(slf, step)
     }
 
-    fn is_active(&self, py: Python<'_>) -> bool {
-        self.state.with(py, |s| s.is_active())
+    fn watcher(slf: Py<Self>) -> Watcher {
+        Watcher::Datagrams(slf)
     }
 
     fn start_reading(slf: &Bound<'_, Self>) -> PyResult<()> {
@@ -187,46 +140,75 @@ impl DatagramTransport {
         if !this.is_active(py) {
             return Ok(());
         }
-        if let Err(closed) = this.check_open(py) {
-            return DatagramTransport::error_received_in_context(slf, os_error(py, &closed));
+        match this.check_open(py) {
+            Ok(()) => DatagramTransport::watch(slf, Direction::Read)?,
+            Err(closed) => {
+                DatagramTransport::error_received_in_context(slf, os_error(py, &closed))?;
+            }
         }
-        let watcher = Watcher::Datagrams(slf.clone().unbind());
-        this.loop_.get().watch(py, this.fd, Direction::Read, watcher)
+        // What lay ready when it was paused.
+        match this.state.with(py, |s| s.arrived.is_empty()) {
+            true => Ok(()),
+            false => DatagramTransport::schedule(slf, TransportStep::Readable),
+        }
     }
 
-    fn check_open(&self, py: Python<'_>) -> io::Result<()> {
-        match self.state.with(py, |s| s.sock.as_ref().map(|sock| sock.clone_ref(py))) {
-            Some(sock) => check_number(sock.bind(py), self.fd),
-            None => Ok(()),
-        }
+    fn read_ready(slf: &Bound<'_, Self>) -> PyResult<()> {
+        DatagramTransport::read(slf)
     }
 
-    fn stop(&self, py: Python<'_>, direction: Direction) -> PyResult<()> {
-        self.loop_.get().unwatch(py, self.fd, direction).map(drop)
+    fn write_ready(slf: &Bound<'_, Self>) -> PyResult<()> {
+        DatagramTransport::send_what_waits(slf)
+    }
+
+    fn connection_lost(slf: &Bound<'_, Self>, error: &Bound<'_, PyAny>) -> PyResult<()> {
+        let py = slf.py();
+        let told = slf.get().tell(py, intern!(py, "connection_lost"), Some(error.clone())).map(drop);
+        told.and(DatagramTransport::release(slf))
     }
 }
 
-impl DatagramState {
-    /// Whether datagrams are to be delivered.
-    fn is_active(&self) -> bool {
-        !self.closing && !self.paused && self.lost == 0
+impl Writing for DatagramTransport {
+    fn with_flow<R>(&self, py: Python<'_>, body: impl FnOnce(&mut FlowControl, usize) -> R) -> R {
+        self.state.with(py, |s| body(&mut s.flow, s.waiting.bytes()))
+    }
+}
+
+impl SelectorTransport for DatagramTransport {
+    type State = DatagramState;
+    type Unsent = Waiting;
+    type Undelivered = VecDeque<Arrived>;
+
+    fn state(&self) -> &Guarded<DatagramState> {
+        &self.state
+    }
+
+    fn course(state: &mut DatagramState) -> &mut Course {
+        &mut state.course
+    }
+
+    fn has_unsent(state: &DatagramState) -> bool {
+        !state.waiting.is_empty()
+    }
+
+    fn take_unsent(state: &mut DatagramState) -> Waiting {
+        std::mem::take(&mut state.waiting)
+    }
+
+    fn take_undelivered(state: &mut DatagramState) -> VecDeque<Arrived> {
+        std::mem::take(&mut state.arrived)
+    }
+
+    fn known_socket<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
+        let sock = self.state.with(py, |s| s.sock.as_ref().map(|sock| sock.clone_ref(py)));
+        sock.map(|sock| sock.into_bound(py))
     }
 }
 
 /// Writes down what `get_extra_info` answers. Says whether the socket has a peer.
 fn describe(sock: &Bound<'_, PyAny>, extra: &Bound<'_, PyDict>) -> PyResult<bool> {
-    let py = sock.py();
-    let shown = py.import("asyncio.trsock")?.getattr("TransportSocket")?.call1((sock,))?;
+    let shown = sock.py().import("asyncio.trsock")?.getattr("TransportSocket")?.call1((sock,))?;
     extra.set_item("socket", shown)?;
-    for (key, method) in [("sockname", "getsockname"), ("peername", "getpeername")] {
-        if key == "peername" && extra.contains(key)? {
-            continue;
-        }
-        match sock.call_method0(method) {
-            Ok(address) => extra.set_item(key, address)?,
-            Err(error) if error.is_instance_of::<PyOSError>(py) => extra.set_item(key, py.None())?,
-            Err(error) => return Err(error),
-        }
-    }
+    note_addresses(sock, extra)?;
     extra.get_item("peername")?.map_or(Ok(false), |peer| peer.is_truthy())
 }

@@ -1,7 +1,8 @@
 //! Receiving: as many datagrams as there are go to the protocol, one after the other.
 
 use super::super::addresses::{address_object, Family};
-use super::super::ready::{Ready, TransportStep};
+use super::super::ready::TransportStep;
+use super::super::transport::{SelectorTransport, Transport};
 use super::{Arrived, DatagramTransport};
 use crate::errors::{leaves_the_loop, os_error};
 use plait_core::net::datagram::{LARGEST_READ_AT_ONCE, LARGEST_UDP, MOST_DATAGRAMS};
@@ -24,10 +25,10 @@ thread_local! {
 }
 
 impl DatagramTransport {
-    pub(super) fn read_ready(slf: &Bound<'_, Self>) -> PyResult<()> {
+    pub(super) fn read(slf: &Bound<'_, Self>) -> PyResult<()> {
         let py = slf.py();
         let this = slf.get();
-        let (active, arrived) = this.state.with(py, |s| (s.is_active(), !s.arrived.is_empty()));
+        let (active, arrived) = this.state.with(py, |s| (s.course.is_active(), !s.arrived.is_empty()));
         if !active {
             return Ok(()); // it was readable before somebody closed or paused it
         }
@@ -55,7 +56,7 @@ impl DatagramTransport {
         };
         let ask = this.state.with(py, |s| s.ask);
         let mut batch = BATCH.take().unwrap_or_default();
-        let received = match batch.receive(this.fd, largest, ask) {
+        let received = match batch.receive(this.base.fd, largest, ask) {
             Ok(1) => {
                 this.state.with(py, |s| s.ask = FEWEST);
                 this.arrived(py, &batch, 0).map(|only| Some(Some(only)))
@@ -99,7 +100,7 @@ impl DatagramTransport {
     fn deliver_one(slf: &Bound<'_, Self>, (data, sender): Arrived) -> PyResult<()> {
         let py = slf.py();
         let this = slf.get();
-        let Some(protocol) = this.get_protocol(py) else {
+        let Some(protocol) = this.protocol(py) else {
             return Ok(());
         };
         this.in_context(py, || {
@@ -114,7 +115,7 @@ impl DatagramTransport {
         let this = slf.get();
         let next = || {
             this.state.with(py, |s| {
-                let (data, sender) = if s.is_active() { s.arrived.pop_front()? } else { return None };
+                let (data, sender) = if s.course.is_active() { s.arrived.pop_front()? } else { return None };
                 Some((s.protocol.as_ref()?.clone_ref(py), data, sender))
             })
         };
@@ -126,16 +127,11 @@ impl DatagramTransport {
             Ok(())
         });
         // What is left after a failure has its turn later: the socket will not be reported for it.
-        let left = this.state.with(py, |s| s.is_active() && !s.arrived.is_empty());
+        let left = this.state.with(py, |s| s.course.is_active() && !s.arrived.is_empty());
         if left {
-            DatagramTransport::deliver_later(slf)?;
+            DatagramTransport::schedule(slf, TransportStep::Readable)?;
         }
         delivered
-    }
-
-    pub(super) fn deliver_later(slf: &Bound<'_, Self>) -> PyResult<()> {
-        let step = Ready::Datagrams(slf.clone().unbind(), TransportStep::Readable);
-        slf.get().loop_.get().push_ready(slf.py(), step)
     }
 
     #[cold]
@@ -149,7 +145,7 @@ impl DatagramTransport {
     /// asyncio's way, for sockets that have their own.
     fn receive_by_method(slf: &Bound<'_, Self>) -> PyResult<Option<Option<Arrived>>> {
         let py = slf.py();
-        let Some(sock) = slf.get().socket(py) else {
+        let Some(sock) = slf.get().known_socket(py) else {
             return Ok(None);
         };
         let received = slf.get().in_context(py, || {

@@ -1,25 +1,25 @@
 //! Sending: at once if the socket takes it; what it does not take waits, and the protocol is paused when that is much.
 
 use super::super::addresses::{address_object, plain_address};
-use super::super::descriptors::{Direction, Watcher};
+use super::super::descriptors::Direction;
 use super::super::sock::contiguous;
-use super::super::transport::{flow, limits};
+use super::super::transport::selector::{check_bytes_like, check_number};
+use super::super::transport::{warn_lost_write, SelectorTransport, Transport, Writing};
 use super::DatagramTransport;
 use crate::errors::{leaves_the_loop, os_error};
+use crate::fastcall::{fast_method, install, Arguments};
 use crate::ffi;
 use crate::standard::standard;
 use plait_core::net::datagram::{send_many, send_to};
 use plait_core::net::{socket, SocketAddress};
-use pyo3::exceptions::{PyBlockingIOError, PyInterruptedError, PyOSError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyBlockingIOError, PyInterruptedError, PyOSError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyByteArray, PyBytes, PyMemoryView, PyTuple};
+use pyo3::types::{PyBytes, PyTuple};
 use std::collections::VecDeque;
 use std::io;
 
 const EAGAIN: i32 = 11;
-/// asyncio's LOG_THRESHOLD_FOR_CONNLOST_WRITES.
-const QUIET_LOST_WRITES: u32 = 5;
 
 /// Where a datagram goes.
 enum To {
@@ -69,12 +69,6 @@ impl Waiting {
     fn push_back_in_front(&mut self, py: Python<'_>, datagram: Datagram) {
         self.bytes += datagram.data.as_bytes(py).len() + self.header;
         self.datagrams.push_front(datagram);
-    }
-
-    /// Takes out all that waits, for the caller to drop.
-    pub fn take_all(&mut self) -> impl Sized {
-        self.bytes = 0;
-        std::mem::take(&mut self.datagrams)
     }
 
     pub fn traverse(&self, visit: &pyo3::gc::PyVisit<'_>) -> Result<(), pyo3::gc::PyTraverseError> {
@@ -133,41 +127,64 @@ enum Sent {
     WouldBlock,
 }
 
+fast_method!(sendto_entry, DatagramTransport, "DatagramTransport.sendto", sendto);
+
+/// Adds `sendto` to the transport's type.
+pub fn install_methods(py: Python<'_>) -> PyResult<()> {
+    install::<DatagramTransport>(
+        py,
+        c"sendto",
+        c"sendto($self, data, addr=None)\n--\n\n\
+Send a datagram (bytes, bytearray or memoryview) to addr, or to the peer: at once if the socket takes it, else later.\n\n\
+An OSError is told to the protocol's error_received. TypeError and ValueError for data and addresses that\n\
+cannot be sent. Not thread-safe. Counterpart: asyncio.DatagramTransport.sendto.",
+        sendto_entry,
+    )
+}
+
+fn sendto<'py>(slf: &Bound<'py, DatagramTransport>, arguments: Arguments<'_, 'py>) -> PyResult<Py<PyAny>> {
+    let py = slf.py();
+    match arguments.positional_only() {
+        Some([data]) => DatagramTransport::send_datagram(slf, data, None)?,
+        Some([data, addr]) => {
+            DatagramTransport::send_datagram(slf, data, Some(addr).filter(|addr| !addr.is_none()))?;
+        }
+        _ => {
+            let (data, addr) = arguments.one_or_two(py, ["data", "addr"])?;
+            DatagramTransport::send_datagram(slf, &data, addr.as_ref().filter(|addr| !addr.is_none()))?;
+        }
+    }
+    Ok(py.None())
+}
+
 impl DatagramTransport {
     pub(super) fn send_datagram(
         slf: &Bound<'_, Self>,
         data: &Bound<'_, PyAny>,
-        addr: Option<Bound<'_, PyAny>>,
+        addr: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<()> {
         let py = slf.py();
         let this = slf.get();
-        let known = data.is_exact_instance_of::<PyBytes>()
-            || data.is_instance_of::<PyBytes>()
-            || data.is_instance_of::<PyByteArray>()
-            || data.is_instance_of::<PyMemoryView>();
-        if !known {
-            let kind = data.get_type().name()?.repr()?;
-            let text = format!("data argument must be a bytes-like object, not {kind}");
-            return Err(PyTypeError::new_err(text));
-        }
+        check_bytes_like(data)?;
         let header = standard(py).datagram_header;
         if header.is_none() && data.len()? == 0 {
             return Ok(()); // before 3.13 there are no empty datagrams
         }
         let addr = this.only_address(py, addr)?;
-        let (lost, closed, queued) =
-            this.state.with(py, |s| (s.lost, s.sock.is_none(), !s.waiting.is_empty()));
-        if closed || (lost > 0 && this.address.is_some()) {
-            return this.note_lost_write(py, lost);
-        }
+        let (lost, sock, queued) = this.state.with(py, |s| {
+            (s.course.lost, s.sock.as_ref().map(|sock| sock.clone_ref(py)), !s.waiting.is_empty())
+        });
+        let sock = match sock {
+            Some(sock) if lost == 0 || this.address.is_none() => sock.into_bound(py),
+            _ => return this.note_lost_write(py, lost),
+        };
         if !queued {
-            let sent = DatagramTransport::send_now(slf, data, addr.as_ref());
+            let sent = this.send_now(&sock, data, addr);
             if let Some(Sent::WouldBlock) = DatagramTransport::unless_failed(slf, sent)? {
                 if lost > 0 {
                     return this.note_lost_write(py, lost); // it is closed; nobody would come back to this
                 }
-                let watcher = Watcher::Datagrams(slf.clone().unbind());
-                this.loop_.get().watch(py, this.fd, Direction::Write, watcher)?;
+                DatagramTransport::watch(slf, Direction::Write)?;
             } else {
                 return Ok(());
             }
@@ -178,11 +195,11 @@ impl DatagramTransport {
     }
 
     /// The address to send to: the transport's own, if it has one, and then no other.
-    fn only_address<'py>(
-        &self,
+    fn only_address<'a, 'py>(
+        &'a self,
         py: Python<'py>,
-        given: Option<Bound<'py, PyAny>>,
-    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        given: Option<&'a Bound<'py, PyAny>>,
+    ) -> PyResult<Option<&'a Bound<'py, PyAny>>> {
         let Some(own) = &self.address else {
             return Ok(given);
         };
@@ -192,41 +209,39 @@ impl DatagramTransport {
                 let text = format!("Invalid address: must be None or {}", own.str()?);
                 Err(PyValueError::new_err(text))
             }
-            _ => Ok(Some(own.clone())),
+            _ => Ok(Some(own)),
         }
     }
 
     fn note_lost_write(&self, py: Python<'_>, lost: u32) -> PyResult<()> {
-        if lost >= QUIET_LOST_WRITES {
-            let text = "socket.send() raised exception.";
-            standard(py).logger.bind(py).call_method1("warning", (text,))?;
-        }
-        self.state.with(py, |s| s.lost += 1);
+        warn_lost_write(py, lost, "socket.send() raised exception.")?;
+        self.state.with(py, |s| s.course.lost += 1);
         Ok(())
     }
 
+    #[inline]
     fn send_now(
-        slf: &Bound<'_, Self>,
+        &self,
+        sock: &Bound<'_, PyAny>,
         data: &Bound<'_, PyAny>,
         addr: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Sent> {
-        let this = slf.get();
-        let address = match (this.native, this.connected, addr) {
+        let address = match (self.native, self.connected, addr) {
             (Some(_), true, _) => None,
-            (Some(_), false, Some(addr)) => match this.known_address(addr) {
+            (Some(_), false, Some(addr)) => match self.known_address(addr) {
                 Some(address) => {
-                    this.audit(addr)?;
+                    ffi::audit_sendto(sock, addr)?; // as by the socket's own method
                     Some(address)
                 }
-                None => return this.send_by_method(data, Some(addr)),
+                None => return self.send_by_method(sock, data, Some(addr)),
             },
-            _ => return this.send_by_method(data, addr),
+            _ => return self.send_by_method(sock, data, addr),
         };
         let send = |bytes: &[u8]| match &address {
-            None => socket::send(this.fd, bytes),
-            Some(address) => send_to(this.fd, bytes, address),
+            None => socket::send(self.base.fd, bytes),
+            Some(address) => send_to(self.base.fd, bytes, address),
         };
-        let sent = match (this.check_open(slf.py()), data.cast_exact::<PyBytes>()) {
+        let sent = match (check_number(sock, self.base.fd), data.cast_exact::<PyBytes>()) {
             (Err(closed), _) => Err(closed),
             (_, Ok(bytes)) => send(bytes.as_bytes()),
             _ => ffi::with_bytes(&contiguous(data)?, send),
@@ -234,15 +249,17 @@ impl DatagramTransport {
         match sent {
             Ok(_) => Ok(Sent::Gone),
             Err(error) if error.raw_os_error() == Some(EAGAIN) => Ok(Sent::WouldBlock),
-            Err(error) => Err(os_error(slf.py(), &error)),
+            Err(error) => Err(os_error(sock.py(), &error)),
         }
     }
 
-    fn send_by_method(&self, data: &Bound<'_, PyAny>, addr: Option<&Bound<'_, PyAny>>) -> PyResult<Sent> {
+    fn send_by_method(
+        &self,
+        sock: &Bound<'_, PyAny>,
+        data: &Bound<'_, PyAny>,
+        addr: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Sent> {
         let py = data.py();
-        let Some(sock) = self.socket(py) else {
-            return Ok(Sent::Gone);
-        };
         let sent = match self.connected {
             true => sock.call_method1(intern!(py, "send"), (data,)),
             false => sock.call_method1(intern!(py, "sendto"), (data, addr)),
@@ -269,24 +286,19 @@ impl DatagramTransport {
         Some(address)
     }
 
-    /// `socket.sendto` is an audited call.
-    fn audit(&self, addr: &Bound<'_, PyAny>) -> PyResult<()> {
-        self.socket(addr.py()).map_or(Ok(()), |sock| ffi::audit_sendto(&sock, addr))
-    }
-
     /// A datagram for the queue; its bytes cannot change any more.
-    fn queued(&self, data: &Bound<'_, PyAny>, addr: Option<Bound<'_, PyAny>>) -> PyResult<Datagram> {
+    fn queued(&self, data: &Bound<'_, PyAny>, addr: Option<&Bound<'_, PyAny>>) -> PyResult<Datagram> {
         let data = match data.cast_exact::<PyBytes>() {
             Ok(bytes) => bytes.clone(),
             Err(_) => ffi::with_bytes(&contiguous(data)?, |bytes| PyBytes::new(data.py(), bytes)),
         };
         let to = match (self.native, self.connected, addr) {
             (Some(_), true, _) => To::Peer,
-            (Some(_), false, Some(addr)) => match self.known_address(&addr) {
+            (Some(_), false, Some(addr)) => match self.known_address(addr) {
                 Some(address) => To::Address(Box::new(address)),
-                None => To::Named(Some(addr.unbind())),
+                None => To::Named(Some(addr.clone().unbind())),
             },
-            (_, _, addr) => To::Named(addr.map(Bound::unbind)),
+            (_, _, addr) => To::Named(addr.map(|addr| addr.clone().unbind())),
         };
         Ok(Datagram { data: data.unbind(), to })
     }
@@ -307,10 +319,10 @@ impl DatagramTransport {
         }
     }
 
-    pub(super) fn send_ready(slf: &Bound<'_, Self>) -> PyResult<()> {
+    pub(super) fn send_what_waits(slf: &Bound<'_, Self>) -> PyResult<()> {
         let py = slf.py();
         let this = slf.get();
-        if this.state.with(py, |s| s.lost > 0) {
+        if this.state.with(py, |s| s.course.lost > 0) {
             return Ok(()); // everything that waited was given up
         }
         // In the connection's context, with all that it calls.
@@ -318,16 +330,16 @@ impl DatagramTransport {
             true => DatagramTransport::maybe_resume_protocol(slf).map(|()| true), // it may send more
             false => Ok(false),
         })?;
-        if !emptied || !this.state.with(py, |s| s.waiting.is_empty() && s.lost == 0) {
+        if !emptied || !this.state.with(py, |s| s.waiting.is_empty() && s.course.lost == 0) {
             return Ok(());
         }
         this.stop(py, Direction::Write)?;
         let closing = this.state.with(py, |s| {
-            s.lost += u32::from(s.closing);
-            s.closing
+            s.course.lost += u32::from(s.course.closing);
+            s.course.closing
         });
         match closing {
-            true => DatagramTransport::connection_lost(slf, None),
+            true => DatagramTransport::connection_lost(slf, py.None().bind(py)),
             false => Ok(()),
         }
     }
@@ -339,7 +351,7 @@ impl DatagramTransport {
         loop {
             let mut spent = Vec::new();
             let flushed = match this.check_open(py) {
-                Ok(()) => this.state.with(py, |s| s.waiting.flush(py, this.fd, &mut spent)),
+                Ok(()) => this.state.with(py, |s| s.waiting.flush(py, this.base.fd, &mut spent)),
                 Err(closed) => Flushed::Failed(closed),
             };
             drop(spent);
@@ -355,7 +367,8 @@ impl DatagramTransport {
                         To::Named(addr) => addr.as_ref().map(|addr| addr.bind(py)),
                         To::Peer | To::Address(_) => None,
                     };
-                    let sent = this.send_by_method(&data, addr);
+                    let Some(sock) = this.known_socket(py) else { return Ok(true) };
+                    let sent = this.send_by_method(&sock, &data, addr);
                     match DatagramTransport::unless_failed(slf, sent)? {
                         Some(Sent::Gone) => {}
                         Some(Sent::WouldBlock) => {
@@ -387,31 +400,5 @@ impl DatagramTransport {
             (data, address.or(named.map(|named| named.into_bound(py)))).into_pyobject(py)
         });
         pairs.collect()
-    }
-
-    pub(super) fn set_limits(slf: &Bound<'_, Self>, high: Option<isize>, low: Option<isize>) -> PyResult<()> {
-        slf.get().state.with(slf.py(), |s| limits::set_limits(&mut s.flow, high, low))?;
-        DatagramTransport::maybe_pause_protocol(slf)
-    }
-
-    fn maybe_pause_protocol(slf: &Bound<'_, Self>) -> PyResult<()> {
-        let pause = slf.get().state.with(slf.py(), |s| s.flow.on_grow(s.waiting.bytes()));
-        match pause {
-            true => DatagramTransport::tell_flow(slf, "pause_writing"),
-            false => Ok(()),
-        }
-    }
-
-    fn maybe_resume_protocol(slf: &Bound<'_, Self>) -> PyResult<()> {
-        let resume = slf.get().state.with(slf.py(), |s| s.flow.on_shrink(s.waiting.bytes()));
-        match resume {
-            true => DatagramTransport::tell_flow(slf, "resume_writing"),
-            false => Ok(()),
-        }
-    }
-
-    fn tell_flow(slf: &Bound<'_, Self>, method: &str) -> PyResult<()> {
-        let this = slf.get();
-        flow::tell(this.event_loop(slf.py()), slf, this.get_protocol(slf.py()), method)
     }
 }

@@ -1,13 +1,10 @@
 //! One end of a pipe and its protocol: from `connection_made` to `connection_lost`.
 
-use super::PipeStep;
 use crate::errors::os_error;
-use crate::event_loop::descriptors::{Direction, Watcher};
-use crate::event_loop::future::{Future, Outcome};
-use crate::event_loop::ready::Ready;
-use crate::event_loop::transport::report;
+use crate::event_loop::descriptors::Direction;
+use crate::event_loop::ready::TransportStep;
+use crate::event_loop::transport::{Base, Transport};
 use crate::event_loop::EventLoop;
-use crate::ffi;
 use crate::guarded::Guarded;
 use crate::standard::standard;
 use plait_core::net::pipe::{self, Kind};
@@ -15,17 +12,12 @@ use pyo3::exceptions::PyValueError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::pyclass::boolean_struct::True;
-use pyo3::types::{PyDict, PyString, PyTuple};
-use pyo3::PyClass;
+use pyo3::types::PyDict;
 use std::os::fd::RawFd;
 
 /// The file's object, its protocol and what is known of them.
 pub struct End {
-    pub loop_: Py<EventLoop>,
-    /// In which the protocol's methods run.
-    context: Py<PyAny>,
-    pub fd: RawFd,
+    pub base: Base,
     extra: Py<PyDict>,
     state: Guarded<EndState>,
 }
@@ -63,18 +55,8 @@ impl End {
             closing: false,
             lost: false,
         };
-        let end = End {
-            loop_: loop_.clone().unbind(),
-            context: ffi::copy_context(py)?,
-            fd,
-            extra: extra.unbind(),
-            state: Guarded::new(state),
-        };
-        Ok((end, kind))
-    }
-
-    pub fn event_loop<'py>(&self, py: Python<'py>) -> &Bound<'py, EventLoop> {
-        self.loop_.bind(py)
+        let base = Base::new(loop_, fd)?;
+        Ok((End { base, extra: extra.unbind(), state: Guarded::new(state) }, kind))
     }
 
     pub fn extra<'py>(&self, py: Python<'py>) -> &Bound<'py, PyDict> {
@@ -113,35 +95,6 @@ impl End {
         self.state.with(py, |s| !std::mem::replace(&mut s.closing, true))
     }
 
-    /// Calls a method of the protocol in the transport's context.
-    pub fn tell<'py>(
-        &self,
-        py: Python<'py>,
-        method: &Bound<'py, PyString>,
-        argument: Option<Bound<'py, PyAny>>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        let Some(protocol) = self.protocol(py) else {
-            return Ok(py.None().into_bound(py));
-        };
-        let protocol = protocol.bind(py);
-        self.in_context(py, || match argument {
-            None => protocol.call_method0(method),
-            Some(argument) => protocol.call_method1(method, (argument,)),
-        })
-    }
-
-    pub fn in_context<R>(&self, py: Python<'_>, body: impl FnOnce() -> PyResult<R>) -> PyResult<R> {
-        ffi::in_context(self.context.bind(py), body)
-    }
-
-    pub fn stop(&self, py: Python<'_>, direction: Direction) -> PyResult<()> {
-        self.loop_.get().unwatch(py, self.fd, direction).map(drop)
-    }
-
-    pub fn is_watched(&self, py: Python<'_>, direction: Direction) -> bool {
-        self.loop_.get().state.with(py, |s| s.descriptors.is_watched(self.fd, direction))
-    }
-
     /// Closes the file and lets go of the protocol, which is handed back.
     pub fn release(&self, py: Python<'_>) -> (Option<Py<PyAny>>, PyResult<()>) {
         let (pipe, protocol) = self.state.with(py, |s| {
@@ -153,26 +106,8 @@ impl End {
         (protocol, closed)
     }
 
-    /// The beginning of a repr: name, state and number.
-    pub fn describe(&self, py: Python<'_>, name: &str, direction: Direction) -> String {
-        let (open, closing) = self.state.with(py, |s| (s.pipe.is_some(), s.closing));
-        let state = match (open, closing) {
-            (false, _) => " closed",
-            (true, true) => " closing",
-            (true, false) => "",
-        };
-        let polling = match (open, self.is_watched(py, direction)) {
-            (false, _) => "closed",
-            (true, _) if self.loop_.get().is_closed(py) => "open",
-            (true, true) => "polling",
-            (true, false) => "idle",
-        };
-        format!("{name}{state} fd={} {polling}", self.fd)
-    }
-
     pub fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
-        visit.call(&self.loop_)?;
-        visit.call(&self.context)?;
+        self.base.traverse(visit)?;
         visit.call(&self.extra)?;
         let state = self.state.traverse();
         visit.call(&state.pipe)?;
@@ -187,92 +122,46 @@ impl End {
 }
 
 /// A transport over one end.
-pub trait PipeTransport: PyClass<Frozen = True> + Sync {
+pub trait PipeTransport: Transport {
     fn end(&self) -> &End;
-    fn ready(slf: Py<Self>, step: PipeStep) -> Ready;
-    fn watcher(slf: Py<Self>) -> Watcher;
-    /// Whether the descriptor is to be watched for reading now.
-    fn wants_to_read(&self, py: Python<'_>) -> bool;
     /// Ends the connection, with an error or without; what is buffered is lost.
     fn cut(slf: &Bound<'_, Self>, error: Option<PyErr>) -> PyResult<()>;
-}
 
-/// Puts a step into the ready queue.
-pub fn schedule<T: PipeTransport>(slf: &Bound<'_, T>, step: PipeStep) -> PyResult<()> {
-    slf.get().end().loop_.get().push_ready(slf.py(), T::ready(slf.clone().unbind(), step))
-}
-
-pub fn watch<T: PipeTransport>(slf: &Bound<'_, T>, direction: Direction) -> PyResult<()> {
-    let end = slf.get().end();
-    end.loop_.get().watch(slf.py(), end.fd, direction, T::watcher(slf.clone().unbind()))
-}
-
-pub fn begin<T: PipeTransport>(slf: &Bound<'_, T>, waiter: Option<Py<Future>>) -> PyResult<()> {
-    let py = slf.py();
-    let end = slf.get().end();
-    let made = end.tell(py, intern!(py, "connection_made"), Some(slf.clone().into_any())).map(drop);
-    let told = reported_as_protocols(slf, made, "connection_made", slf.as_any());
-    // Each goes on whatever became of the one before, as in asyncio, where these are three callbacks.
-    let reading = match slf.get().wants_to_read(py) {
-        true => watch(slf, Direction::Read),
-        false => Ok(()),
-    };
-    if let Some(waiter) = waiter {
-        Future::settle(waiter.bind(py), Outcome::Result(py.None()))?;
-    }
-    told.and(reading)
-}
-
-fn reported_as_protocols<T: PipeTransport>(
-    slf: &Bound<'_, T>,
-    result: PyResult<()>,
-    method: &str,
-    argument: &Bound<'_, PyAny>,
-) -> PyResult<()> {
-    let py = slf.py();
-    if result.is_ok() {
-        return Ok(());
-    }
-    let end = slf.get().end();
-    let protocol = end.protocol(py).map(|p| p.into_bound(py));
-    let args = PyTuple::new(py, [argument])?;
-    report::callback_result(end.event_loop(py), result, protocol.as_ref(), method, args)
-}
-
-/// What a protocol's method raised from within a method of the transport, which in asyncio was the callback.
-pub fn reported_as_own<T: PipeTransport>(
-    slf: &Bound<'_, T>,
-    result: PyResult<()>,
-    method: &str,
-) -> PyResult<()> {
-    match result {
-        Ok(()) => Ok(()),
-        failed => {
-            let loop_ = slf.get().end().event_loop(slf.py());
-            report::callback_result(loop_, failed, Some(slf.as_any()), method, PyTuple::empty(slf.py()))
-        }
+    /// The beginning of a repr: name, state and number.
+    fn describe(&self, py: Python<'_>, name: &str, direction: Direction) -> String {
+        let end = self.end();
+        let (open, closing) = end.state.with(py, |s| (s.pipe.is_some(), s.closing));
+        let state = match (open, closing) {
+            (false, _) => " closed",
+            (true, true) => " closing",
+            (true, false) => "",
+        };
+        let polling = match (open, self.is_watched(py, direction)) {
+            (false, _) => "closed",
+            (true, _) if end.base.loop_.get().is_closed(py) => "open",
+            (true, true) => "polling",
+            (true, false) => "idle",
+        };
+        format!("{name}{state} fd={} {polling}", end.base.fd)
     }
 }
 
 /// `connection_lost` soon, once.
 pub fn schedule_lost<T: PipeTransport>(slf: &Bound<'_, T>, error: Option<Py<PyAny>>) -> PyResult<()> {
     let py = slf.py();
-    let end = slf.get().end();
-    match end.state.with(py, |s| std::mem::replace(&mut s.lost, true)) {
+    match slf.get().end().state.with(py, |s| std::mem::replace(&mut s.lost, true)) {
         true => Ok(()),
-        false => schedule(slf, PipeStep::Lost(error)),
+        false => T::schedule(slf, TransportStep::Lost(error)),
     }
 }
 
 /// `connection_lost(error)` now; whatever that does, the file is closed.
-pub fn connection_lost<T: PipeTransport>(slf: &Bound<'_, T>, error: Option<Py<PyAny>>) -> PyResult<()> {
+pub fn connection_lost<T: PipeTransport>(slf: &Bound<'_, T>, error: &Bound<'_, PyAny>) -> PyResult<()> {
     let py = slf.py();
-    let end = slf.get().end();
-    end.state.with(py, |s| s.lost = true);
-    let argument = error.map_or_else(|| py.None().into_bound(py), |error| error.into_bound(py));
-    let told = end.tell(py, intern!(py, "connection_lost"), Some(argument.clone())).map(drop);
-    let told = reported_as_protocols(slf, told, "connection_lost", &argument);
-    let (protocol, closed) = end.release(py);
+    let this = slf.get();
+    this.end().state.with(py, |s| s.lost = true);
+    let told = this.tell(py, intern!(py, "connection_lost"), Some(error.clone())).map(drop);
+    let (protocol, closed) = this.end().release(py);
     drop(protocol);
     told.and(closed)
 }

@@ -9,29 +9,3 @@
 mod end;
 pub mod read;
 pub mod write;
-
-use super::future::Future;
-use pyo3::gc::{PyTraverseError, PyVisit};
-use pyo3::prelude::*;
-
-/// What a pipe's transport has to do next.
-pub enum PipeStep {
-    /// Tell the protocol of the connection, start reading, then tell whoever waits for that.
-    Begin(Option<Py<Future>>),
-    Readable,
-    Writable,
-    /// Tell the protocol that nothing more will come.
-    Eof,
-    /// Tell the protocol that the connection is gone, and close the file.
-    Lost(Option<Py<PyAny>>),
-}
-
-impl PipeStep {
-    pub fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
-        match self {
-            PipeStep::Begin(waiter) => visit.call(waiter),
-            PipeStep::Lost(error) => visit.call(error),
-            PipeStep::Readable | PipeStep::Writable | PipeStep::Eof => Ok(()),
-        }
-    }
-}

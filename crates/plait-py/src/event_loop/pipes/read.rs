@@ -1,14 +1,14 @@
 //! The end that is read.
 
 use super::end::{self, End, PipeTransport};
-use super::PipeStep;
 use crate::errors::os_error;
 use crate::event_loop::descriptors::{Direction, Watcher};
 use crate::event_loop::future::Future;
-use crate::event_loop::ready::Ready;
+use crate::event_loop::handle::{Call, Handle};
+use crate::event_loop::ready::{Ready, TransportStep};
 use crate::event_loop::streams::protocol::StreamReaderProtocol;
 use crate::event_loop::streams::reader::StreamReader;
-use crate::event_loop::transport::{report, READ_BUFFER};
+use crate::event_loop::transport::{report, Base, Names, Transport, READ_BUFFER};
 use crate::event_loop::EventLoop;
 use crate::ffi;
 use crate::guarded::{Built, Guarded};
@@ -40,12 +40,23 @@ pub struct ReadPipeTransport {
     built: Built,
 }
 
-impl PipeTransport for ReadPipeTransport {
-    fn end(&self) -> &End {
-        &self.end
+impl Transport for ReadPipeTransport {
+    const NAMES: Names = Names {
+        read_ready: "_UnixReadPipeTransport._read_ready",
+        write_ready: "_UnixReadPipeTransport._write_ready",
+        connection_lost: "_UnixReadPipeTransport._call_connection_lost",
+        add_reader: "_UnixReadPipeTransport._add_reader",
+    };
+
+    fn base(&self) -> &Base {
+        &self.end.base
     }
 
-    fn ready(slf: Py<Self>, step: PipeStep) -> Ready {
+    fn protocol(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.end.protocol(py)
+    }
+
+    fn ready(slf: Py<Self>, step: TransportStep) -> Ready {
         Ready::ReadPipe(slf, step)
     }
 
@@ -53,15 +64,52 @@ impl PipeTransport for ReadPipeTransport {
         Watcher::ReadPipe(slf)
     }
 
-    fn wants_to_read(&self, py: Python<'_>) -> bool {
-        self.is_reading(py)
+    fn start_reading(slf: &Bound<'_, Self>) -> PyResult<()> {
+        match slf.get().is_reading(slf.py()) {
+            true => ReadPipeTransport::watch(slf, Direction::Read),
+            false => Ok(()),
+        }
+    }
+
+    fn read_ready(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let py = slf.py();
+        let this = slf.get();
+        if !this.is_reading(py) || this.end.lost(py) {
+            return Ok(()); // it was readable before somebody closed or paused it
+        }
+        let received = match this.plain_reader(py) {
+            Some(reader) => this.receive_into(py, &reader),
+            None => this.receive(py).map(|data| {
+                data.map(|data| this.tell(py, intern!(py, "data_received"), Some(data.into_any())).map(drop))
+            }),
+        };
+        match received {
+            Ok(Some(told)) => told,
+            Ok(None) => ReadPipeTransport::ended(slf),
+            Err(error) => ReadPipeTransport::failed(slf, &error),
+        }
+    }
+
+    /// It never writes.
+    fn write_ready(_slf: &Bound<'_, Self>) -> PyResult<()> {
+        Ok(())
+    }
+
+    fn connection_lost(slf: &Bound<'_, Self>, error: &Bound<'_, PyAny>) -> PyResult<()> {
+        end::connection_lost(slf, error)
+    }
+}
+
+impl PipeTransport for ReadPipeTransport {
+    fn end(&self) -> &End {
+        &self.end
     }
 
     fn cut(slf: &Bound<'_, Self>, error: Option<PyErr>) -> PyResult<()> {
         let py = slf.py();
         let this = slf.get();
         this.end.begin_closing(py);
-        this.end.stop(py, Direction::Read)?;
+        this.stop(py, Direction::Read)?;
         end::schedule_lost(slf, error.map(|error| error.into_value(py).into_any()))
     }
 }
@@ -77,45 +125,8 @@ impl ReadPipeTransport {
         let (end, _kind) = End::new(loop_, pipe, protocol, extra, REFUSAL)?;
         let state = Guarded::new(ReadState::default());
         let transport = Bound::new(loop_.py(), ReadPipeTransport { end, state, built: Built::new() })?;
-        end::schedule(&transport, PipeStep::Begin(waiter.map(Bound::unbind)))?;
+        ReadPipeTransport::schedule(&transport, TransportStep::Begin(waiter.map(Bound::unbind)))?;
         Ok(transport.unbind())
-    }
-
-    /// What the loop found in its ready queue for this transport.
-    pub fn advance(slf: &Bound<'_, Self>, step: PipeStep) -> PyResult<()> {
-        match step {
-            PipeStep::Begin(waiter) => end::begin(slf, waiter),
-            PipeStep::Readable | PipeStep::Writable => {
-                let read = ReadPipeTransport::read_ready(slf);
-                end::reported_as_own(slf, read, "_read_ready")
-            }
-            PipeStep::Eof => {
-                let told = slf.get().end.tell(slf.py(), intern!(slf.py(), "eof_received"), None).map(drop);
-                end::reported_as_own(slf, told, "_eof_received")
-            }
-            PipeStep::Lost(error) => end::connection_lost(slf, error),
-        }
-    }
-
-    fn read_ready(slf: &Bound<'_, Self>) -> PyResult<()> {
-        let py = slf.py();
-        let this = slf.get();
-        if !this.is_reading(py) || this.end.lost(py) {
-            return Ok(()); // it was readable before somebody closed or paused it
-        }
-        let received = match this.plain_reader(py) {
-            Some(reader) => this.receive_into(py, &reader),
-            None => this.receive(py).map(|data| {
-                data.map(|data| {
-                    this.end.tell(py, intern!(py, "data_received"), Some(data.into_any())).map(drop)
-                })
-            }),
-        };
-        match received {
-            Ok(Some(told)) => told,
-            Ok(None) => ReadPipeTransport::ended(slf),
-            Err(error) => ReadPipeTransport::failed(slf, &error),
-        }
     }
 
     fn plain_reader<'py>(&self, py: Python<'py>) -> Option<Bound<'py, StreamReader>> {
@@ -153,14 +164,14 @@ impl ReadPipeTransport {
     }
 
     fn receive_small(&self, py: Python<'_>, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = pipe::read(self.end.fd, buffer)?;
+        let count = pipe::read(self.end.base.fd, buffer)?;
         self.state.with(py, |s| s.read_size.note(count));
         Ok(count)
     }
 
     fn receive_large<'py>(&self, py: Python<'py>, size: usize) -> io::Result<Option<Bound<'py, PyBytes>>> {
         ffi::bytes_filled_by(py, size, |memory| {
-            let count = pipe::read_uninit(self.end.fd, memory)?;
+            let count = pipe::read_uninit(self.end.base.fd, memory)?;
             self.state.with(py, |s| s.read_size.note(count));
             Ok(count)
         })
@@ -169,11 +180,22 @@ impl ReadPipeTransport {
     fn ended(slf: &Bound<'_, Self>) -> PyResult<()> {
         let py = slf.py();
         let this = slf.get();
-        report::log(this.end.event_loop(py), "info", "%r was closed by peer", slf)?;
+        ReadPipeTransport::log(slf, "info", "%r was closed by peer")?;
         this.end.begin_closing(py);
-        this.end.stop(py, Direction::Read)?;
-        end::schedule(slf, PipeStep::Eof)?;
+        this.stop(py, Direction::Read)?;
+        ReadPipeTransport::schedule_eof(slf)?;
         end::schedule_lost(slf, None)
+    }
+
+    /// `eof_received()` soon, a callback of its own.
+    fn schedule_eof(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let py = slf.py();
+        let Some(protocol) = slf.get().end.protocol(py) else { return Ok(()) };
+        let base = slf.get().base();
+        let loop_ = base.loop_.bind(py);
+        let call = Call::new(protocol.bind(py).getattr(intern!(py, "eof_received"))?, &[], true)?;
+        let handle = Handle::build(loop_, call, Some(base.context(py)), loop_.get().debug(py))?;
+        loop_.get().push_ready(py, Ready::Handle(Py::new(py, handle)?))
     }
 
     #[cold]
@@ -185,13 +207,11 @@ impl ReadPipeTransport {
         }
         let message = "Fatal read error on pipe transport";
         let error = os_error(py, error);
-        let end = &slf.get().end;
+        let this = slf.get();
         // A terminal whose other side is gone says EIO; everything else nobody expects.
         match errno {
-            Some(EIO) => report::log_error(end.event_loop(py), message, error.clone_ref(py), slf)?,
-            _ => {
-                report::report(end.event_loop(py), message, error.clone_ref(py), Some(slf), end.protocol(py))?
-            }
+            Some(EIO) => report::log_error(this.event_loop(py), message, error.clone_ref(py), slf)?,
+            _ => ReadPipeTransport::report(slf, message, error.clone_ref(py))?,
         }
         ReadPipeTransport::cut(slf, Some(error))
     }
@@ -235,8 +255,8 @@ impl ReadPipeTransport {
             return Ok(());
         }
         this.state.with(py, |s| s.paused = true);
-        this.end.stop(py, Direction::Read)?;
-        report::log(this.end.event_loop(py), "debug", "%r pauses reading", slf)
+        this.stop(py, Direction::Read)?;
+        ReadPipeTransport::log(slf, "debug", "%r pauses reading")
     }
 
     fn resume_reading(slf: &Bound<'_, Self>) -> PyResult<()> {
@@ -245,8 +265,8 @@ impl ReadPipeTransport {
         if this.end.closing(py) || !this.state.with(py, |s| std::mem::replace(&mut s.paused, false)) {
             return Ok(());
         }
-        end::watch(slf, Direction::Read)?;
-        report::log(this.end.event_loop(py), "debug", "%r resumes reading", slf)
+        ReadPipeTransport::watch(slf, Direction::Read)?;
+        ReadPipeTransport::log(slf, "debug", "%r resumes reading")
     }
 
     fn set_protocol(&self, protocol: Bound<'_, PyAny>) {
@@ -271,10 +291,6 @@ impl ReadPipeTransport {
         ReadPipeTransport::read_ready(slf)
     }
 
-    fn _eof_received(&self, py: Python<'_>) -> PyResult<()> {
-        self.end.tell(py, intern!(py, "eof_received"), None).map(drop)
-    }
-
     #[pyo3(signature = (exc))]
     fn _close(slf: &Bound<'_, Self>, exc: Option<Bound<'_, PyAny>>) -> PyResult<()> {
         ReadPipeTransport::cut(slf, exc.map(PyErr::from_value))
@@ -293,7 +309,7 @@ impl ReadPipeTransport {
 
     #[getter]
     fn _fileno(&self) -> RawFd {
-        self.end.fd
+        self.end.base.fd
     }
 
     #[getter]
@@ -303,7 +319,7 @@ impl ReadPipeTransport {
 
     #[getter]
     fn _loop(&self, py: Python<'_>) -> Py<EventLoop> {
-        self.end.loop_.clone_ref(py)
+        self.end.base.loop_.clone_ref(py)
     }
 
     #[getter]
@@ -322,7 +338,7 @@ impl ReadPipeTransport {
     }
 
     fn __repr__(&self, py: Python<'_>) -> String {
-        format!("<{}>", self.end.describe(py, "ReadPipeTransport", Direction::Read))
+        format!("<{}>", self.describe(py, "ReadPipeTransport", Direction::Read))
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {

@@ -1,14 +1,14 @@
 //! The end that is written: at once as far as the pipe takes it; the rest waits, and the protocol is paused when that is much.
 
 use super::end::{self, End, PipeTransport};
-use super::PipeStep;
 use crate::errors::os_error;
 use crate::event_loop::descriptors::{Direction, Watcher};
 use crate::event_loop::future::Future;
-use crate::event_loop::ready::Ready;
+use crate::event_loop::ready::{Ready, TransportStep};
 use crate::event_loop::sock::contiguous;
-use crate::event_loop::transport::{flow, limits};
-use crate::event_loop::transport::{report, Chunk};
+use crate::event_loop::transport::{
+    is_bytes_like, report, warn_lost_write, Base, Chunk, Names, Transport, Writing,
+};
 use crate::event_loop::EventLoop;
 use crate::ffi;
 use crate::guarded::{Built, Guarded};
@@ -20,14 +20,12 @@ use pyo3::ffi::destructor;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
-use pyo3::types::{PyByteArray, PyBytes, PyDict, PyMemoryView};
+use pyo3::types::{PyBytes, PyDict};
 use std::io;
 use std::os::fd::RawFd;
 use std::sync::OnceLock;
 
 const EAGAIN: i32 = 11;
-/// asyncio's LOG_THRESHOLD_FOR_CONNLOST_WRITES.
-const QUIET_LOST_WRITES: u32 = 5;
 const REFUSAL: &str = "Pipe transport is only for pipes, sockets and character devices";
 
 struct WriteState {
@@ -46,12 +44,23 @@ pub struct WritePipeTransport {
     built: Built,
 }
 
-impl PipeTransport for WritePipeTransport {
-    fn end(&self) -> &End {
-        &self.end
+impl Transport for WritePipeTransport {
+    const NAMES: Names = Names {
+        read_ready: "_UnixWritePipeTransport._read_ready",
+        write_ready: "_UnixWritePipeTransport._write_ready",
+        connection_lost: "_UnixWritePipeTransport._call_connection_lost",
+        add_reader: "BaseSelectorEventLoop._add_reader",
+    };
+
+    fn base(&self) -> &Base {
+        &self.end.base
     }
 
-    fn ready(slf: Py<Self>, step: PipeStep) -> Ready {
+    fn protocol(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.end.protocol(py)
+    }
+
+    fn ready(slf: Py<Self>, step: TransportStep) -> Ready {
         Ready::WritePipe(slf, step)
     }
 
@@ -59,8 +68,54 @@ impl PipeTransport for WritePipeTransport {
         Watcher::WritePipe(slf)
     }
 
-    fn wants_to_read(&self, py: Python<'_>) -> bool {
-        self.shows_its_end && !self.end.lost(py)
+    fn start_reading(slf: &Bound<'_, Self>) -> PyResult<()> {
+        match slf.get().sees_its_end(slf.py()) {
+            true => WritePipeTransport::watch(slf, Direction::Read),
+            false => Ok(()),
+        }
+    }
+
+    /// Only the end of the reader shows so.
+    fn read_ready(slf: &Bound<'_, Self>) -> PyResult<()> {
+        WritePipeTransport::peer_closed(slf)
+    }
+
+    fn write_ready(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let py = slf.py();
+        let this = slf.get();
+        if this.end.lost(py) {
+            return Ok(());
+        }
+        let mut spent = Vec::new();
+        let flushed = this.state.with(py, |s| s.buffer.flush_to_pipe(this.end.base.fd, &mut spent));
+        drop(spent);
+        match flushed {
+            Ok(empty) => WritePipeTransport::flushed(slf, empty),
+            Err(error) => {
+                let dropped = this.state.with(py, |s| {
+                    s.lost_writes += 1;
+                    s.buffer.take_all()
+                });
+                drop(dropped);
+                WritePipeTransport::fail(slf, &error)
+            }
+        }
+    }
+
+    fn connection_lost(slf: &Bound<'_, Self>, error: &Bound<'_, PyAny>) -> PyResult<()> {
+        end::connection_lost(slf, error)
+    }
+}
+
+impl Writing for WritePipeTransport {
+    fn with_flow<R>(&self, py: Python<'_>, body: impl FnOnce(&mut FlowControl, usize) -> R) -> R {
+        self.state.with(py, |s| body(&mut s.flow, s.buffer.len()))
+    }
+}
+
+impl PipeTransport for WritePipeTransport {
+    fn end(&self) -> &End {
+        &self.end
     }
 
     fn cut(slf: &Bound<'_, Self>, error: Option<PyErr>) -> PyResult<()> {
@@ -72,8 +127,8 @@ impl PipeTransport for WritePipeTransport {
         this.end.begin_closing(py);
         let dropped = this.state.with(py, |s| s.buffer.take_all());
         drop(dropped);
-        this.end.stop(py, Direction::Write)?;
-        this.end.stop(py, Direction::Read)?;
+        this.stop(py, Direction::Write)?;
+        this.stop(py, Direction::Read)?;
         end::schedule_lost(slf, error.map(|error| error.into_value(py).into_any()))
     }
 }
@@ -95,18 +150,12 @@ impl WritePipeTransport {
             built: Built::new(),
         };
         let transport = Bound::new(loop_.py(), transport)?;
-        end::schedule(&transport, PipeStep::Begin(waiter.map(Bound::unbind)))?;
+        WritePipeTransport::schedule(&transport, TransportStep::Begin(waiter.map(Bound::unbind)))?;
         Ok(transport.unbind())
     }
 
-    /// What the loop found in its ready queue for this transport.
-    pub fn advance(slf: &Bound<'_, Self>, step: PipeStep) -> PyResult<()> {
-        match step {
-            PipeStep::Begin(waiter) => end::begin(slf, waiter),
-            PipeStep::Readable | PipeStep::Eof => WritePipeTransport::peer_closed(slf),
-            PipeStep::Writable => WritePipeTransport::write_ready(slf),
-            PipeStep::Lost(error) => end::connection_lost(slf, error),
-        }
+    fn sees_its_end(&self, py: Python<'_>) -> bool {
+        self.shows_its_end && !self.end.lost(py)
     }
 
     /// Nobody reads any more.
@@ -116,17 +165,14 @@ impl WritePipeTransport {
         if this.end.lost(py) {
             return Ok(());
         }
-        report::log(this.end.event_loop(py), "info", "%r was closed by peer", slf)?;
+        WritePipeTransport::log(slf, "info", "%r was closed by peer")?;
         let unsent = !this.state.with(py, |s| s.buffer.is_empty());
         WritePipeTransport::cut(slf, unsent.then(|| PyBrokenPipeError::new_err(())))
     }
 
     fn write_data(slf: &Bound<'_, Self>, data: &Bound<'_, PyAny>) -> PyResult<()> {
         let py = slf.py();
-        let known = data.is_instance_of::<PyBytes>()
-            || data.is_instance_of::<PyByteArray>()
-            || data.is_instance_of::<PyMemoryView>();
-        if !known {
+        if !is_bytes_like(data) {
             return Err(PyAssertionError::new_err(data.repr()?.to_string()));
         }
         if data.len()? == 0 {
@@ -135,10 +181,8 @@ impl WritePipeTransport {
         let this = slf.get();
         let lost_writes = this.state.with(py, |s| s.lost_writes);
         if lost_writes > 0 || this.end.closing(py) {
-            if lost_writes >= QUIET_LOST_WRITES {
-                let text = "pipe closed by peer or os.write(pipe, data) raised exception.";
-                standard(py).logger.bind(py).call_method1("warning", (text,))?;
-            }
+            let text = "pipe closed by peer or os.write(pipe, data) raised exception.";
+            warn_lost_write(py, lost_writes, text)?;
             this.state.with(py, |s| s.lost_writes += 1);
             return Ok(());
         }
@@ -169,7 +213,7 @@ impl WritePipeTransport {
         if !this.state.with(py, |s| s.buffer.is_empty()) {
             return Ok(Some(0));
         }
-        match pipe::write(this.end.fd, bytes) {
+        match pipe::write(this.end.base.fd, bytes) {
             Ok(written) => Ok(Some(written)),
             Err(error) if error.raw_os_error() == Some(EAGAIN) => Ok(Some(0)),
             Err(error) => {
@@ -184,64 +228,25 @@ impl WritePipeTransport {
         let py = slf.py();
         let this = slf.get();
         this.state.with(py, |s| s.buffer.push(chunk, written));
-        if !this.end.is_watched(py, Direction::Write) {
-            end::watch(slf, Direction::Write)?;
+        if !this.is_watched(py, Direction::Write) {
+            WritePipeTransport::watch(slf, Direction::Write)?;
         }
         WritePipeTransport::maybe_pause_protocol(slf)
-    }
-
-    fn maybe_pause_protocol(slf: &Bound<'_, Self>) -> PyResult<()> {
-        let pause = slf.get().state.with(slf.py(), |s| s.flow.on_grow(s.buffer.len()));
-        match pause {
-            true => WritePipeTransport::tell_flow(slf, "pause_writing"),
-            false => Ok(()),
-        }
-    }
-
-    fn tell_flow(slf: &Bound<'_, Self>, method: &str) -> PyResult<()> {
-        let end = &slf.get().end;
-        flow::tell(end.event_loop(slf.py()), slf, end.protocol(slf.py()), method)
-    }
-
-    fn write_ready(slf: &Bound<'_, Self>) -> PyResult<()> {
-        let py = slf.py();
-        let this = slf.get();
-        if this.end.lost(py) {
-            return Ok(());
-        }
-        let mut spent = Vec::new();
-        let flushed = this.state.with(py, |s| s.buffer.flush_to_pipe(this.end.fd, &mut spent));
-        drop(spent);
-        match flushed {
-            Ok(empty) => WritePipeTransport::flushed(slf, empty),
-            Err(error) => {
-                let dropped = this.state.with(py, |s| {
-                    s.lost_writes += 1;
-                    s.buffer.take_all()
-                });
-                drop(dropped);
-                WritePipeTransport::fail(slf, &error)
-            }
-        }
     }
 
     fn flushed(slf: &Bound<'_, Self>, empty: bool) -> PyResult<()> {
         let py = slf.py();
         let this = slf.get();
         if empty {
-            this.end.stop(py, Direction::Write)?;
+            this.stop(py, Direction::Write)?;
         }
-        let resume = this.state.with(py, |s| s.flow.on_shrink(s.buffer.len()));
-        if resume {
-            // The protocol may write more.
-            this.end.in_context(py, || WritePipeTransport::tell_flow(slf, "resume_writing"))?;
-        }
+        this.in_context(py, || WritePipeTransport::maybe_resume_protocol(slf))?; // the protocol may write more
         let empty = this.state.with(py, |s| s.buffer.is_empty());
         if !empty || !this.end.closing(py) || this.end.lost(py) {
             return Ok(());
         }
-        this.end.stop(py, Direction::Read)?;
-        end::connection_lost(slf, None)
+        this.stop(py, Direction::Read)?;
+        end::connection_lost(slf, py.None().bind(py))
     }
 
     #[cold]
@@ -249,7 +254,7 @@ impl WritePipeTransport {
         let py = slf.py();
         let error = os_error(py, error);
         let message = "Fatal write error on pipe transport";
-        report::log_error(slf.get().end.event_loop(py), message, error.clone_ref(py), slf)?;
+        report::log_error(slf.get().event_loop(py), message, error.clone_ref(py), slf)?;
         WritePipeTransport::cut(slf, Some(error))
     }
 }
@@ -284,7 +289,7 @@ impl WritePipeTransport {
         if !this.end.begin_closing(py) || !this.state.with(py, |s| s.buffer.is_empty()) {
             return Ok(());
         }
-        this.end.stop(py, Direction::Read)?;
+        this.stop(py, Direction::Read)?;
         end::schedule_lost(slf, None)
     }
 
@@ -326,19 +331,17 @@ impl WritePipeTransport {
 
     /// `(low, high)` in bytes.
     fn get_write_buffer_limits(&self, py: Python<'_>) -> (usize, usize) {
-        self.state.with(py, |s| s.flow.limits())
+        self.limits(py)
     }
 
     /// Pause the protocol's writing above `high` bytes, resume it at `low` or below.
     #[pyo3(signature = (high = None, low = None))]
     fn set_write_buffer_limits(
         slf: &Bound<'_, Self>,
-        high: Option<isize>,
-        low: Option<isize>,
+        high: Option<Bound<'_, PyAny>>,
+        low: Option<Bound<'_, PyAny>>,
     ) -> PyResult<()> {
-        let py = slf.py();
-        slf.get().state.with(py, |s| limits::set_limits(&mut s.flow, high, low))?;
-        WritePipeTransport::maybe_pause_protocol(slf)
+        WritePipeTransport::set_limits(slf, high, low)
     }
 
     #[pyo3(signature = (exc = None))]
@@ -359,7 +362,7 @@ impl WritePipeTransport {
 
     #[getter]
     fn _fileno(&self) -> RawFd {
-        self.end.fd
+        self.end.base.fd
     }
 
     #[getter]
@@ -369,7 +372,7 @@ impl WritePipeTransport {
 
     #[getter]
     fn _loop(&self, py: Python<'_>) -> Py<EventLoop> {
-        self.end.loop_.clone_ref(py)
+        self.end.base.loop_.clone_ref(py)
     }
 
     #[getter]
@@ -388,7 +391,7 @@ impl WritePipeTransport {
     }
 
     fn __repr__(&self, py: Python<'_>) -> String {
-        let described = self.end.describe(py, "WritePipeTransport", Direction::Write);
+        let described = self.describe(py, "WritePipeTransport", Direction::Write);
         match self.end.pipe(py) {
             Some(_) => format!("<{described} bufsize={}>", self.get_write_buffer_size(py)),
             None => format!("<{described}>"),

@@ -164,10 +164,9 @@ impl SubprocessTransport {
         let Some(protocol) = this.protocol(py) else { return Ok(()) };
         let protocol = protocol.bind(py);
         let told = ffi::in_context(this.context.bind(py), || protocol.call_method1(method, &args)).map(drop);
-        match told {
-            Ok(()) => Ok(()),
-            failed => report::callback_result(this.event_loop(py), failed, Some(protocol), method, args),
-        }
+        report::unless_ok(told, |error| {
+            report::callback(this.event_loop(py), error, Some(protocol), method, args)
+        })
     }
 
     fn connected(slf: &Bound<'_, Self>, waiter: Option<Py<Future>>) -> PyResult<()> {

@@ -1,8 +1,8 @@
 //! The transport's Python methods.
 
 use super::{Socket, SocketTransport, Takes};
-use crate::event_loop::descriptors::Direction;
 use crate::event_loop::future::Future;
+use crate::event_loop::transport::{SelectorTransport, Transport, Writing};
 use crate::event_loop::EventLoop;
 use crate::standard::standard;
 use pyo3::gc::{PyTraverseError, PyVisit};
@@ -45,30 +45,16 @@ impl SocketTransport {
         self.closing(py)
     }
 
-    pub(super) fn is_reading(&self, py: Python<'_>) -> bool {
-        self.state.with(py, |s| !s.closing && !s.paused)
+    fn is_reading(&self, py: Python<'_>) -> bool {
+        self.reads(py)
     }
 
     fn pause_reading(slf: &Bound<'_, Self>) -> PyResult<()> {
-        let py = slf.py();
-        let this = slf.get();
-        if !this.is_reading(py) {
-            return Ok(());
-        }
-        this.state.with(py, |s| s.paused = true);
-        this.stop(py, Direction::Read)?;
-        this.log_debug(slf, "%r pauses reading")
+        SocketTransport::pause(slf)
     }
 
     fn resume_reading(slf: &Bound<'_, Self>) -> PyResult<()> {
-        let py = slf.py();
-        let this = slf.get();
-        let resumed = this.state.with(py, |s| !s.closing && std::mem::replace(&mut s.paused, false));
-        if !resumed {
-            return Ok(());
-        }
-        SocketTransport::start_reading(slf)?;
-        this.log_debug(slf, "%r resumes reading")
+        SocketTransport::resume(slf)
     }
 
     fn set_protocol(&self, protocol: Bound<'_, PyAny>) -> PyResult<()> {
@@ -83,8 +69,8 @@ impl SocketTransport {
         Ok(())
     }
 
-    pub(super) fn get_protocol(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        self.state.with(py, |s| s.protocol.as_ref().map(|p| p.clone_ref(py)))
+    fn get_protocol(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.protocol(py)
     }
 
     /// "socket", "peername", "sockname", and what the maker of the transport added.
@@ -103,15 +89,15 @@ impl SocketTransport {
 
     /// `(low, high)` in bytes.
     fn get_write_buffer_limits(&self, py: Python<'_>) -> (usize, usize) {
-        self.state.with(py, |s| s.flow.limits())
+        self.limits(py)
     }
 
     /// Pause the protocol's writing above `high` bytes, resume it at `low` or below.
     #[pyo3(signature = (high = None, low = None))]
     fn set_write_buffer_limits(
         slf: &Bound<'_, Self>,
-        high: Option<isize>,
-        low: Option<isize>,
+        high: Option<Bound<'_, PyAny>>,
+        low: Option<Bound<'_, PyAny>>,
     ) -> PyResult<()> {
         SocketTransport::set_limits(slf, high, low)
     }
@@ -135,17 +121,17 @@ impl SocketTransport {
 
     #[getter]
     fn _sock_fd(&self) -> RawFd {
-        self.fd
+        self.base.fd
     }
 
     #[getter]
     fn _protocol(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        self.get_protocol(py)
+        self.protocol(py)
     }
 
     #[getter]
     fn _loop(&self, py: Python<'_>) -> Py<EventLoop> {
-        self.loop_.clone_ref(py)
+        self.base.loop_.clone_ref(py)
     }
 
     #[getter]
@@ -168,7 +154,7 @@ impl SocketTransport {
 
     #[getter]
     fn _paused(&self, py: Python<'_>) -> bool {
-        self.state.with(py, |s| s.paused)
+        self.state.with(py, |s| s.course.paused)
     }
 
     #[getter]
@@ -183,42 +169,19 @@ impl SocketTransport {
 
     #[getter]
     fn _conn_lost(&self, py: Python<'_>) -> u32 {
-        self.state.with(py, |s| s.lost)
+        self.state.with(py, |s| s.course.lost)
     }
 
     fn __repr__(&self, py: Python<'_>) -> String {
-        let (closed, closing, bytes) =
-            self.state.with(py, |s| (matches!(s.socket, Socket::Closed), s.closing, s.buffer.len()));
-        let mut text = String::from("<SocketTransport");
-        if closed {
-            text.push_str(" closed");
-        } else if closing {
-            text.push_str(" closing");
-        }
-        text.push_str(&format!(" fd={}", self.fd));
-        if !closed {
-            let polling = |direction| {
-                let watched =
-                    self.loop_.get().state.with(py, |s| s.descriptors.is_watched(self.fd, direction));
-                if watched {
-                    "polling"
-                } else {
-                    "idle"
-                }
-            };
-            let (read, write) = (polling(Direction::Read), polling(Direction::Write));
-            text.push_str(&format!(" read={read} write=<{write}, bufsize={bytes}>"));
-        }
-        text.push('>');
-        text
+        let closed = self.state.with(py, |s| matches!(s.socket, Socket::Closed));
+        self.describe(py, "SocketTransport", closed)
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         if !self.built.is_complete() {
             return Ok(());
         }
-        visit.call(&self.loop_)?;
-        visit.call(&self.context)?;
+        self.base.traverse(&visit)?;
         let state = self.state.traverse();
         if let Socket::Object(object) = &state.socket {
             visit.call(object)?;

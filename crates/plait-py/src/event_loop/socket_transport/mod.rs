@@ -14,27 +14,25 @@ pub use write::install_methods;
 
 use super::accept::{attach, detach};
 use super::descriptors::{Direction, Watcher};
-use super::future::{Future, Outcome};
+use super::future::Future;
 use super::ready::{Ready, TransportStep};
 use super::streams::protocol::StreamReaderProtocol;
 use super::tls::TlsProtocol;
-use super::transport::{check_number, report, Chunk};
+use super::transport::selector::note_addresses;
+use super::transport::{Base, Chunk, Course, Names, SelectorTransport, Transport, Writing};
 use super::EventLoop;
 use crate::ffi;
 use crate::guarded::{Built, Guarded};
 use crate::standard::standard;
 use plait_core::net::{socket, CompactAddress, FlowControl, ReadSize, WriteBuffer};
-use pyo3::exceptions::PyOSError;
 use pyo3::ffi::destructor;
-use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple};
-use std::io;
+use pyo3::types::PyDict;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::OnceLock;
 
-pub(super) enum Socket {
+pub enum Socket {
     /// Accepted, and nobody has asked for the socket object yet.
     Bare(OwnedFd),
     Object(Py<PyAny>),
@@ -69,7 +67,7 @@ impl Takes {
     }
 }
 
-pub(super) struct SocketTransportState {
+pub struct SocketTransportState {
     socket: Socket,
     protocol: Option<Py<PyAny>>,
     takes: Takes,
@@ -81,16 +79,12 @@ pub(super) struct SocketTransportState {
     flow: FlowControl,
     read_size: ReadSize,
     empty_waiter: Option<Py<Future>>,
-    /// Counts the call of `connection_lost` that was scheduled, then the writes that came after it.
-    lost: u32,
-    closing: bool,
+    course: Course,
     eof: bool,
-    paused: bool,
 }
 
 /// What a closed transport lets go of.
 pub(super) struct Released {
-    protocol: Option<Py<PyAny>>,
     server: Option<Py<PyAny>>,
     /// What closing the socket raised.
     trouble: Option<PyErr>,
@@ -98,10 +92,7 @@ pub(super) struct Released {
 
 #[pyclass(module = "plait._native", frozen, dict, weakref)]
 pub struct SocketTransport {
-    loop_: Py<EventLoop>,
-    /// In which the protocol's methods run.
-    context: Py<PyAny>,
-    fd: RawFd,
+    base: Base,
     state: Guarded<SocketTransportState>,
     built: Built,
 }
@@ -121,18 +112,7 @@ impl SocketTransport {
             Some(extra) => extra,
             None => PyDict::new(loop_.py()),
         };
-        for (key, method) in [("sockname", "getsockname"), ("peername", "getpeername")] {
-            if key == "peername" && extra.contains(key)? {
-                continue;
-            }
-            match sock.call_method0(method) {
-                Ok(address) => extra.set_item(key, address)?,
-                Err(error) if error.is_instance_of::<PyOSError>(loop_.py()) => {
-                    extra.set_item(key, loop_.py().None())?;
-                }
-                Err(error) => return Err(error),
-            }
-        }
+        note_addresses(&sock, &extra)?;
         let socket = Socket::Object(sock.unbind());
         let context = ffi::copy_context(loop_.py())?;
         SocketTransport::begin(loop_, fd, socket, protocol, waiter, Some(extra), None, server, context)
@@ -180,15 +160,11 @@ impl SocketTransport {
             flow: FlowControl::new(),
             read_size: ReadSize::default(),
             empty_waiter: None,
-            lost: 0,
-            closing: false,
+            course: Course::default(),
             eof: false,
-            paused: false,
         };
         let transport = SocketTransport {
-            loop_: loop_.clone().unbind(),
-            context,
-            fd,
+            base: Base::in_its_context(loop_, fd, context),
             state: Guarded::new(state),
             built: Built::new(),
         };
@@ -197,104 +173,101 @@ impl SocketTransport {
             attach(&server, &transport)?;
             transport.get().state.with(py, |s| s.server = Some(server.unbind()));
         }
-        let step = TransportStep::Begin(waiter.map(Bound::unbind));
-        loop_.get().push_ready(py, Ready::Transport(transport.clone().unbind(), step))?;
+        SocketTransport::schedule(&transport, TransportStep::Begin(waiter.map(Bound::unbind)))?;
         Ok(transport.unbind())
     }
+}
 
-    pub fn closing(&self, py: Python<'_>) -> bool {
-        self.state.with(py, |s| s.closing)
+impl Transport for SocketTransport {
+    const NAMES: Names = Names {
+        read_ready: "_SelectorSocketTransport._read_ready",
+        write_ready: "_SelectorSocketTransport._write_ready",
+        connection_lost: "_SelectorSocketTransport._call_connection_lost",
+        add_reader: "_SelectorTransport._add_reader",
+    };
+
+    fn base(&self) -> &Base {
+        &self.base
     }
 
-    pub(super) fn event_loop<'py>(&self, py: Python<'py>) -> &Bound<'py, EventLoop> {
-        self.loop_.bind(py)
+    fn protocol(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.state.with(py, |s| s.protocol.as_ref().map(|protocol| protocol.clone_ref(py)))
     }
 
-    /// Calls a method of the protocol in the connection's context.
-    pub(super) fn tell<'py>(
-        &self,
-        py: Python<'py>,
-        method: &Bound<'py, pyo3::types::PyString>,
-        argument: Option<Bound<'py, PyAny>>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        let protocol = self.state.with(py, |s| s.protocol.as_ref().map(|p| p.clone_ref(py)));
-        let Some(protocol) = protocol else {
-            return Ok(py.None().into_bound(py));
-        };
-        let protocol = protocol.into_bound(py);
-        self.in_context(py, || match argument {
-            None => protocol.call_method0(method),
-            Some(argument) => protocol.call_method1(method, (argument,)),
-        })
+    fn ready(slf: Py<Self>, step: TransportStep) -> Ready {
+        Ready::Transport(slf, step)
     }
 
-    /// Runs something that the loop began, in the connection's context. What the user's code begins runs in its own.
-    pub(super) fn in_context<R>(&self, py: Python<'_>, body: impl FnOnce() -> PyResult<R>) -> PyResult<R> {
-        ffi::in_context(self.context.bind(py), body)
+    fn watcher(slf: Py<Self>) -> Watcher {
+        Watcher::Transport(slf)
     }
 
-    /// What the loop found in its ready queue for this transport.
-    pub fn advance(slf: &Bound<'_, Self>, step: TransportStep) -> PyResult<()> {
-        match step {
-            TransportStep::Readable => SocketTransport::read_ready(slf),
-            TransportStep::Writable => SocketTransport::write_ready(slf),
-            TransportStep::Begin(waiter) => SocketTransport::connection_made(slf, waiter),
-            TransportStep::Lost(error) => SocketTransport::connection_lost(slf, error),
-        }
-    }
-
-    pub(super) fn connection_made(slf: &Bound<'_, Self>, waiter: Option<Py<Future>>) -> PyResult<()> {
+    fn start_reading(slf: &Bound<'_, Self>) -> PyResult<()> {
         let py = slf.py();
-        let this = slf.get();
-        let made = intern!(py, "connection_made");
-        let told = this.tell(py, made, Some(slf.clone().into_any())).map(drop);
-        let told = match told {
-            Ok(()) => Ok(()),
-            failed => {
-                let protocol = this.get_protocol(py).map(|p| p.into_bound(py));
-                let args = PyTuple::new(py, [slf])?;
-                report::callback_result(
-                    this.event_loop(py),
-                    failed,
-                    protocol.as_ref(),
-                    "connection_made",
-                    args,
-                )
-            }
-        };
-        // Each goes on whatever became of the one before, as in asyncio, where these are three callbacks.
-        let reading = SocketTransport::start_reading(slf);
-        if let Some(waiter) = waiter {
-            Future::settle(waiter.bind(py), Outcome::Result(py.None()))?;
-        }
-        told.and(reading)
-    }
-
-    pub(super) fn start_reading(slf: &Bound<'_, Self>) -> PyResult<()> {
-        let py = slf.py();
-        let this = slf.get();
-        if !this.is_reading(py) {
+        if !slf.get().reads(py) {
             return Ok(());
         }
-        if let Err(closed) = this.check_open(py) {
-            return SocketTransport::read_failed(slf, &closed);
+        match slf.get().check_open(py) {
+            Ok(()) => SocketTransport::watch(slf, Direction::Read),
+            Err(closed) => SocketTransport::read_failed(slf, &closed),
         }
-        let watcher = Watcher::Transport(slf.clone().unbind());
-        this.loop_.get().watch(py, this.fd, Direction::Read, watcher)
     }
 
-    /// Whether the descriptor is still its own: a program that gave it a socket may have closed that, and then the number is another's.
-    fn check_open(&self, py: Python<'_>) -> io::Result<()> {
+    #[inline]
+    fn read_ready(slf: &Bound<'_, Self>) -> PyResult<()> {
+        SocketTransport::read(slf)
+    }
+
+    fn write_ready(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let py = slf.py();
+        match slf.get().flush(py) {
+            None => Ok(()),
+            Some(Ok(_)) => SocketTransport::flushed(slf),
+            Some(Err(error)) => SocketTransport::write_failed(slf, &error),
+        }
+    }
+
+    fn connection_lost(slf: &Bound<'_, Self>, error: &Bound<'_, PyAny>) -> PyResult<()> {
+        SocketTransport::end(slf, error)
+    }
+}
+
+impl Writing for SocketTransport {
+    fn with_flow<R>(&self, py: Python<'_>, body: impl FnOnce(&mut FlowControl, usize) -> R) -> R {
+        self.state.with(py, |s| body(&mut s.flow, s.buffer.len()))
+    }
+}
+
+impl SelectorTransport for SocketTransport {
+    type State = SocketTransportState;
+    type Unsent = Vec<Chunk>;
+    type Undelivered = ();
+
+    fn state(&self) -> &Guarded<SocketTransportState> {
+        &self.state
+    }
+
+    fn course(state: &mut SocketTransportState) -> &mut Course {
+        &mut state.course
+    }
+
+    fn has_unsent(state: &SocketTransportState) -> bool {
+        !state.buffer.is_empty()
+    }
+
+    fn take_unsent(state: &mut SocketTransportState) -> Vec<Chunk> {
+        state.buffer.take_all()
+    }
+
+    /// What was received has gone to the protocol.
+    fn take_undelivered(_state: &mut SocketTransportState) {}
+
+    fn known_socket<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
         let sock = self.state.with(py, |s| match &s.socket {
             Socket::Object(sock) => Some(sock.clone_ref(py)),
             Socket::Bare(_) | Socket::Closed => None,
         });
-        let Some(sock) = sock else { return Ok(()) };
-        check_number(sock.bind(py), self.fd)
-    }
-
-    pub(super) fn stop(&self, py: Python<'_>, direction: Direction) -> PyResult<()> {
-        self.loop_.get().unwatch(py, self.fd, direction).map(drop)
+        sock.map(|sock| sock.into_bound(py))
     }
 }
 

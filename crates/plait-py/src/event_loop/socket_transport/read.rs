@@ -5,7 +5,7 @@ use super::super::sock::writable;
 use super::super::streams::protocol::StreamReaderProtocol;
 use super::super::streams::reader::StreamReader;
 use super::super::tls::TlsProtocol;
-use super::super::transport::READ_BUFFER;
+use super::super::transport::{SelectorTransport, Transport, READ_BUFFER};
 use super::{SocketTransport, Takes};
 use crate::errors::os_error;
 use crate::ffi;
@@ -20,9 +20,9 @@ const EAGAIN: i32 = 11;
 
 impl SocketTransport {
     #[inline]
-    pub(super) fn read_ready(slf: &Bound<'_, Self>) -> PyResult<()> {
+    pub(super) fn read(slf: &Bound<'_, Self>) -> PyResult<()> {
         let py = slf.py();
-        let (idle, takes) = slf.get().state.with(py, |s| (s.lost > 0 || s.closing || s.paused, s.takes));
+        let (idle, takes) = slf.get().state.with(py, |s| (!s.course.is_active(), s.takes));
         if idle {
             return Ok(()); // it was readable before somebody closed or paused it
         }
@@ -96,7 +96,7 @@ impl SocketTransport {
         let this = slf.get();
         match this.receive_bytes(py) {
             Ok(Some(data)) => {
-                let protocol = this.get_protocol(py);
+                let protocol = this.protocol(py);
                 let told = match protocol.as_ref().map(|p| p.bind(py).cast_exact::<TlsProtocol>()) {
                     Some(Ok(tls)) => this.in_context(py, || {
                         let count = data.as_bytes().len();
@@ -129,7 +129,7 @@ impl SocketTransport {
 
     #[inline]
     fn receive(&self, py: Python<'_>, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = socket::recv(self.fd, buffer)?;
+        let count = socket::recv(self.base.fd, buffer)?;
         self.state.with(py, |s| s.read_size.note(count));
         Ok(count)
     }
@@ -137,7 +137,7 @@ impl SocketTransport {
     /// Receives into a new object, which is handed on without a copy.
     fn receive_large<'py>(&self, py: Python<'py>, size: usize) -> io::Result<Option<Bound<'py, PyBytes>>> {
         ffi::bytes_filled_by(py, size, |memory| {
-            let count = socket::recv_uninit(self.fd, memory)?;
+            let count = socket::recv_uninit(self.base.fd, memory)?;
             self.state.with(py, |s| s.read_size.note(count));
             Ok(count)
         })
@@ -161,7 +161,7 @@ impl SocketTransport {
         let Some(view) = SocketTransport::fatal_unless_ok(slf, writable(&buffer), text)? else {
             return Ok(());
         };
-        let received = ffi::with_bytes_mut(&view, |bytes| socket::recv(this.fd, bytes));
+        let received = ffi::with_bytes_mut(&view, |bytes| socket::recv(this.base.fd, bytes));
         drop(view);
         match received {
             Ok(0) => SocketTransport::end_of_stream(slf),
@@ -191,7 +191,7 @@ impl SocketTransport {
     pub(super) fn end_of_stream(slf: &Bound<'_, Self>) -> PyResult<()> {
         let py = slf.py();
         let this = slf.get();
-        this.log_debug(slf, "%r received EOF")?;
+        SocketTransport::log(slf, "debug", "%r received EOF")?;
         let told = this.tell(py, intern!(py, "eof_received"), None);
         let text = "Fatal error: protocol.eof_received() call failed.";
         let Some(keep_open) = SocketTransport::fatal_unless_ok(slf, told, text)? else {

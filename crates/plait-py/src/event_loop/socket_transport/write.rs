@@ -3,22 +3,20 @@
 use super::super::descriptors::{Direction, Watcher};
 use super::super::future::{Future, Outcome};
 use super::super::sock::contiguous;
-use super::super::transport::{flow, limits, Chunk};
+use super::super::transport::selector::check_bytes_like;
+use super::super::transport::{warn_lost_write, Chunk, SelectorTransport, Transport, Writing};
 use super::SocketTransport;
 use crate::errors::os_error;
 use crate::fastcall::{fast_method, install, Arguments};
 use crate::ffi;
-use crate::standard::standard;
 use plait_core::net::socket;
-use pyo3::exceptions::{PyRuntimeError, PyTypeError};
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
-use pyo3::types::{PyByteArray, PyBytes, PyMemoryView};
+use pyo3::types::PyBytes;
 use std::io;
 
 const EAGAIN: i32 = 11;
-/// asyncio's LOG_THRESHOLD_FOR_CONNLOST_WRITES.
-const QUIET_LOST_WRITES: u32 = 5;
 
 fast_method!(write_entry, SocketTransport, "SocketTransport.write", write);
 
@@ -43,17 +41,9 @@ fn write<'py>(slf: &Bound<'py, SocketTransport>, arguments: Arguments<'_, 'py>) 
 impl SocketTransport {
     pub fn write_data(slf: &Bound<'_, Self>, data: &Bound<'_, PyAny>) -> PyResult<()> {
         let py = slf.py();
-        let known = data.is_exact_instance_of::<PyBytes>()
-            || data.is_instance_of::<PyBytes>()
-            || data.is_instance_of::<PyByteArray>()
-            || data.is_instance_of::<PyMemoryView>();
-        if !known {
-            let kind = data.get_type().name()?.repr()?;
-            let text = format!("data argument must be a bytes-like object, not {kind}");
-            return Err(PyTypeError::new_err(text));
-        }
+        check_bytes_like(data)?;
         let this = slf.get();
-        let (eof, waiting, lost) = this.state.with(py, |s| (s.eof, s.empty_waiter.is_some(), s.lost));
+        let (eof, waiting, lost) = this.state.with(py, |s| (s.eof, s.empty_waiter.is_some(), s.course.lost));
         if eof {
             return Err(PyRuntimeError::new_err("Cannot call write() after write_eof()"));
         }
@@ -64,11 +54,8 @@ impl SocketTransport {
             return Ok(());
         }
         if lost > 0 {
-            if lost >= QUIET_LOST_WRITES {
-                let text = "socket.send() raised exception.";
-                standard(py).logger.bind(py).call_method1("warning", (text,))?;
-            }
-            this.state.with(py, |s| s.lost += 1);
+            warn_lost_write(py, lost, "socket.send() raised exception.")?;
+            this.state.with(py, |s| s.course.lost += 1);
             return Ok(());
         }
         SocketTransport::write_all(slf, data)
@@ -97,7 +84,7 @@ impl SocketTransport {
         }
         // The iterator may have closed it.
         let waited = this.state.with(py, |s| {
-            let waited = (s.lost == 0 && !s.eof).then(|| !s.buffer.is_empty())?;
+            let waited = (s.course.lost == 0 && !s.eof).then(|| !s.buffer.is_empty())?;
             for chunk in chunks.drain(..) {
                 s.buffer.push(chunk, 0);
             }
@@ -119,21 +106,16 @@ impl SocketTransport {
         let py = slf.py();
         let this = slf.get();
         let now = this.state.with(py, |s| {
-            if s.closing || s.eof {
+            if s.course.closing || s.eof {
                 return false;
             }
             s.eof = true;
             s.buffer.is_empty()
         });
         match now {
-            true => socket::shutdown_write(this.fd).map_err(|error| os_error(py, &error)),
+            true => socket::shutdown_write(this.base.fd).map_err(|error| os_error(py, &error)),
             false => Ok(()),
         }
-    }
-
-    pub(super) fn set_limits(slf: &Bound<'_, Self>, high: Option<isize>, low: Option<isize>) -> PyResult<()> {
-        slf.get().state.with(slf.py(), |s| limits::set_limits(&mut s.flow, high, low))?;
-        SocketTransport::maybe_pause_protocol(slf)
     }
 
     pub(super) fn make_empty_waiter(slf: &Bound<'_, Self>) -> PyResult<Py<Future>> {
@@ -187,7 +169,7 @@ impl SocketTransport {
         if !this.state.with(py, |s| s.buffer.is_empty()) {
             return Ok(Some(0));
         }
-        match this.check_open(py).and_then(|()| socket::send(this.fd, bytes)) {
+        match this.check_open(py).and_then(|()| socket::send(this.base.fd, bytes)) {
             Ok(sent) => Ok(Some(sent)),
             Err(error) if error.raw_os_error() == Some(EAGAIN) => Ok(Some(0)),
             Err(error) => {
@@ -203,57 +185,22 @@ impl SocketTransport {
         let py = slf.py();
         let this = slf.get();
         let watcher = Watcher::Transport(slf.clone().unbind());
-        this.loop_.get().watch_unless_watched(py, this.fd, Direction::Write, watcher)?;
+        this.base.loop_.get().watch_unless_watched(py, this.base.fd, Direction::Write, watcher)?;
         SocketTransport::maybe_pause_protocol(slf)
     }
 
-    pub(super) fn maybe_pause_protocol(slf: &Bound<'_, Self>) -> PyResult<()> {
-        let py = slf.py();
-        let pause = slf.get().state.with(py, |s| s.flow.on_grow(s.buffer.len()));
-        match pause {
-            true => SocketTransport::tell_flow(slf, "pause_writing"),
-            false => Ok(()),
-        }
-    }
-
-    pub(super) fn maybe_resume_protocol(slf: &Bound<'_, Self>) -> PyResult<()> {
-        let py = slf.py();
-        let resume = slf.get().state.with(py, |s| s.flow.on_shrink(s.buffer.len()));
-        match resume {
-            true => SocketTransport::tell_flow(slf, "resume_writing"),
-            false => Ok(()),
-        }
-    }
-
-    pub(super) fn tell_flow(slf: &Bound<'_, Self>, method: &str) -> PyResult<()> {
-        let this = slf.get();
-        let protocol = this.get_protocol(slf.py());
-        flow::tell(this.event_loop(slf.py()), slf, protocol, method)
-    }
-
     /// Writes what waits; None when the connection is lost already.
-    fn flush(&self, py: Python<'_>) -> Option<io::Result<bool>> {
+    pub(super) fn flush(&self, py: Python<'_>) -> Option<io::Result<bool>> {
         if let Err(closed) = self.check_open(py) {
             return Some(Err(closed));
         }
         let mut spent = Vec::new();
-        let flushed = self.state.with(py, |s| match s.lost {
-            0 => Some(s.buffer.flush(self.fd, &mut spent)),
+        let flushed = self.state.with(py, |s| match s.course.lost {
+            0 => Some(s.buffer.flush(self.base.fd, &mut spent)),
             _ => None,
         });
         drop(spent);
         flushed
-    }
-
-    pub(super) fn write_ready(slf: &Bound<'_, Self>) -> PyResult<()> {
-        let py = slf.py();
-        let this = slf.get();
-        let flushed = this.flush(py);
-        match flushed {
-            None => Ok(()),
-            Some(Ok(_)) => SocketTransport::flushed(slf),
-            Some(Err(error)) => SocketTransport::write_failed(slf, &error),
-        }
     }
 
     pub(super) fn flushed(slf: &Bound<'_, Self>) -> PyResult<()> {
@@ -267,13 +214,13 @@ impl SocketTransport {
         if let Some(waiter) = this.empty_waiter(py) {
             Future::settle(waiter.bind(py), Outcome::Result(py.None()))?;
         }
-        let (closing, eof) = this.state.with(py, |s| (s.closing, s.eof));
+        let (closing, eof) = this.state.with(py, |s| (s.course.closing, s.eof));
         if closing {
-            this.state.with(py, |s| s.lost += 1);
-            return SocketTransport::connection_lost(slf, None);
+            this.state.with(py, |s| s.course.lost += 1);
+            return SocketTransport::connection_lost(slf, py.None().bind(py));
         }
         if eof {
-            socket::shutdown_write(this.fd).map_err(|error| os_error(py, &error))?;
+            socket::shutdown_write(this.base.fd).map_err(|error| os_error(py, &error))?;
         }
         Ok(())
     }

@@ -5,6 +5,7 @@ use super::reader::StreamReader;
 use super::{new_future, plain, wake};
 use crate::event_loop::socket_transport::SocketTransport;
 use crate::event_loop::tls::transport::TlsTransport;
+use crate::event_loop::transport::SelectorTransport;
 use crate::fastcall::{fast_method, install, Arguments};
 use crate::ffi::{self, Finalize};
 use crate::guarded::Guarded;

@@ -4,7 +4,7 @@
 //! reaching the high one is enough.
 
 use super::TlsProtocol;
-use pyo3::exceptions::PyValueError;
+use crate::event_loop::transport::limits;
 use pyo3::intern;
 use pyo3::prelude::*;
 
@@ -37,20 +37,6 @@ impl Marks {
         Marks { default: READING, high: READING, low: READING / 4, paused: false }
     }
 
-    /// The marks that asyncio makes of what was given.
-    fn resolve(&self, high: Option<isize>, low: Option<isize>) -> PyResult<(usize, usize)> {
-        let high = high.unwrap_or_else(|| match low {
-            None => self.default as isize,
-            Some(low) => low.saturating_mul(4),
-        });
-        let low = low.unwrap_or(high.div_euclid(4));
-        if high < low || low < 0 {
-            let text = format!("high ({high}) must be >= low ({low}) must be >= 0");
-            return Err(PyValueError::new_err(text));
-        }
-        Ok((high as usize, low as usize))
-    }
-
     #[inline]
     pub fn turn(&mut self, level: usize) -> Turn {
         if level >= self.high && !self.paused {
@@ -66,18 +52,28 @@ impl Marks {
 }
 
 impl TlsProtocol {
-    pub fn set_write_limits(slf: &Bound<'_, Self>, high: Option<isize>, low: Option<isize>) -> PyResult<()> {
+    pub fn set_write_limits(
+        slf: &Bound<'_, Self>,
+        high: Option<Bound<'_, PyAny>>,
+        low: Option<Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
         let py = slf.py();
         let this = slf.get();
-        let (high, low) = this.state.with(py, |s| s.outgoing.resolve(high, low))?;
+        let default = this.state.with(py, |s| s.outgoing.default);
+        let (high, low) = limits::resolve(py, high, low, default)?;
         this.state.with(py, |s| (s.outgoing.high, s.outgoing.low) = (high, low));
         TlsProtocol::control_writing(slf, this.session.unsent(py)?)
     }
 
-    pub fn set_read_limits(slf: &Bound<'_, Self>, high: Option<isize>, low: Option<isize>) -> PyResult<()> {
+    pub fn set_read_limits(
+        slf: &Bound<'_, Self>,
+        high: Option<Bound<'_, PyAny>>,
+        low: Option<Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
         let py = slf.py();
         let this = slf.get();
-        let (high, low) = this.state.with(py, |s| s.incoming.resolve(high, low))?;
+        let default = this.state.with(py, |s| s.incoming.default);
+        let (high, low) = limits::resolve(py, high, low, default)?;
         this.state.with(py, |s| {
             (s.incoming.high, s.incoming.low) = (high, low);
             s.unread_at_most = usize::MAX; // ask, for the marks are others

@@ -5,6 +5,7 @@
 
 use super::host::host;
 use super::TlsProtocol;
+use crate::event_loop::transport::is_bytes_like;
 use crate::event_loop::EventLoop;
 use crate::fastcall::{fast_method, install, Arguments};
 use crate::ffi;
@@ -14,7 +15,6 @@ use pyo3::exceptions::{PyNotImplementedError, PyTypeError};
 use pyo3::ffi::destructor;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
-use pyo3::types::{PyByteArray, PyBytes, PyMemoryView};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::OnceLock;
 
@@ -55,11 +55,7 @@ impl TlsTransport {
     }
 
     pub fn write_data(slf: &Bound<'_, Self>, data: &Bound<'_, PyAny>) -> PyResult<()> {
-        let known = data.is_exact_instance_of::<PyBytes>()
-            || data.is_instance_of::<PyBytes>()
-            || data.is_instance_of::<PyByteArray>()
-            || data.is_instance_of::<PyMemoryView>();
-        if !known {
+        if !is_bytes_like(data) {
             let kind = data.get_type().name()?;
             return Err(PyTypeError::new_err(format!("data: expecting a bytes-like instance, got {kind}")));
         }
@@ -168,8 +164,8 @@ impl TlsTransport {
     fn set_write_buffer_limits(
         &self,
         py: Python<'_>,
-        high: Option<isize>,
-        low: Option<isize>,
+        high: Option<Bound<'_, PyAny>>,
+        low: Option<Bound<'_, PyAny>>,
     ) -> PyResult<()> {
         self.link(py).map_or(Ok(()), |p| TlsProtocol::set_write_limits(&p, high, low))
     }
@@ -188,8 +184,8 @@ impl TlsTransport {
     fn set_read_buffer_limits(
         &self,
         py: Python<'_>,
-        high: Option<isize>,
-        low: Option<isize>,
+        high: Option<Bound<'_, PyAny>>,
+        low: Option<Bound<'_, PyAny>>,
     ) -> PyResult<()> {
         self.link(py).map_or(Ok(()), |p| TlsProtocol::set_read_limits(&p, high, low))
     }

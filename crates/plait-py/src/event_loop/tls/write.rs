@@ -4,14 +4,12 @@ use super::host::warn_closed;
 use super::{Phase, TlsProtocol};
 use crate::event_loop::sock::contiguous;
 use crate::event_loop::socket_transport::SocketTransport;
+use crate::event_loop::transport::QUIET_LOST_WRITES;
 use crate::ffi;
 use pyo3::exceptions::PyException;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyMemoryView, PySlice};
-
-/// asyncio's LOG_THRESHOLD_FOR_CONNLOST_WRITES.
-const QUIET_LOST_WRITES: u32 = 5;
 
 impl TlsProtocol {
     /// Whether the connection takes no more; then the write counts as lost.

@@ -53,22 +53,45 @@ pub fn log(
     Ok(())
 }
 
-/// What a callback raised that asyncio would have scheduled by `call_soon`: reported, and the loop goes on.
-pub fn callback_result(
+/// Leaves an error to `handle`, away from the path of those who have none.
+#[inline]
+pub fn unless_ok(result: PyResult<()>, handle: impl FnOnce(PyErr) -> PyResult<()>) -> PyResult<()> {
+    match result {
+        Ok(()) => Ok(()),
+        Err(error) => handle(error),
+    }
+}
+
+/// What a method of `object` raised that asyncio would have scheduled by `call_soon`: reported, and the loop goes on.
+#[cold]
+pub fn callback(
     loop_: &Bound<'_, EventLoop>,
-    result: PyResult<()>,
+    error: PyErr,
     object: Option<&Bound<'_, PyAny>>,
     method: &str,
     args: Bound<'_, PyTuple>,
 ) -> PyResult<()> {
     let py = loop_.py();
-    match result {
-        Err(error) if !leaves_the_loop(py, &error) => {
-            let callback = object.map(|object| object.getattr(method)).transpose()?;
-            let glue = standard(py).glue.bind(py);
-            let args = (loop_, py.None(), callback, args, error.into_value(py));
-            glue.call_method1(intern!(py, "report_callback_error"), args).map(drop)
-        }
-        result => result,
+    if leaves_the_loop(py, &error) {
+        return Err(error);
     }
+    let callback = object.map(|object| object.getattr(method)).transpose()?;
+    let args = (loop_, py.None(), callback, args, error.into_value(py));
+    standard(py).glue.bind(py).call_method1(intern!(py, "report_callback_error"), args).map(drop)
+}
+
+/// The same for a callback that is the transport's own in asyncio, where it has this name.
+#[cold]
+pub fn own_callback(
+    loop_: &Bound<'_, EventLoop>,
+    error: PyErr,
+    name: &str,
+    args: Bound<'_, PyTuple>,
+) -> PyResult<()> {
+    let py = loop_.py();
+    if leaves_the_loop(py, &error) {
+        return Err(error);
+    }
+    let args = (loop_, name, args, error.into_value(py));
+    standard(py).glue.bind(py).call_method1(intern!(py, "report_own_callback_error"), args).map(drop)
 }

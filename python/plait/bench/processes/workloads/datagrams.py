@@ -70,6 +70,7 @@ WORKLOADS = (
         least=100_000,
         per="datagram received",
         about="a datagram of 256 B received by an asyncio.DatagramProtocol, sent faster than they can be taken",
+        columns=(*LOOPS, "epoll"),
         server="udp_count",
         transport="udp",
         size=256,
