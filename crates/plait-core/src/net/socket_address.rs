@@ -68,6 +68,15 @@ impl SocketAddress {
         Some(address)
     }
 
+    /// An address in the kernel's own bytes, from the family on. What is longer than any address is cut off.
+    pub fn from_kernel(bytes: &[u8]) -> Self {
+        let mut address = Self::default();
+        let length = bytes.len().min(LARGEST);
+        address.room()[..length].copy_from_slice(&bytes[..length]);
+        address.set_length(length);
+        address
+    }
+
     fn of_family(family: i32) -> Self {
         let mut address = Self::default();
         address.bytes[..FAMILY].copy_from_slice(&(family as libc::sa_family_t).to_ne_bytes());
