@@ -1,0 +1,52 @@
+"""Whether a script went well on plait: by itself, and as it goes on asyncio."""
+
+from typing import Any
+
+from play import Record, play
+from script import Script, parse
+
+
+class Judge:
+    """Plays scripts on two loops, plait's and asyncio's."""
+
+    def __init__(self, plait_loop: Any, stock_loop: Any) -> None:
+        self.plait, self.stock = plait_loop, stock_loop
+
+    def judge(self, data: bytes) -> tuple[list[str], Record]:
+        """What is wrong, and what plait made of the script."""
+        script = parse(data)
+        record = play(self.plait, script)
+        if record.troubles:
+            return record.troubles, record
+        # Some lengths in a handshake are a matter of luck: a difference is one only if it is there each time.
+        differences: list[str] = []
+        for attempt in range(3):
+            here = play(self.plait, script) if attempt else record
+            differences = different(script, here, play(self.stock, script))
+            if not differences:
+                break
+        return differences, record
+
+
+def ends(record: Record) -> list[Any]:
+    """What was told, but for when: data, pauses and the turns of the transport below come as it fits."""
+    by_chance = ("data", "pause", "resume", "below pauses", "below resumes")
+    return [event for event in record.events if event not in by_chance]
+
+
+def different(script: Script, here: Record, there: Record) -> list[str]:
+    """How plait differs from asyncio."""
+    if there.troubles or any("'NoneType' object has no attribute" in report for report in there.reports):
+        return []  # asyncio itself has gone wrong
+    if len(here.received) > len(there.received) and (here.disturbed or script.buffer):
+        return []  # plait has delivered what asyncio drops: whole records before a broken one; what is left at the end for small buffers
+    found = []
+    if ends(here) != ends(there):
+        found.append(f"told: {here.events} on plait, {there.events} on asyncio")
+    if here.reports != there.reports:
+        found.append(f"reported: {here.reports} on plait, {there.reports} on asyncio")
+    if len(here.received) < len(there.received):
+        found.append(f"received: {len(here.received)} bytes on plait, {len(there.received)} on asyncio")
+    if len(here.peer_received) < len(there.peer_received):
+        found.append(f"sent: {len(here.peer_received)} bytes on plait, {len(there.peer_received)} on asyncio")
+    return found
