@@ -101,6 +101,59 @@ def test_tls_closed_while_the_last_of_many_buffers_waits(loop, run):
     run(main())
 
 
+@pytest.mark.parametrize("end", ["goodbye", "half"])
+def test_tls_what_was_written_before_the_peers_end_is_sent(loop, run, reports, end):
+    """asyncio closes the transport below without what that had not taken yet."""
+
+    async def main():
+        async with tls_pair() as (protocol, peer):
+            protocol.transport.write(b"w" * 5_000_000)
+            assert protocol.transport.get_write_buffer_size() == 0
+            protocol.transport.write(b"x" * 300_000)
+            assert protocol.transport.get_write_buffer_size() > 300_000  # with the transport below full
+            if end == "goodbye":
+                await loop.sock_sendall(peer.sock, peer.close_notify())
+            else:
+                peer.sock.shutdown(socket.SHUT_WR)
+            await protocol.eof
+            assert await peer.receive(5_300_000) == b"w" * 5_000_000 + b"x" * 300_000
+            assert await protocol.lost is None
+            assert protocol.calls.count("eof") == protocol.calls.count("lost") == 1
+
+    run(main())
+    assert reports == []
+
+
+def test_tls_what_nobody_takes_after_the_peers_goodbye_has_a_limit(loop, run):
+    async def main():
+        async with tls_pair(ssl_shutdown_timeout=0.05) as (protocol, peer):
+            for _ in range(3):
+                protocol.transport.write(b"w" * 3_000_000)
+            await loop.sock_sendall(peer.sock, peer.close_notify())
+            assert isinstance(await protocol.lost, TimeoutError)
+
+    run(main())
+
+
+@pytest.mark.parametrize("mark", ["read", "write"])
+def test_tls_marks_of_zero(loop, run, mark):
+    """Nothing at all is no more than zero: asyncio pauses there, and nothing resumes."""
+
+    async def main():
+        async with tls_pair() as (protocol, peer):
+            transport = protocol.transport
+            getattr(transport, f"set_{mark}_buffer_limits")(0)
+            assert "pause" not in protocol.calls
+            for _ in range(3):
+                await peer.send(b"read")
+                transport.write(b"written")
+                assert await peer.receive(7) == b"written"
+            await until(lambda: protocol.data == b"read" * 3)
+            assert protocol.calls.count("pause") == protocol.calls.count("resume")
+
+    run(main())
+
+
 # ---- a file on its way
 
 

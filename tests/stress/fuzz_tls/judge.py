@@ -3,7 +3,7 @@
 from typing import Any
 
 from play import Record, play
-from script import Script, parse
+from script import LIMITS, Script, parse
 
 
 class Judge:
@@ -34,12 +34,28 @@ def ends(record: Record) -> list[Any]:
     return [event for event in record.events if event not in by_chance]
 
 
+def no_guide(script: Script, here: Record, there: Record) -> bool:
+    """Whether asyncio has gone wrong itself, or does what plait means to do better."""
+    # Asked for limits of zero it tells protocols without need to pause, and nothing to resume.
+    zero = any(step.endswith("limits") and LIMITS[argument % len(LIMITS)] == 0 for step, argument in script.steps)
+    # It calls methods of protocols that are gone, and goes on with connections that were aborted.
+    wrong = ("'NoneType' object has no attribute", "cannot switch state from SSLProtocolState.UNWRAPPED")
+    gone = any(text in report for report in there.reports for text in wrong)
+    # It ends without what the transport below did not take, and has no time limit in some states.
+    waits = ("timed out" in here.disturbed) != ("timed out" in there.disturbed)
+    # With reading paused in connection_made, it does not send its end of the handshake.
+    half = here.handshaken and not there.handshaken
+    # It drops whole records before a broken one, and at the end what does not fit into a small buffer.
+    if script.buffer and "end" in here.disturbed and len(here.disturbed) > 1:
+        return True
+    drops = len(here.received) > len(there.received) and bool(here.disturbed or script.buffer)
+    return bool(there.troubles) or zero or gone or waits or half or drops
+
+
 def different(script: Script, here: Record, there: Record) -> list[str]:
     """How plait differs from asyncio."""
-    if there.troubles or any("'NoneType' object has no attribute" in report for report in there.reports):
-        return []  # asyncio itself has gone wrong
-    if len(here.received) > len(there.received) and (here.disturbed or script.buffer):
-        return []  # plait has delivered what asyncio drops: whole records before a broken one; what is left at the end for small buffers
+    if no_guide(script, here, there):
+        return []
     found = []
     if ends(here) != ends(there):
         found.append(f"told: {here.events} on plait, {there.events} on asyncio")

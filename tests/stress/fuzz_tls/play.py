@@ -32,6 +32,7 @@ class Record:
     written: int = 0  # by the application, and taken
     peer_received: bytes = b""
     peer_written: int = 0
+    handshaken: bool = False  # as the peer sees it
     troubles: list[str] = field(default_factory=list)  # what must never be, on any loop
     disturbed: set[str] = field(default_factory=set)  # what excuses bytes that are missing
     features: set[Any] = field(default_factory=set)
@@ -165,23 +166,26 @@ class Play:
 
     def ask(self, method: str, *arguments: Any) -> None:
         try:
-            getattr(self.transport, method)(*arguments)
+            if self.native or self.transport._ssl_protocol is not None:
+                getattr(self.transport, method)(*arguments)
+                return
         except AttributeError:
             if self.native:
                 raise
-            self.record.troubles.append("asyncio's transport has lost its protocol")  # once closed twice
+        # It was closed twice, or the transport below is gone.
+        self.record.troubles.append("asyncio's transport has lost its protocol")
 
     def write(self, size: int, pieces: int = 0) -> None:
         if not self.made or self.record.written + size * max(pieces, 1) > MOST:
             return
-        before, start = self.tls._conn_lost, self.record.written
+        start = self.record.written
         data = STREAM[start : start + size * max(pieces, 1)]
+        if self.tls._state.name in ("DO_HANDSHAKE", "WRAPPED"):
+            self.record.written += len(data)  # before what the write may cause
         if pieces:
             self.ask("writelines", [data[n * size : (n + 1) * size] for n in range(pieces)])
         else:
             self.ask("write", data)
-        if self.tls._conn_lost == before:
-            self.record.written += len(data)
 
     def close(self) -> None:
         self.closed = True
@@ -292,13 +296,18 @@ class Play:
                 timer.cancel()
                 callback()
 
-    async def exchange_bytes(self, rounds: int) -> None:
-        """Both ways, all there is."""
+    async def exchange_bytes(self, rounds: int) -> int:
+        """Both ways, all there is; how many bytes that were, and were received from what was there."""
         most = ALL if not self.script.sockets else 1 << 20
+        moved = -len(self.record.received)
         for _ in range(rounds):
-            self.peer.take(self.link.take(most))
+            taken = self.link.take(most)
+            self.peer.take(taken)
+            before = len(self.peer.wire)
             self.link.deliver(self.peer.wire, ALL)
+            moved += len(taken) + before - len(self.peer.wire)
             await self.turn(3)
+        return moved + len(self.record.received)
 
     # ---- from the beginning to the end
 
@@ -325,12 +334,10 @@ class Play:
         """Whatever can still go on does; then time runs out; then the network fails."""
         if not self.script.stays_paused and self.made:
             self.ask("resume_reading")
-        before = None
-        while before != (state := (self.record.written, len(self.peer.received), len(self.record.received), len(self.record.events))):
-            before = state
-            await self.exchange_bytes(4)
+        while await self.exchange_bytes(4) or (self.peer.heard_goodbye and not self.peer.said_goodbye):
             if self.peer.heard_goodbye:
                 self.peer.goodbye()
+                self.peer.said_goodbye = True  # also if it was too broken to say it
         self.note_whole()
         if self.closed and self.made and not self.lost:
             if not [t for t in self.timers() if t._callback.__name__ in TIMERS] and not self.link_flushes():
@@ -351,6 +358,7 @@ class Play:
 
     def note_whole(self) -> None:
         record, peer = self.record, self.peer
+        record.handshaken = peer.handshaken
         record.peer_received, record.peer_written = bytes(peer.received), peer.written
         if STREAM[: len(record.received)] != record.received or len(record.received) > peer.written:
             record.troubles.append("received what was not sent")
@@ -362,8 +370,7 @@ class Play:
             record.troubles.append("lost what the peer has sent")
         told_of_it = any(event[0] == "lost" for event in record.events)
         if record.disturbed <= {"closed"} and not told_of_it and not peer.broken and len(peer.received) < record.written:
-            if not peer.said_goodbye or peer.heard_goodbye:
-                record.troubles.append("lost what was written")
+            record.troubles.append("lost what was written")
 
     def note_end(self) -> Record:
         if self.waiter.done():

@@ -150,6 +150,8 @@ struct TlsState {
     inside_record: bool,
     /// The last buffer of a BufferedProtocol was filled: there may be more for it.
     filled_its_buffer: bool,
+    /// Over but for what the transport below did not take yet.
+    ends_when_sent: bool,
     handshake_timer: Option<Py<PyAny>>,
     shutdown_timer: Option<Py<PyAny>>,
     /// In debug mode.

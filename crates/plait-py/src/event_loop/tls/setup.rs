@@ -50,6 +50,7 @@ impl TlsState {
             unread_at_most: 0,
             inside_record: false,
             filled_its_buffer: false,
+            ends_when_sent: false,
             handshake_timer: None,
             shutdown_timer: None,
             handshake_began: None,

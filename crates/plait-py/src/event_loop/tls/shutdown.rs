@@ -101,6 +101,11 @@ impl TlsProtocol {
     fn shutdown_complete(slf: &Bound<'_, Self>, error: Option<PyErr>) -> PyResult<()> {
         let py = slf.py();
         let this = slf.get();
+        if error.is_none() && this.session.unsent(py)? > 0 && this.below(py).is_some() {
+            // The transport below is full. It would be closed without what was written before the end: until that is sent.
+            this.state.with(py, |s| s.ends_when_sent = true);
+            return TlsProtocol::limit_shutdown(slf);
+        }
         this.cancel_shutdown_timer(py)?;
         if let Some(error) = error {
             return TlsProtocol::fatal_error(slf, error, "Fatal error on transport");
@@ -108,6 +113,18 @@ impl TlsProtocol {
         let Some(below) = this.below(py) else { return Ok(()) };
         let close = below.getattr(intern!(py, "close"))?;
         this.loop_.bind(py).call_method1(intern!(py, "call_soon"), (close,)).map(drop)
+    }
+
+    /// The transport below has taken something: perhaps it was the last that the end waits for.
+    pub(super) fn go_on_ending(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let py = slf.py();
+        let this = slf.get();
+        let waits = this.state.with(py, |s| s.ends_when_sent && s.phase == Phase::Shutdown);
+        if !waits || this.session.unsent(py)? > 0 {
+            return Ok(());
+        }
+        this.state.with(py, |s| s.ends_when_sent = false);
+        TlsProtocol::shutdown_complete(slf, None)
     }
 
     /// Nothing is left to wait for but the closing of the transport below.
