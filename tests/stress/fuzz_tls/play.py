@@ -315,6 +315,7 @@ class Play:
         self.waiter = self.loop.create_future()
         self.transport = self.link.start(self.loop, self.make, self.waiter)
         self.tls = self.transport._ssl_protocol
+        assert (type(self.tls) is _native.TlsProtocol) == self.native, "not the implementation that was asked for"
         if self.script.sockets:
             await self.turn(2)
         if self.script.handshake_first:

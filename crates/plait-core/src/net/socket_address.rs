@@ -233,6 +233,18 @@ mod tests {
     }
 
     #[test]
+    fn the_kernels_bytes_are_taken_as_they_are() {
+        for made in [
+            SocketAddress::from("[::1]:53".parse::<SocketAddr>().unwrap()),
+            SocketAddress::unix(b"/a").unwrap(),
+        ] {
+            assert_eq!(SocketAddress::from_kernel(made.as_bytes()), made);
+        }
+        assert_eq!(SocketAddress::from_kernel(&[]).decode(), Decoded::Nobody);
+        assert_eq!(SocketAddress::from_kernel(&[7; 1000]).as_bytes(), [7; LARGEST]);
+    }
+
+    #[test]
     fn an_address_that_was_cut_off_is_not_guessed_at() {
         let mut address = SocketAddress::from("1.2.3.4:5".parse::<SocketAddr>().unwrap());
         address.set_length(5);
