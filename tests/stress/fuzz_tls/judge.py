@@ -31,7 +31,11 @@ class Judge:
 def ends(record: Record) -> list[Any]:
     """What was told, but for when: data, pauses and the turns of the transport below come as it fits."""
     by_chance = ("data", "pause", "resume", "below pauses", "below resumes")
-    return [event for event in record.events if event not in by_chance]
+    told = [event for event in record.events if event not in by_chance]
+    if "reset" in record.disturbed:
+        # A connection that is cut off is noticed by who reads, who writes, or by nobody if it had just ended.
+        told = ["lost" if event[0] == "lost" else event for event in told]
+    return told
 
 
 def no_guide(script: Script, here: Record, there: Record) -> bool:

@@ -333,9 +333,11 @@ class Play:
 
     async def finish(self) -> None:
         """Whatever can still go on does; then time runs out; then the network fails."""
-        if not self.script.stays_paused and self.made:
-            self.ask("resume_reading")
-        while await self.exchange_bytes(4) or (self.peer.heard_goodbye and not self.peer.said_goodbye):
+        moved = True
+        while moved or (self.peer.heard_goodbye and not self.peer.said_goodbye):
+            if not self.script.stays_paused and self.made:
+                self.ask("resume_reading")
+            moved = await self.exchange_bytes(4) > 0
             if self.peer.heard_goodbye:
                 self.peer.goodbye()
                 self.peer.said_goodbye = True  # also if it was too broken to say it
