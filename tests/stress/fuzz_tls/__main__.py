@@ -22,7 +22,7 @@ from typing import Any
 
 import plait
 from judge import Judge
-from play import Record
+from protocols import Record
 from script import STEPS, words
 
 CORPUS = Path(__file__).parent / "corpus"
@@ -102,9 +102,10 @@ class Fuzzer:
         finally:
             signal.alarm(0)
 
-    def is_new(self, script: bytes, record: Record) -> bool:
+    def is_new(self, script: bytes, record: Record, kinds: int = 15) -> bool:
+        """Whether it did something that no script did before; `kinds` are the flags that make it another connection."""
         told = [event if isinstance(event, str) else event[0] for event in record.events]
-        features = {(script[0] & 15, *feature) for feature in record.features}
+        features = {(script[0] & kinds, *feature) for feature in record.features}
         features |= set(zip(told, told[1:], told[2:], strict=False))
         new = features - self.seen
         self.seen |= features
@@ -156,12 +157,12 @@ def fuzz(fuzzer: Fuzzer, seconds: float, most: int) -> int:
 
 
 def keep(fuzzer: Fuzzer, directory: Path) -> None:
-    """The shortest scripts that together still do all that was new."""
+    """The shortest scripts that together still do all that was new, of whatever kind the connection is."""
     directory.mkdir(parents=True, exist_ok=True)
     fuzzer.seen = set()
     for number, script in enumerate(sorted(fuzzer.corpus, key=len)):
         troubles, record = fuzzer.look(script)
-        if not troubles and record is not None and fuzzer.is_new(script, record):
+        if not troubles and record is not None and fuzzer.is_new(script, record, kinds=0):
             (directory / f"{number:04}.hex").write_text(script.hex() + "\n")
 
 

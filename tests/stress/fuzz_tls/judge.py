@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from play import Record, play
+from play import play
+from protocols import Record
 from script import LIMITS, Script, parse
 
 
@@ -48,7 +49,7 @@ def no_guide(script: Script, here: Record, there: Record) -> bool:
     # It ends without what the transport below did not take, and has no time limit in some states.
     waits = ("timed out" in here.disturbed) != ("timed out" in there.disturbed)
     # With reading paused in connection_made, it does not send its end of the handshake.
-    half = here.handshaken and not there.handshaken
+    half = here.paused_early or there.paused_early
     # It drops whole records before a broken one, and at the end what does not fit into a small buffer.
     if script.buffer and "end" in here.disturbed and len(here.disturbed) > 1:
         return True

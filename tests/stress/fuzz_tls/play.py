@@ -5,77 +5,17 @@ import functools
 import gc
 import weakref
 from asyncio import sslproto
-from dataclasses import dataclass, field
 from typing import Any
 
 import plait
 from ends import STREAM, MemoryLink, Peer, SocketLink, contexts
 from plait import _native
+from protocols import Buffering, Deliberate, Record, Streaming
 from script import LIMITS, PARTS, SIZES, Script
 
 TIMERS = ("_check_handshake_timeout", "_check_shutdown_timeout")
 ALL = 1 << 30
 MOST = len(STREAM) - SIZES[-1]
-
-
-class Deliberate(Exception):
-    """What a protocol raises because the script says so."""
-
-
-@dataclass
-class Record:
-    """What came of a script."""
-
-    events: list[Any] = field(default_factory=list)
-    reports: list[str] = field(default_factory=list)
-    received: bytearray = field(default_factory=bytearray)  # by the application's protocols
-    written: int = 0  # by the application, and taken
-    peer_received: bytes = b""
-    peer_written: int = 0
-    handshaken: bool = False  # as the peer sees it
-    troubles: list[str] = field(default_factory=list)  # what must never be, on any loop
-    disturbed: set[str] = field(default_factory=set)  # what excuses bytes that are missing
-    features: set[Any] = field(default_factory=set)
-
-
-class Actor:
-    """What both kinds of protocol do: write down what they are told, and act."""
-
-    play: "Play"
-
-    def connection_made(self, transport: Any) -> None:
-        self.play.told(self, "made")
-
-    def eof_received(self) -> None:
-        self.play.told(self, "eof")
-
-    def connection_lost(self, error: BaseException | None) -> None:
-        self.play.told(self, "lost", f"{type(error).__name__}: {error}" if error else None)
-
-    def pause_writing(self) -> None:
-        self.play.told(self, "pause")
-
-    def resume_writing(self) -> None:
-        self.play.told(self, "resume")
-
-
-class Streaming(Actor, asyncio.Protocol):
-    def __init__(self, play: "Play") -> None:
-        self.play = play
-
-    def data_received(self, data: bytes) -> None:
-        self.play.receive(self, data)
-
-
-class Buffering(Actor, asyncio.BufferedProtocol):
-    def __init__(self, play: "Play", size: int) -> None:
-        self.play, self.buffer = play, bytearray(size)
-
-    def get_buffer(self, sizehint: int) -> Any:
-        return memoryview(self.buffer)
-
-    def buffer_updated(self, count: int) -> None:
-        self.play.receive(self, bytes(self.buffer[:count]))
 
 
 class Play:
@@ -165,6 +105,8 @@ class Play:
     # ---- what the application does
 
     def ask(self, method: str, *arguments: Any) -> None:
+        if method == "pause_reading" and not self.peer.handshaken:
+            self.record.paused_early = True
         try:
             if self.native or self.transport._ssl_protocol is not None:
                 getattr(self.transport, method)(*arguments)
@@ -361,7 +303,6 @@ class Play:
 
     def note_whole(self) -> None:
         record, peer = self.record, self.peer
-        record.handshaken = peer.handshaken
         record.peer_received, record.peer_written = bytes(peer.received), peer.written
         if STREAM[: len(record.received)] != record.received or len(record.received) > peer.written:
             record.troubles.append("received what was not sent")
