@@ -97,10 +97,11 @@ miri: ## the engine's own tests, watched for undefined behaviour (some minutes; 
 
 # A stable Rust does: the coverage that guides libFuzzer is an ordinary pass of the compiler, only the sanitizers want a
 # nightly, and the engine denies unsafe code, so they would have little to look for. The version of cargo-fuzz is the last
-# that the oldest supported Rust builds. What is learned stays in build/fuzz, what is found in fuzz/artifacts, which
-# `make clean` leaves alone.
+# that the oldest supported Rust builds. What is learned stays in build/fuzz, beside a few scripts in fuzz/corpus to begin with; what
+# is found in fuzz/artifacts, which `make clean` leaves alone. The target tls is a program of its own (tests/stress/fuzz_tls): what
+# it drives lives over Python's ssl module.
 FUZZ_SECONDS ?= 600
-FUZZ_TARGETS ?= stream timers
+FUZZ_TARGETS ?= stream timers addresses datagrams tls
 CARGO_FUZZ := build/tools/cargo-fuzz-0.13.1/bin/cargo-fuzz
 
 $(CARGO_FUZZ):
@@ -108,12 +109,14 @@ $(CARGO_FUZZ):
 	cargo install --locked --root build/tools/cargo-fuzz-0.13.1 cargo-fuzz@0.13.1
 
 .PHONY: fuzz
-fuzz: $(CARGO_FUZZ) ## the engine under made-up scripts, each target FUZZ_SECONDS=600 long (FUZZ_TARGETS='stream timers')
+fuzz: $(CARGO_FUZZ) $(VENV)/.built ## engine and TLS under made-up scripts, each target FUZZ_SECONDS=600 long (FUZZ_TARGETS='stream tls')
 	@command -v $${CXX:-c++} >/dev/null || { echo "libFuzzer is C++, and there is no C++ compiler (c++)." \
 	    "On Debian and Ubuntu: apt install g++" >&2; exit 1; }
 	@for target in $(FUZZ_TARGETS); do \
-	    mkdir -p build/fuzz/$$target && echo "== $$target, $(FUZZ_SECONDS) seconds" && \
-	    $(CARGO_FUZZ) run --sanitizer none --target-dir target/fuzz $$target build/fuzz/$$target \
+	    echo "== $$target, $(FUZZ_SECONDS) seconds"; \
+	    if [ $$target = tls ]; then $(BIN)/python tests/stress/fuzz_tls --seconds $(FUZZ_SECONDS) || exit 1; continue; fi; \
+	    mkdir -p build/fuzz/$$target && \
+	    $(CARGO_FUZZ) run --sanitizer none --target-dir target/fuzz $$target build/fuzz/$$target fuzz/corpus/$$target \
 	        -- -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 || exit 1; \
 	done
 

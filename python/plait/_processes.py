@@ -6,15 +6,14 @@ asked, as asyncio asks it.
 """
 
 import asyncio.subprocess
-import functools
 import os
 import signal
 import sys
-import types
 from asyncio import events, unix_events
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
+from plait._borrowed import with_names
 from plait._spawn import start as start  # called by the native transport
 
 _native: Any = None
@@ -38,7 +37,7 @@ def connect(native: ModuleType) -> None:
     global _native, _make_streams
     _native = native
     streams = SimpleNamespace(StreamReader=native.StreamReader, StreamWriter=native.StreamWriter)
-    _make_streams = _with_names(_standard_connection_made, streams=streams)
+    _make_streams = with_names(_standard_connection_made, streams=streams)
     native.EventLoop._make_subprocess_transport = _make_subprocess_transport
     native.EventLoop._child_watcher_callback = unix_events._UnixSelectorEventLoop._child_watcher_callback  # type: ignore[attr-defined]
     native.SubprocessTransport._wait = _wait
@@ -178,19 +177,6 @@ def send_signal(pidfd: int | None, pid: int, number: int) -> None:
 # ---- streams: asyncio.subprocess with the native ones
 
 
-def _with_names(function: Any, **names: Any) -> Any:
-    """The same function, to which some names mean something else."""
-    copy = types.FunctionType(
-        function.__code__,
-        {**function.__globals__, **names},
-        function.__name__,
-        function.__defaults__,
-        function.__closure__,
-    )
-    copy.__kwdefaults__ = function.__kwdefaults__
-    return functools.update_wrapper(copy, function)
-
-
 class SubprocessStreamProtocol(asyncio.subprocess.SubprocessStreamProtocol):
     """Between a child's transport and the native streams of ``asyncio.subprocess.Process``. Works on any loop.
 
@@ -203,9 +189,9 @@ class SubprocessStreamProtocol(asyncio.subprocess.SubprocessStreamProtocol):
         _make_streams(self, transport)
 
 
-create_subprocess_exec = _with_names(
+create_subprocess_exec = with_names(
     asyncio.subprocess.create_subprocess_exec, SubprocessStreamProtocol=SubprocessStreamProtocol
 )
-create_subprocess_shell = _with_names(
+create_subprocess_shell = with_names(
     asyncio.subprocess.create_subprocess_shell, SubprocessStreamProtocol=SubprocessStreamProtocol
 )

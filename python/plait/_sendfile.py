@@ -12,6 +12,9 @@ from typing import Any
 # From BaseEventLoop: which way a file goes, what is refused in which words, and reading and writing where the kernel cannot help.
 LENT = ("sendfile", "sock_sendfile", "_sendfile_fallback", "_sock_sendfile_fallback", "_check_sendfile_params")
 
+# asyncio's words for a connection that ends while a file waits to be sent.
+CLOSED = "Connection is closed by peer"
+
 
 def connect(loop_type: Any, transport_type: Any) -> None:
     """Give the loop these methods, and have transports of sockets take the native way."""
@@ -23,13 +26,25 @@ def connect(loop_type: Any, transport_type: Any) -> None:
 
 
 async def _sendfile_native(self: Any, transp: Any, file: Any, offset: int, count: int | None) -> int:
-    """Send a file past a transport, whose own buffer is emptied first."""
+    """Send a file past a transport, whose own buffer is emptied first.
+
+    ConnectionError when the transport is closed before all is sent, by whomever; the file is left behind what went out.
+    """
+    emptied = transp._make_empty_waiter()  # refused while another file is being sent
     resume_reading = transp.is_reading()
     transp.pause_reading()
-    await transp._make_empty_waiter()
+    sock = None
     try:
-        sent: int = await self.sock_sendfile(transp._sock, file, offset, count, fallback=False)
+        await emptied
+        if transp.is_closing():
+            raise ConnectionError(CLOSED)
+        sock = transp._sock
+        sent: int = await self.sock_sendfile(sock, file, offset, count, fallback=False)
         return sent
+    except OSError as error:
+        if sock is not None and sock.fileno() < 0:
+            raise ConnectionError(CLOSED) from error
+        raise
     finally:
         transp._reset_empty_waiter()
         if resume_reading:

@@ -12,12 +12,13 @@ to the native types, so that it is the host Python's to the word. ``connect`` pu
 
 import asyncio
 import asyncio.streams
-import functools
 import types
 from asyncio import tasks
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
+
+from plait._borrowed import with_names
 
 _DEFAULT_LIMIT = 2**16
 
@@ -223,12 +224,7 @@ def _lend(native: type, standard: type, names: tuple[str, ...]) -> None:
 
 def _with_native_streams(function: Any) -> Any:
     """The same function, to which the names of asyncio's streams mean the native ones."""
-    names = {**function.__globals__, "StreamReader": _native.StreamReader, "StreamWriter": _native.StreamWriter}
-    copy = types.FunctionType(
-        function.__code__, names, function.__name__, function.__defaults__, function.__closure__
-    )
-    copy.__kwdefaults__ = function.__kwdefaults__
-    return functools.update_wrapper(copy, function)
+    return with_names(function, StreamReader=_native.StreamReader, StreamWriter=_native.StreamWriter)
 
 
 # ---- making streams: asyncio's functions of these names

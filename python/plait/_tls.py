@@ -4,12 +4,12 @@
 ``loop.start_tls`` is asyncio's own function, to which ``sslproto.SSLProtocol`` means the native class.
 """
 
-import functools
-import types
 import warnings
 from asyncio import base_events, constants
 from types import ModuleType, SimpleNamespace
 from typing import Any
+
+from plait._borrowed import with_names
 
 # The native class, for the function below.
 _protocol_class: Any = None
@@ -20,20 +20,13 @@ def connect(native: ModuleType) -> None:
     global _protocol_class
     _protocol_class = native.TlsProtocol
     native.EventLoop._make_ssl_transport = _make_ssl_transport
-    native.EventLoop.start_tls = _with_native_tls(base_events.BaseEventLoop.start_tls)
+    native.EventLoop.start_tls = with_names(
+        base_events.BaseEventLoop.start_tls, sslproto=SimpleNamespace(SSLProtocol=_protocol_class)
+    )
     native.TlsProtocol.max_size = 256 * 1024
     native.TlsTransport._sendfile_compatible = constants._SendfileMode.FALLBACK
     for transport in (native.SocketTransport, native.TlsTransport):
         transport._start_tls_compatible = True
-
-
-def _with_native_tls(function: Any) -> Any:
-    names = {**function.__globals__, "sslproto": SimpleNamespace(SSLProtocol=_protocol_class)}
-    copy = types.FunctionType(
-        function.__code__, names, function.__name__, function.__defaults__, function.__closure__
-    )
-    copy.__kwdefaults__ = function.__kwdefaults__
-    return functools.update_wrapper(copy, function)
 
 
 def _make_ssl_transport(

@@ -6,6 +6,7 @@ import socket
 
 import pytest
 from peers import Pair, drain, sockets, until
+from tls_stage import tls_pair
 
 DATA = bytes(range(256)) * 4096  # a mebibyte
 
@@ -180,5 +181,59 @@ def test_cancelled_it_is_over(loop, run, tmp_path):
             assert drain(b) == 0
             a.send(b"the socket is free")
             assert await loop.sock_recv(b, 100) == b"the socket is free"
+
+    run(main())
+
+
+# ---- over TLS, where the loop itself reads and writes
+
+
+@pytest.mark.parametrize(("offset", "count"), [*PIECES, (0, 1), (0, 16384), (3, 16385)])
+@pytest.mark.parametrize("native", [True, False])
+def test_pieces_over_tls(loop, run, reports, file, offset, count, native):
+    source = file if native else NoFile(DATA)
+    expected = DATA[offset:] if count is None else DATA[offset : offset + count]
+
+    async def main():
+        async with tls_pair() as (protocol, peer):
+            transport = protocol.transport
+            transport.write(b"before ")
+            receiving = loop.create_task(peer.receive(len(expected) + 13))
+            assert await loop.sendfile(transport, source, offset, count) == len(expected)
+            transport.write(b" after")
+            assert await receiving == b"before " + expected + b" after"
+            assert source.tell() == (offset + len(expected) if expected else offset)
+            assert transport.is_reading() and transport.get_protocol() is protocol
+            await peer.send(b"still read")
+            await until(lambda: protocol.data == b"still read")
+
+    run(main())
+    assert reports == []
+
+
+def test_a_small_file_over_tls(loop, run, tmp_path):
+    async def main():
+        async with tls_pair() as (protocol, peer):
+            for size in (0, 1, 100):
+                (tmp_path / "small").write_bytes(b"s" * size)
+                with (tmp_path / "small").open("rb") as file:
+                    assert await loop.sendfile(protocol.transport, file) == size
+            assert await peer.receive(101) == b"s" * 101
+
+    run(main())
+
+
+def test_refusals_over_tls(loop, run, file):
+    async def main():
+        async with tls_pair() as (protocol, peer):
+            transport = protocol.transport
+            with pytest.raises(RuntimeError, match="^fallback is disabled and native sendfile is not supported for transport <"):
+                await loop.sendfile(transport, file, fallback=False)
+            assert transport.is_reading() and transport.get_protocol() is protocol
+            transport.write(b"x")
+            assert await peer.receive(1) == b"x"
+            transport.close()
+            with pytest.raises(RuntimeError, match="^Transport is closing$"):
+                await loop.sendfile(transport, file)
 
     run(main())

@@ -68,6 +68,15 @@ impl SocketAddress {
         Some(address)
     }
 
+    /// An address in the kernel's own bytes, from the family on. What is longer than any address is cut off.
+    pub fn from_kernel(bytes: &[u8]) -> Self {
+        let mut address = Self::default();
+        let length = bytes.len().min(LARGEST);
+        address.room()[..length].copy_from_slice(&bytes[..length]);
+        address.set_length(length);
+        address
+    }
+
     fn of_family(family: i32) -> Self {
         let mut address = Self::default();
         address.bytes[..FAMILY].copy_from_slice(&(family as libc::sa_family_t).to_ne_bytes());
@@ -247,6 +256,18 @@ mod tests {
         for (ip, text) in pairs {
             assert_eq!(ip_text(ip.parse().unwrap()), text);
         }
+    }
+
+    #[test]
+    fn the_kernels_bytes_are_taken_as_they_are() {
+        for made in [
+            SocketAddress::from("[::1]:53".parse::<SocketAddr>().unwrap()),
+            SocketAddress::unix(b"/a").unwrap(),
+        ] {
+            assert_eq!(SocketAddress::from_kernel(made.as_bytes()), made);
+        }
+        assert_eq!(SocketAddress::from_kernel(&[]).decode(), Decoded::Nobody);
+        assert_eq!(SocketAddress::from_kernel(&[7; 1000]).as_bytes(), [7; LARGEST]);
     }
 
     #[test]

@@ -256,6 +256,16 @@ impl Descriptors {
         }
     }
 
+    /// Whether a `sock_*` operation waits.
+    pub fn is_awaited(&self, fd: RawFd, direction: Direction) -> bool {
+        let slot = usize::try_from(fd).ok().and_then(|index| self.slots.get(index));
+        let there = slot.and_then(|slot| match direction {
+            Direction::Read => slot.reader.as_ref(),
+            Direction::Write => slot.writer.as_ref(),
+        });
+        matches!(there, Some(Watcher::Waiter { .. }))
+    }
+
     pub fn is_watched(&self, fd: RawFd, direction: Direction) -> bool {
         let slot = usize::try_from(fd).ok().and_then(|index| self.slots.get(index));
         slot.is_some_and(|slot| match direction {

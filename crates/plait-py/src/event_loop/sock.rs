@@ -273,10 +273,13 @@ impl SockOp {
             Work::SendAll { data, sent } => send_all(sock, data.bind(py), sent),
             Work::Accept => accept(sock),
             Work::Connect { address, started } => connect(sock, address.bind(py), started),
-            Work::SendFile(sending) => match sending.advance(py, open_fd(sock)?)? {
-                Some(sent) => Ok(Attempt::Done(sent.into_pyobject(py)?.into_any().unbind())),
-                None => Ok(Attempt::WouldBlock),
-            },
+            Work::SendFile(sending) => {
+                let fd = open_fd(sock).inspect_err(|_| sending.leave_position())?;
+                match sending.advance(py, fd)? {
+                    Some(sent) => Ok(Attempt::Done(sent.into_pyobject(py)?.into_any().unbind())),
+                    None => Ok(Attempt::WouldBlock),
+                }
+            }
             Work::Method { method, args, .. } => {
                 unblocked(sock, |sock| sock.call_method1(*method, args.bind(py)))
             }

@@ -4,7 +4,7 @@
 //! behind an object, and refusing what a transport owns.
 
 use super::descriptors::{Direction, Watcher};
-use super::future::Future;
+use super::future::{Future, Outcome};
 use super::handle::{Call, Handle};
 use super::EventLoop;
 use crate::errors::{closed, os_error};
@@ -51,23 +51,32 @@ impl EventLoop {
     }
 
     /// A transport is about to close its descriptor: whatever it has forgotten to take back would stall the next one of that number.
+    /// Operations that wait on it (a file that is sent past the transport) would never hear of it again, so they are woken.
     pub fn unwatch_own(&self, py: Python<'_>, fd: RawFd, watcher: &Watcher) -> PyResult<()> {
         for direction in [Direction::Read, Direction::Write] {
-            if self.state.with(py, |s| s.descriptors.is_watched_by(fd, direction, watcher)) {
+            let concerned = self.state.with(py, |s| {
+                s.descriptors.is_watched_by(fd, direction, watcher) || s.descriptors.is_awaited(fd, direction)
+            });
+            if concerned {
                 self.unwatch(py, fd, direction)?;
             }
         }
         Ok(())
     }
 
-    /// Takes a watcher away; true when there was one.
+    /// Takes a watcher away; true when there was one. An operation that loses its place tries again, and finds what has become
+    /// of the descriptor.
     pub fn unwatch(&self, py: Python<'_>, fd: RawFd, direction: Direction) -> PyResult<bool> {
         let removed = self.state.with(py, |s| {
             let reactor = s.reactor.clone()?;
             s.descriptors.unwatch(&reactor, fd, direction)
         });
-        if let Some(Watcher::Callback(callback)) = &removed {
-            Handle::cancel(callback.0.bind(py))?;
+        match &removed {
+            Some(Watcher::Callback(callback)) => Handle::cancel(callback.0.bind(py))?,
+            Some(Watcher::Waiter { future, .. }) => {
+                Future::settle(future.bind(py), Outcome::Result(py.None()))?;
+            }
+            _ => (),
         }
         Ok(removed.is_some())
     }

@@ -1,7 +1,7 @@
 //! Flow control, twice: what waits to be sent pauses the application's writing, what waits to be read pauses the transport's reading.
 //!
 //! asyncio's rules here are not those of its socket transports (`plait_core::net::FlowControl`): the marks are set in other words, and
-//! reaching the high one is enough.
+//! reaching the high one is enough (asyncio lets even nothing reach a mark of zero, and then waits for ever).
 
 use super::TlsProtocol;
 use crate::event_loop::transport::limits;
@@ -37,9 +37,10 @@ impl Marks {
         Marks { default: READING, high: READING, low: READING / 4, paused: false }
     }
 
+    /// Nothing at all never pauses, not even with a high mark of zero: there would be nothing whose going resumes.
     #[inline]
     pub fn turn(&mut self, level: usize) -> Turn {
-        if level >= self.high && !self.paused {
+        if level >= self.high.max(1) && !self.paused {
             self.paused = true;
             Turn::Pause
         } else if level <= self.low && self.paused {

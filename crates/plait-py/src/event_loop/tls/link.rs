@@ -67,7 +67,6 @@ impl TlsProtocol {
                     return Ok(true); // what has arrived is still to be read
                 }
                 TlsProtocol::do_flush(slf)?;
-                return Ok(this.phase(py) == Phase::Flushing); // likewise
             }
             Phase::Flushing => {
                 TlsProtocol::do_write(slf)?;
@@ -79,6 +78,7 @@ impl TlsProtocol {
             Phase::Shutdown => TlsProtocol::do_shutdown(slf)?,
             Phase::Unwrapped => (),
         }
-        Ok(false)
+        // What has arrived is still to be read, or what was written still to be sent.
+        Ok(this.state.with(py, |s| s.phase == Phase::Flushing || s.ends_when_sent))
     }
 }

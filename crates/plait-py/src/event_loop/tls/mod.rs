@@ -6,7 +6,7 @@
 //! no Python frame between; and what asks nothing of the engine that is known beforehand. An engine that has nothing to read
 //! says so by raising an exception, which costs more than decrypting a small record, so it is not asked (`session`).
 //!
-//! * `session` the engine and its two buffers; `host` what is borrowed from `ssl` and asyncio;
+//! * `setup` how one is made; `session` the engine and its two buffers; `host` what is borrowed from `ssl` and asyncio;
 //! * `handshake`, `read`, `write`, `shutdown` the flows; `flow` when a side is paused;
 //! * `link` what the transport below calls; `protocol` the protocol's Python methods; `transport` the application's transport.
 //!
@@ -22,6 +22,7 @@ mod link;
 mod protocol;
 mod read;
 mod session;
+mod setup;
 mod shutdown;
 pub mod transport;
 mod write;
@@ -39,6 +40,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyDict, PyString};
 use session::Session;
+pub use setup::Setup;
 use std::collections::VecDeque;
 use transport::TlsTransport;
 
@@ -119,18 +121,6 @@ impl Waiter {
     }
 }
 
-/// The arguments of a connection's making, as `asyncio.sslproto.SSLProtocol` takes them.
-pub struct Setup<'py> {
-    pub sslcontext: Option<Bound<'py, PyAny>>,
-    pub waiter: Waiter,
-    pub server_side: bool,
-    pub server_hostname: Option<Bound<'py, PyAny>>,
-    pub call_connection_made: bool,
-    /// In seconds; None for asyncio's default.
-    pub handshake_timeout: Option<Bound<'py, PyAny>>,
-    pub shutdown_timeout: Option<Bound<'py, PyAny>>,
-}
-
 struct TlsState {
     phase: Phase,
     told: Told,
@@ -160,6 +150,8 @@ struct TlsState {
     inside_record: bool,
     /// The last buffer of a BufferedProtocol was filled: there may be more for it.
     filled_its_buffer: bool,
+    /// Over but for what the transport below did not take yet.
+    ends_when_sent: bool,
     handshake_timer: Option<Py<PyAny>>,
     shutdown_timer: Option<Py<PyAny>>,
     /// In debug mode.
@@ -184,68 +176,6 @@ pub struct TlsProtocol {
 }
 
 impl TlsProtocol {
-    pub fn build<'py>(
-        loop_: &Bound<'py, EventLoop>,
-        app_protocol: Bound<'py, PyAny>,
-        setup: Setup<'py>,
-    ) -> PyResult<TlsProtocol> {
-        let py = loop_.py();
-        let host = host(py)?;
-        let handshake_timeout =
-            host.timeout(py, "ssl_handshake_timeout", setup.handshake_timeout, "SSL_HANDSHAKE_TIMEOUT")?;
-        let shutdown_timeout =
-            host.timeout(py, "ssl_shutdown_timeout", setup.shutdown_timeout, "SSL_SHUTDOWN_TIMEOUT")?;
-        let sslcontext = match setup.sslcontext {
-            Some(context) if context.is_truthy()? => context,
-            _ => host.default_context(setup.server_side, setup.server_hostname.as_ref(), py)?,
-        };
-        let named = match &setup.server_hostname {
-            Some(name) => !setup.server_side && name.is_truthy()?,
-            None => false,
-        };
-        let server_hostname = setup.server_hostname.filter(|_| named);
-        let extra = PyDict::new(py);
-        extra.set_item("sslcontext", &sslcontext)?;
-        let takes = Takes::of(&app_protocol)?;
-        let session = Session::new(py, &sslcontext, setup.server_side, server_hostname.as_ref())?;
-        let state = TlsState {
-            phase: Phase::Unwrapped,
-            told: if setup.call_connection_made { Told::Nothing } else { Told::Made },
-            protocol: Some(app_protocol.unbind()),
-            takes,
-            app_transport: None,
-            transport: None,
-            waiter: setup.waiter,
-            backlog: VecDeque::new(),
-            backlog_size: 0,
-            lost: 0,
-            eof_received: false,
-            reading_paused: false,
-            sending_paused: false,
-            outgoing: Marks::of_writing(),
-            incoming: Marks::of_reading(),
-            unread_at_most: 0,
-            inside_record: false,
-            filled_its_buffer: false,
-            handshake_timer: None,
-            shutdown_timer: None,
-            handshake_began: None,
-            extra: Some(extra.unbind()),
-            receive_buffer: None,
-        };
-        Ok(TlsProtocol {
-            loop_: loop_.clone().unbind(),
-            session,
-            server_side: setup.server_side,
-            server_hostname: server_hostname.map(Bound::unbind),
-            sslcontext: sslcontext.unbind(),
-            handshake_timeout: handshake_timeout.unbind(),
-            shutdown_timeout: shutdown_timeout.unbind(),
-            state: Guarded::new(state),
-            built: Built::new(),
-        })
-    }
-
     fn phase(&self, py: Python<'_>) -> Phase {
         self.state.with(py, |s| s.phase)
     }

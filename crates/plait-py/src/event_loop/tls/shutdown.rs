@@ -10,15 +10,30 @@ impl TlsProtocol {
     pub fn start_shutdown(slf: &Bound<'_, Self>) -> PyResult<()> {
         let py = slf.py();
         let this = slf.get();
-        let phase = this.phase(py);
-        if phase.is_over() {
+        match this.phase(py) {
+            Phase::Shutdown | Phase::Unwrapped => Ok(()),
+            Phase::Handshake => {
+                this.mark_app_transport_closed(py);
+                TlsProtocol::abort_with(slf, None)
+            }
+            // Since the peer's end of file; nobody may ever read again what it is flushed for.
+            Phase::Flushing => TlsProtocol::limit_shutdown(slf),
+            Phase::Wrapped => {
+                this.mark_app_transport_closed(py);
+                this.enter(py, Phase::Flushing)?;
+                TlsProtocol::limit_shutdown(slf)?;
+                TlsProtocol::do_flush(slf)
+            }
+        }
+    }
+
+    /// From now on the end may take as long as `ssl_shutdown_timeout`.
+    fn limit_shutdown(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let py = slf.py();
+        let this = slf.get();
+        if this.state.with(py, |s| s.shutdown_timer.is_some()) {
             return Ok(());
         }
-        this.mark_app_transport_closed(py);
-        if phase == Phase::Handshake {
-            return TlsProtocol::abort_with(slf, None);
-        }
-        this.enter(py, Phase::Flushing)?;
         let check = slf.getattr(intern!(py, "_check_shutdown_timeout"))?;
         let timer = this
             .loop_
@@ -26,7 +41,7 @@ impl TlsProtocol {
             .call_method1(intern!(py, "call_later"), (&this.shutdown_timeout, check))?
             .unbind();
         drop(this.state.with(py, |s| s.shutdown_timer.replace(timer)));
-        TlsProtocol::do_flush(slf)
+        Ok(())
     }
 
     pub(super) fn check_shutdown_timeout(slf: &Bound<'_, Self>) -> PyResult<()> {
@@ -86,6 +101,11 @@ impl TlsProtocol {
     fn shutdown_complete(slf: &Bound<'_, Self>, error: Option<PyErr>) -> PyResult<()> {
         let py = slf.py();
         let this = slf.get();
+        if error.is_none() && this.session.unsent(py)? > 0 && this.below(py).is_some() {
+            // The transport below is full. It would be closed without what was written before the end: until that is sent.
+            this.state.with(py, |s| s.ends_when_sent = true);
+            return TlsProtocol::limit_shutdown(slf);
+        }
         this.cancel_shutdown_timer(py)?;
         if let Some(error) = error {
             return TlsProtocol::fatal_error(slf, error, "Fatal error on transport");
@@ -93,6 +113,18 @@ impl TlsProtocol {
         let Some(below) = this.below(py) else { return Ok(()) };
         let close = below.getattr(intern!(py, "close"))?;
         this.loop_.bind(py).call_method1(intern!(py, "call_soon"), (close,)).map(drop)
+    }
+
+    /// The transport below has taken something: perhaps it was the last that the end waits for.
+    pub(super) fn go_on_ending(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let py = slf.py();
+        let this = slf.get();
+        let waits = this.state.with(py, |s| s.ends_when_sent && s.phase == Phase::Shutdown);
+        if !waits || this.session.unsent(py)? > 0 {
+            return Ok(());
+        }
+        this.state.with(py, |s| s.ends_when_sent = false);
+        TlsProtocol::shutdown_complete(slf, None)
     }
 
     /// Nothing is left to wait for but the closing of the transport below.

@@ -194,7 +194,8 @@ impl TlsProtocol {
     /// The transport below has room again.
     pub(super) fn resume_sending(slf: &Bound<'_, Self>) -> PyResult<()> {
         slf.get().state.with(slf.py(), |s| s.sending_paused = false);
-        TlsProtocol::process_outgoing(slf)
+        TlsProtocol::process_outgoing(slf)?;
+        TlsProtocol::go_on_ending(slf)
     }
 
     /// Forgets what waits.
