@@ -54,6 +54,8 @@ def _run_programs(names: list[str], sides: list[str]) -> list[page.Row]:
 
 
 def _end(number: int, frame: FrameType | None) -> None:
+    # timeout(1) sends its signal twice, and the second one would cut short what the first one began.
+    signal.signal(number, signal.SIG_IGN)
     sys.exit(128 + number)  # by way of the finally blocks: the servers are to be ended
 
 
