@@ -15,6 +15,13 @@ class Row:
     runs: dict[str, Run]
     left_out: str = ""
 
+    def version(self) -> str:
+        return "-" if self.program.missing() else self.program.versions()
+
+    def ran(self) -> bool:
+        """Not so when the row was left out, or each of its checks."""
+        return any(outcome.outcome != "left out" for run in self.runs.values() for outcome in run.outcomes)
+
     def checks(self) -> list[str]:
         return list(dict.fromkeys(outcome.check for run in self.runs.values() for outcome in run.outcomes))
 
@@ -88,7 +95,7 @@ def programs_section(rows: list[Row], versions: str) -> str:
         f"| package | version | what was run | {' | '.join(SIDES.values())} |",
         "| --- | --- | --- |" + " --- |" * len(SIDES),
         *(
-            f"| {row.program.title} | {row.program.versions() if not row.program.missing() else '-'} | {'; '.join(row.checks())} | "
+            f"| {row.program.title} | {row.version()} | {'; '.join(row.checks())} | "
             f"{' | '.join(row.cell(side) for side in SIDES)} |"
             for row in rows
         ),
@@ -104,11 +111,12 @@ def on_terminal(rows: list[Row]) -> str:
     """The table without the column that does not fit, and the reasons below."""
     cells = [["package", "version", *SIDES.values()]]
     for row in rows:
-        version = "-" if row.program.missing() else row.program.versions()
-        cells.append([row.program.title, version, *(row.cell(side).strip("*") for side in SIDES)])
+        cells.append([row.program.title, row.version(), *(row.cell(side).strip("*") for side in SIDES)])
     widths = [max(len(line[column]) for line in cells) for column in range(len(cells[0]))]
     table = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in cells]
-    lines = [*table, *_list("What does not pass:", _failures(rows)), *_list("Left out, which is not passed:", _left_out(rows))]
+    # A line that says so itself, for who looks for such lines in the log of many checks.
+    left_out = [f"left out: {line.removeprefix('- ')}" for line in _left_out(rows)]
+    lines = [*table, *_list("What does not pass:", _failures(rows)), *_list("Which is not passed:", left_out)]
     return "\n".join(lines).replace("**", "").replace("&lt;", "<").replace("\\|", "|")
 
 

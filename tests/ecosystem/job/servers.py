@@ -161,4 +161,7 @@ def all_servers(directory: Path, logs: Path, wanted: set[str]) -> Iterator[dict[
                 environment |= stack.enter_context(start(directory / name, certificates, logs / f"{name}.log"))
             except Missing as error:
                 environment[f"ECOSYSTEM_{name.upper()}_MISSING"] = str(error)
+            except (OSError, KeyError, RuntimeError, subprocess.CalledProcessError) as error:
+                # It is installed, and does not run here (no user "postgres" in a bare container, no right to become it).
+                environment[f"ECOSYSTEM_{name.upper()}_MISSING"] = f"{name} did not start: {error}"
         yield environment
