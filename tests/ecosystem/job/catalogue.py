@@ -65,5 +65,6 @@ CATALOGUE = (
     Program("with_distributed.py", ("distributed",)),
     Program("with_ipython.py", ("ipython",), sides=BY_ITSELF),
     Program("with_jupyter.py", ("ipykernel", "jupyter_client"), sides=BY_ITSELF),
+    Program("with_recipes.py", ("nbclient",), sides=("plait-loop",), needs=("uvicorn", "gunicorn", "uvicorn-worker", "hypercorn", "django", "ipykernel", "pytest-asyncio")),
     Program("with_pytest_asyncio.py", ("pytest-asyncio",), needs=("pytest",)),
 )

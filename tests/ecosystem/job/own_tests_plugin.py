@@ -17,7 +17,9 @@ import pytest
 class _Record:
     def __init__(self, file: TextIO) -> None:
         self._file = file
-        self._loops: set[str] = set()
+        self._process = os.getpid()
+        self._test = "(before the first test)"
+        self._loops: set[tuple[str, str]] = set()
         self._outcomes: dict[str, str] = {}
 
     def _write(self, **entry: str) -> None:
@@ -25,16 +27,15 @@ class _Record:
         self._file.flush()
 
     def saw(self, loop: asyncio.AbstractEventLoop) -> None:
-        package = type(loop).__module__.partition(".")[0]
+        entry = (self._test, type(loop).__module__.partition(".")[0])
         # A child that was forked would write between the parent's lines.
-        if package not in self._loops and os.getpid() == self._process:
-            self._loops.add(package)
-            self._write(loop=package)
-
-    _process = os.getpid()
+        if entry not in self._loops and os.getpid() == self._process:
+            self._loops.add(entry)
+            self._write(loop=entry[1], made_by=entry[0])
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
+        self._test = item.nodeid
         self._write(begun=item.nodeid)
         return (yield)
 
