@@ -43,6 +43,7 @@ SUITES = (
         ("tests", "--ignore=tests/test__sourcecode.py", "--ignore=tests/test__environment.py"),
         (("PGHOST", "{POSTGRES_HOST}"), ("PGPORT", "{POSTGRES_PORT}"), ("PGUSER", "plait"), ("PGDATABASE", "postgres")),
         POSTGRES,
+        ("distro",),
     ),
     Suite(
         "redis",
