@@ -72,6 +72,8 @@ def main() -> int:
     parser.add_argument("--no-page", action="store_true", help="leave docs/ecosystem.md as it is")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, _end)
+    # A shell's background job ignores SIGINT, and so would every program that is to be interrupted.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     LOGS.mkdir(parents=True, exist_ok=True)
     # A part of the work does not make a page.
     write = not (options.no_page or options.programs or options.side or options.own_tests)
