@@ -68,7 +68,7 @@ def main() -> int:
     parser.add_argument("--side", action="append", choices=list(SIDES), help="only this one (may be given again)")
     parser.add_argument("--full", action="store_true", help="the packages' own test suites as well")
     parser.add_argument("--own-tests", action="append", metavar="PACKAGE", help="only the own test suite of this one (may be given again)")
-    parser.add_argument("--seconds", type=float, default=900.0, help="no program begins later than this, without the own test suites (%(default)g)")
+    parser.add_argument("--seconds", type=float, default=720.0, help="no program begins later than this, without the own test suites (%(default)g)")
     parser.add_argument("--no-page", action="store_true", help="leave docs/ecosystem.md as it is")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, _end)

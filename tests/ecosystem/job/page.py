@@ -77,8 +77,12 @@ def _where(sides: list[str]) -> str:
 def _left_out(rows: list[Row]) -> list[str]:
     lines = [f"- **{row.program.name}**: {row.left_out}" for row in rows if row.left_out]
     for row in rows:
-        reasons = {o.check: o.reason for run in row.runs.values() for o in run.outcomes if o.outcome == "left out"}
-        lines += [f"- **{row.program.name}, {check}**: {reason}" for check, reason in reasons.items()]
+        checks: dict[str, dict[str, None]] = {}
+        for outcome in (outcome for run in row.runs.values() for outcome in run.outcomes if outcome.outcome == "left out"):
+            checks.setdefault(outcome.reason, {})[outcome.check] = None
+        # One line for each reason: without a server there would be a dozen that say the same.
+        named = {reason: next(iter(names)) if len(names) == 1 else f"{len(names)} checks" for reason, names in checks.items()}
+        lines += [f"- **{row.program.name}, {what}**: {reason}" for reason, what in named.items()]
     return lines
 
 
