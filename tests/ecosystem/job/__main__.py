@@ -75,7 +75,7 @@ def main() -> int:
     # A shell's background job ignores SIGINT, and so would every program that is to be interrupted.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     LOGS.mkdir(parents=True, exist_ok=True)
-    # A part of the work does not make a page.
+    # A part of the programs does not make their table. Of the own suites the last result of each is kept.
     write = not (options.no_page or options.programs or options.side or options.own_tests)
     failures, counts = 0, []
     if not options.own_tests:
@@ -90,8 +90,8 @@ def main() -> int:
         print("\n" + own_tests.on_terminal(suites), flush=True)
         failures += sum(len(suite.only_on_plait) for suite in suites)
         counts.append(f"{sum(not suite.left_out for suite in suites)} of {len(suites)} own suites ran")
-        if write:
-            page.replace_section(PAGE, "own tests", own_tests.section(suites, page.versions()))
+        if not options.no_page:
+            page.replace_section(PAGE, "own tests", own_tests.section(own_tests.last_of_each(LOGS), page.versions()))
     print(f"\necosystem: {', '.join(counts)}, {failures} failed on plait only. Logs: {LOGS.relative_to(ROOT)}")
     return int(failures > 0)
 

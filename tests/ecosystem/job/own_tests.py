@@ -14,7 +14,7 @@ import tarfile
 import tempfile
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from pathlib import Path
 
@@ -226,7 +226,23 @@ def run_all(names: list[str], logs: Path) -> list[Compared]:
         return [Compared(suite.package, "-", left_out=f"{' and '.join(missing)} not installed ({REQUIREMENTS})") for suite in chosen]
     with tempfile.TemporaryDirectory(prefix="plait-ecosystem-") as name:
         with all_servers(Path(name), logs, {server for suite in chosen for server in suite.servers}) as servers:
-            return [_compare(suite, logs, servers) for suite in chosen]
+            compared = [_compare(suite, logs, servers) for suite in chosen]
+    for result in compared:
+        _saved(result.package, logs).write_text(json.dumps(asdict(result)), "utf-8")
+    return compared
+
+
+def _saved(package: str, logs: Path) -> Path:
+    return logs / f"own-{package}.json"
+
+
+def last_of_each(logs: Path) -> list[Compared]:
+    """What each suite came to when it was last run here: all of them together take an hour, so the page may be made one by one."""
+    found = []
+    for suite in SUITES:
+        saved = _saved(suite.package, logs)
+        found.append(Compared(**json.loads(saved.read_text("utf-8"))) if saved.exists() else Compared(suite.package, "-", left_out="not run here yet"))
+    return found
 
 
 def _by_file(names: list[str]) -> str:
