@@ -177,6 +177,8 @@ def _read(results: Path, side: str, trouble: str) -> Ran:
     if trouble and lines and "begun" in lines[-1]:
         trouble += f", in {lines[-1]['begun']}"
         outcomes[_steady_name(lines[-1]["begun"])] = "failed"
+    if not outcomes:
+        trouble = trouble or f"no test ran on {side}"
     if not trouble and (side == "plait") != ("plait" in loops):
         trouble = f"on {side}, the tests made these loops: {dict(loops)}"
     return Ran(outcomes, trouble, loops["plait"])

@@ -36,8 +36,10 @@ class _Record:
 
     def pytest_collection_finish(self) -> None:
         # aiohttp's fixture collects after each test; without this it walks over all of the collected modules 4,000 times.
-        gc.collect()
-        gc.freeze()
+        # Not for every suite: gc.get_referrers, which hypothesis asks, does not see what is frozen.
+        if "ECOSYSTEM_FREEZES" in os.environ:
+            gc.collect()
+            gc.freeze()
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:

@@ -27,12 +27,13 @@ class Suite:
 SUITES = (
     # With Trio and uvloop under it nothing of anyio's is plait's.
     Suite("anyio", ("tests", "-k", "not trio and not uvloop"), needs=("pytest-mock", "trio", "uvloop", "trustme", "hypothesis", "blockbuster")),
-    Suite("uvicorn", needs=("pytest-mock", "trustme", "a2wsgi", "wsproto")),
+    Suite("uvicorn", ("tests", "--ignore=tests/benchmarks"), needs=("pytest-mock", "trustme", "a2wsgi", "wsproto", "httpx2")),
     Suite("httpx", needs=("trustme", "trio", "chardet")),
     Suite(
         "aiohttp",
         # Coverage and the doctests of its settings are left out, and the benchmarks, which measure and find nothing.
         ("tests", "-o", "addopts=", "-m", "not dev_mode and not autobahn and not internal", "--ignore-glob=tests/test_benchmarks_*", "--ignore=tests/autobahn"),
+        (("ECOSYSTEM_FREEZES", "1"),),
         needs=("pytest-mock", "pytest-cov", "trustme", "proxy.py", "freezegun", "blockbuster", "isal", "zlib-ng"),
     ),
     Suite("aiofiles", pytest_asyncio=True),
