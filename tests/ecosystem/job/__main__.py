@@ -31,29 +31,34 @@ def _chosen(names: list[str]) -> list[Program]:
     return [program for program in CATALOGUE if not names or program.name in names]
 
 
-def _run_program(program: Program, sides: list[str], environment: dict[str, str], directory: Path) -> page.Row:
+def _run_program(program: Program, sides: list[str], environment: dict[str, str], directory: Path, deadline: float) -> page.Row:
     if missing := program.missing():
         return page.Row(program, {}, f"{' and '.join(missing)} not installed (pip install -r tests/ecosystem/requirements.txt)")
     runs: dict[str, Run] = {}
     for side in program.sides:
         if side in sides:
             began = time.monotonic()
+            if began > deadline:  # one side says nothing without the others
+                return page.Row(program, {}, "the time of the whole job was over before its turn (--seconds)")
             runs[side] = run(program, side, environment, directory, LOGS / f"{program.name}-{side}.log")
             row = page.Row(program, runs)
             print(f"{program.name:>16} {side:<10} {row.cell(side).strip('*'):<14} {time.monotonic() - began:5.1f} s", flush=True)
     return page.Row(program, runs)
 
 
-def _run_programs(names: list[str], sides: list[str]) -> list[page.Row]:
+def _run_programs(names: list[str], sides: list[str], seconds: float) -> list[page.Row]:
+    deadline = time.monotonic() + seconds
     programs = _chosen(names)
     wanted = {server for program in programs for server in program.servers}
     with tempfile.TemporaryDirectory(prefix="plait-ecosystem-") as name:
         directory = Path(name)
         with all_servers(directory, LOGS, wanted) as environment:
-            return [_run_program(program, sides, environment, directory) for program in programs]
+            return [_run_program(program, sides, environment, directory, deadline) for program in programs]
 
 
 def _end(number: int, frame: FrameType | None) -> None:
+    # timeout(1) sends its signal twice, and the second one would cut short what the first one began.
+    signal.signal(number, signal.SIG_IGN)
     sys.exit(128 + number)  # by way of the finally blocks: the servers are to be ended
 
 
@@ -63,26 +68,31 @@ def main() -> int:
     parser.add_argument("--side", action="append", choices=list(SIDES), help="only this one (may be given again)")
     parser.add_argument("--full", action="store_true", help="the packages' own test suites as well")
     parser.add_argument("--own-tests", action="append", metavar="PACKAGE", help="only the own test suite of this one (may be given again)")
+    parser.add_argument("--seconds", type=float, default=720.0, help="no program begins later than this, without the own test suites (%(default)g)")
     parser.add_argument("--no-page", action="store_true", help="leave docs/ecosystem.md as it is")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, _end)
+    # A shell's background job ignores SIGINT, and so would every program that is to be interrupted.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     LOGS.mkdir(parents=True, exist_ok=True)
-    # A part of the work does not make a page.
+    # A part of the programs does not make their table. Of the own suites the last result of each is kept.
     write = not (options.no_page or options.programs or options.side or options.own_tests)
-    failures = 0
+    failures, counts = 0, []
     if not options.own_tests:
-        rows = _run_programs(options.programs, options.side or list(SIDES))
+        rows = _run_programs(options.programs, options.side or list(SIDES), options.seconds)
         print("\n" + page.on_terminal(rows), flush=True)
         failures += sum(row.own_failures() for row in rows)
+        counts.append(f"{sum(row.ran() for row in rows)} of {len(rows)} rows ran")
         if write:
             page.replace_section(PAGE, "programs", page.programs_section(rows, page.versions()))
     if options.full or options.own_tests:
         suites = own_tests.run_all(options.own_tests or [], LOGS)
         print("\n" + own_tests.on_terminal(suites), flush=True)
         failures += sum(len(suite.only_on_plait) for suite in suites)
-        if write:
-            page.replace_section(PAGE, "own tests", own_tests.section(suites, page.versions()))
-    print(f"\necosystem: {failures} failed on plait only. Logs: {LOGS.relative_to(ROOT)}")
+        counts.append(f"{sum(not suite.left_out for suite in suites)} of {len(suites)} own suites ran")
+        if not options.no_page:
+            page.replace_section(PAGE, "own tests", own_tests.section(own_tests.last_of_each(LOGS), page.versions()))
+    print(f"\necosystem: {', '.join(counts)}, {failures} failed on plait only. Logs: {LOGS.relative_to(ROOT)}")
     return int(failures > 0)
 
 

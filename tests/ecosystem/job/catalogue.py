@@ -18,6 +18,8 @@ class Program:
     # A tool that makes its loops where no factory can be handed in has no side "plait-loop".
     sides: tuple[str, ...] = tuple(SIDES)
     seconds: float = field(default=150.0)
+    # What the program imports beside: without it the row is left out, not failed.
+    needs: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -31,7 +33,7 @@ class Program:
         return ", ".join(metadata.version(name) for name in self.distributions)
 
     def missing(self) -> list[str]:
-        return [name for name in self.distributions if not _installed(name)]
+        return [name for name in self.distributions + self.needs if not _installed(name)]
 
 
 def _installed(distribution: str) -> bool:
@@ -51,9 +53,9 @@ CATALOGUE = (
     Program("with_sqlalchemy.py", ("SQLAlchemy", "asyncpg"), POSTGRES),
     Program("with_redis.py", ("redis",), REDIS),
     Program("with_aiohttp.py", ("aiohttp",)),
-    Program("with_httpx.py", ("httpx",)),
+    Program("with_httpx.py", ("httpx",), needs=("starlette", "uvicorn")),
     Program("with_uvicorn.py", ("uvicorn", "fastapi", "websockets")),
-    Program("with_hypercorn.py", ("hypercorn", "h2", "httpx")),
+    Program("with_hypercorn.py", ("hypercorn", "h2", "httpx"), needs=("websockets",)),
     Program("with_gunicorn.py", ("gunicorn", "uvicorn", "uvicorn-worker")),
     Program("with_django.py", ("django", "uvicorn")),
     Program("with_websockets.py", ("websockets",)),
@@ -63,5 +65,6 @@ CATALOGUE = (
     Program("with_distributed.py", ("distributed",)),
     Program("with_ipython.py", ("ipython",), sides=BY_ITSELF),
     Program("with_jupyter.py", ("ipykernel", "jupyter_client"), sides=BY_ITSELF),
-    Program("with_pytest_asyncio.py", ("pytest-asyncio",)),
+    Program("with_recipes.py", ("nbclient",), sides=("plait-loop",), needs=("uvicorn", "gunicorn", "uvicorn-worker", "hypercorn", "django", "ipykernel", "pytest-asyncio")),
+    Program("with_pytest_asyncio.py", ("pytest-asyncio",), needs=("pytest",)),
 )

@@ -15,6 +15,13 @@ class Row:
     runs: dict[str, Run]
     left_out: str = ""
 
+    def version(self) -> str:
+        return "-" if self.program.missing() else self.program.versions()
+
+    def ran(self) -> bool:
+        """Not so when the row was left out, or each of its checks."""
+        return any(outcome.outcome != "left out" for run in self.runs.values() for outcome in run.outcomes)
+
     def checks(self) -> list[str]:
         return list(dict.fromkeys(outcome.check for run in self.runs.values() for outcome in run.outcomes))
 
@@ -70,8 +77,12 @@ def _where(sides: list[str]) -> str:
 def _left_out(rows: list[Row]) -> list[str]:
     lines = [f"- **{row.program.name}**: {row.left_out}" for row in rows if row.left_out]
     for row in rows:
-        reasons = {o.check: o.reason for run in row.runs.values() for o in run.outcomes if o.outcome == "left out"}
-        lines += [f"- **{row.program.name}, {check}**: {reason}" for check, reason in reasons.items()]
+        checks: dict[str, dict[str, None]] = {}
+        for outcome in (outcome for run in row.runs.values() for outcome in run.outcomes if outcome.outcome == "left out"):
+            checks.setdefault(outcome.reason, {})[outcome.check] = None
+        # One line for each reason: without a server there would be a dozen that say the same.
+        named = {reason: next(iter(names)) if len(names) == 1 else f"{len(names)} checks" for reason, names in checks.items()}
+        lines += [f"- **{row.program.name}, {what}**: {reason}" for reason, what in named.items()]
     return lines
 
 
@@ -88,7 +99,7 @@ def programs_section(rows: list[Row], versions: str) -> str:
         f"| package | version | what was run | {' | '.join(SIDES.values())} |",
         "| --- | --- | --- |" + " --- |" * len(SIDES),
         *(
-            f"| {row.program.title} | {row.program.versions() if not row.program.missing() else '-'} | {'; '.join(row.checks())} | "
+            f"| {row.program.title} | {row.version()} | {'; '.join(row.checks())} | "
             f"{' | '.join(row.cell(side) for side in SIDES)} |"
             for row in rows
         ),
@@ -104,11 +115,12 @@ def on_terminal(rows: list[Row]) -> str:
     """The table without the column that does not fit, and the reasons below."""
     cells = [["package", "version", *SIDES.values()]]
     for row in rows:
-        version = "-" if row.program.missing() else row.program.versions()
-        cells.append([row.program.title, version, *(row.cell(side).strip("*") for side in SIDES)])
+        cells.append([row.program.title, row.version(), *(row.cell(side).strip("*") for side in SIDES)])
     widths = [max(len(line[column]) for line in cells) for column in range(len(cells[0]))]
     table = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in cells]
-    lines = [*table, *_list("What does not pass:", _failures(rows)), *_list("Left out, which is not passed:", _left_out(rows))]
+    # A line that says so itself, for who looks for such lines in the log of many checks.
+    left_out = [f"left out: {line.removeprefix('- ')}" for line in _left_out(rows)]
+    lines = [*table, *_list("What does not pass:", _failures(rows)), *_list("Which is not passed:", left_out)]
     return "\n".join(lines).replace("**", "").replace("&lt;", "<").replace("\\|", "|")
 
 

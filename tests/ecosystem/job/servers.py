@@ -159,6 +159,8 @@ def all_servers(directory: Path, logs: Path, wanted: set[str]) -> Iterator[dict[
                 continue
             try:
                 environment |= stack.enter_context(start(directory / name, certificates, logs / f"{name}.log"))
-            except Missing as error:
-                environment[f"ECOSYSTEM_{name.upper()}_MISSING"] = str(error)
+            except (Missing, OSError, KeyError, RuntimeError, subprocess.CalledProcessError) as error:
+                # Or it is installed and does not run here: no user "postgres" in a bare container, no right to become it.
+                reason = str(error) if isinstance(error, Missing) else f"{name} did not start: {error}"
+                environment |= {f"ECOSYSTEM_{name.upper()}{place}_MISSING": reason for place in ("", "_SOCKETS", "_SOCKET", "_TLS")}
         yield environment
