@@ -123,6 +123,29 @@ def test_a_datagram_does_not_leave_from_another(run):
     run(main())
 
 
+@pytest.mark.parametrize("way", ["pause_reading", "abort", "close"])
+def test_another_goes_on_reading(run, way):
+    async def main():
+        transport, protocol, mine, peer, number = await connected()
+        mine.close()
+        one, other, pairs = another_with(number)
+        later, later_protocol = await asyncio.get_running_loop().create_connection(Noting, sock=one)
+        getattr(transport, way)()
+        for _ in range(3):
+            await asyncio.sleep(0)
+        other.send(b"for the later one")
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert later_protocol.received == [b"for the later one"]
+        assert protocol.received == []
+        later.abort()
+        transport.abort()
+        await asyncio.sleep(0)
+        close(peer, *itertools.chain(*pairs))
+
+    run(main())
+
+
 async def all_arrives_over(number):
     one, other, pairs = another_with(number)
     _, writer = await asyncio.open_connection(sock=one)

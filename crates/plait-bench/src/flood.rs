@@ -1,19 +1,22 @@
 //! Datagrams as fast as the kernel takes them, from one thread, answered by nobody.
 //!
-//! They go in bunches, one system call each: with a call for each datagram, a quick receiver sleeps in between, and is measured
-//! waking up. The receiver tells how many it was given: what its socket has no room for is dropped, which UDP is allowed to do.
+//! They go in bunches, which the kernel cuts into datagrams itself (UDP_SEGMENT): with a call for each datagram, and even with
+//! `sendmmsg`, a quick receiver is quicker than the sender, sleeps in between, and is measured waking up. The receiver tells how
+//! many it was given: what its socket has no room for is dropped, which UDP is allowed to do.
 
 use crate::failure::{invalid, Context};
 use crate::message::pattern;
 use crate::socket::{check_size, Address};
 use crate::{affinity, OnTick};
-use rustix::net::{sendmmsg, MMsgHdr, SendAncillaryBuffer, SendFlags};
-use std::io::{self, ErrorKind, IoSlice};
+use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, UdpSocket};
+use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
-/// Datagrams in a bunch.
-const BUNCH: u64 = 64;
+/// Datagrams in a bunch, at most: what every kernel cuts.
+const BUNCH: usize = 64;
+/// Bytes in a bunch, at most: it is one packet until it is cut.
+const PACKET: usize = 65_000;
 const LOOK_AFTER: Duration = Duration::from_millis(100);
 
 /// Sends `datagrams` of `size` bytes each; returns how long it took.
@@ -32,17 +35,20 @@ pub fn run(
     let local: SocketAddr = if address.is_ipv4() { ([0; 4], 0).into() } else { ([0; 16], 0).into() };
     let socket = UdpSocket::bind(local)?;
     socket.connect(address)?;
-    let datagram = pattern(size);
+    let in_a_bunch = if size == 0 { 1 } else { BUNCH.min((PACKET / size).max(1)) };
+    if in_a_bunch > 1 {
+        cut_into(&socket, size).context(|| "UDP_SEGMENT (Linux 4.18)".into())?;
+    }
+    let bunch = pattern(size).repeat(in_a_bunch);
     let began = Instant::now();
     let mut looked = began;
-    let pieces = [IoSlice::new(&datagram)];
     let mut left = datagrams;
     while left > 0 {
-        let mut controls: Vec<_> = (0..left.min(BUNCH)).map(|_| SendAncillaryBuffer::default()).collect();
-        let mut bunch: Vec<_> = controls.iter_mut().map(|control| MMsgHdr::new(&pieces, control)).collect();
-        let sent = sendmmsg(&socket, &mut bunch, SendFlags::empty())
+        let count = left.min(in_a_bunch as u64);
+        socket
+            .send(&bunch[..count as usize * size])
             .context(|| format!("with {left} of {datagrams} datagrams to go"))?;
-        left -= sent as u64;
+        left -= count;
         if looked.elapsed() >= LOOK_AFTER {
             looked = Instant::now();
             if on_tick().is_break() {
@@ -51,4 +57,25 @@ pub fn run(
         }
     }
     Ok(began.elapsed())
+}
+
+/// What is sent from now on is datagrams of `size` bytes, and one that may be shorter.
+fn cut_into(socket: &UdpSocket, size: usize) -> io::Result<()> {
+    let size = size as libc::c_int;
+    // SAFETY: the descriptor is open as long as `socket` is, and the kernel reads as many bytes of `size` as it has.
+    #[allow(unsafe_code)]
+    let outcome = unsafe {
+        let length = size_of_val(&size) as libc::socklen_t;
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_UDP,
+            libc::UDP_SEGMENT,
+            std::ptr::from_ref(&size).cast(),
+            length,
+        )
+    };
+    match outcome {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
 }

@@ -50,6 +50,30 @@ pub enum Watcher {
     Process(Py<SubprocessTransport>),
 }
 
+/// Which transport, by where it lies: compared, never followed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Owner(*const ());
+
+impl Owner {
+    pub fn of<T>(transport: &T) -> Owner {
+        Owner(std::ptr::from_ref(transport).cast())
+    }
+}
+
+impl Watcher {
+    /// The transport or child whose it is.
+    pub fn owner(&self) -> Option<Owner> {
+        match self {
+            Watcher::Transport(transport) => Some(Owner::of(transport.get())),
+            Watcher::Datagrams(transport) => Some(Owner::of(transport.get())),
+            Watcher::ReadPipe(transport) => Some(Owner::of(transport.get())),
+            Watcher::WritePipe(transport) => Some(Owner::of(transport.get())),
+            Watcher::Process(transport) => Some(Owner::of(transport.get())),
+            Watcher::Callback(_) | Watcher::Waiter { .. } => None,
+        }
+    }
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
     Read,
@@ -242,36 +266,23 @@ impl Descriptors {
         })
     }
 
-    /// Whether it is this very transport that watches. (The number may have been another's before, who forgot to stop.)
-    pub fn is_watched_by(&self, fd: RawFd, direction: Direction, watcher: &Watcher) -> bool {
-        let slot = usize::try_from(fd).ok().and_then(|index| self.slots.get(index));
-        let there = slot.and_then(|slot| match direction {
-            Direction::Read => slot.reader.as_ref(),
-            Direction::Write => slot.writer.as_ref(),
-        });
-        match (there, watcher) {
-            (Some(Watcher::Transport(one)), Watcher::Transport(other)) => one.is(other),
-            (Some(Watcher::Datagrams(one)), Watcher::Datagrams(other)) => one.is(other),
-            _ => false,
-        }
+    /// Whether it is this very transport that watches. (The number may have been another's before, who forgot to stop, or be another's
+    /// by now, whose watcher is not to be taken away.)
+    pub fn is_watched_by(&self, fd: RawFd, direction: Direction, owner: Owner) -> bool {
+        self.there(fd, direction).is_some_and(|watcher| watcher.owner() == Some(owner))
     }
 
     /// Whether a `sock_*` operation waits.
     pub fn is_awaited(&self, fd: RawFd, direction: Direction) -> bool {
-        let slot = usize::try_from(fd).ok().and_then(|index| self.slots.get(index));
-        let there = slot.and_then(|slot| match direction {
-            Direction::Read => slot.reader.as_ref(),
-            Direction::Write => slot.writer.as_ref(),
-        });
-        matches!(there, Some(Watcher::Waiter { .. }))
+        matches!(self.there(fd, direction), Some(Watcher::Waiter { .. }))
     }
 
-    pub fn is_watched(&self, fd: RawFd, direction: Direction) -> bool {
-        let slot = usize::try_from(fd).ok().and_then(|index| self.slots.get(index));
-        slot.is_some_and(|slot| match direction {
-            Direction::Read => slot.reader.is_some(),
-            Direction::Write => slot.writer.is_some(),
-        })
+    fn there(&self, fd: RawFd, direction: Direction) -> Option<&Watcher> {
+        let slot = self.slots.get(usize::try_from(fd).ok()?)?;
+        match direction {
+            Direction::Read => slot.reader.as_ref(),
+            Direction::Write => slot.writer.as_ref(),
+        }
     }
 
     /// `(fd, reads, writes)` of all that is watched.

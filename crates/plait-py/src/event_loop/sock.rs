@@ -274,7 +274,7 @@ impl SockOp {
             Work::Accept => accept(sock),
             Work::Connect { address, started } => connect(sock, address.bind(py), started),
             Work::SendFile(sending) => {
-                let fd = open_fd(sock).inspect_err(|_| sending.leave_position())?;
+                let fd = open_fd(sock).inspect_err(|_| sending.leave_position(py))?;
                 match sending.advance(py, fd)? {
                     Some(sent) => Ok(Attempt::Done(sent.into_pyobject(py)?.into_any().unbind())),
                     None => Ok(Attempt::WouldBlock),

@@ -3,7 +3,7 @@
 //! `descriptors` keeps the table; here is what goes with it outside: cancelling what was replaced, finding the number
 //! behind an object, and refusing what a transport owns.
 
-use super::descriptors::{Direction, Watcher};
+use super::descriptors::{Direction, Owner, Watcher};
 use super::future::{Future, Outcome};
 use super::handle::{Call, Handle};
 use super::EventLoop;
@@ -44,18 +44,30 @@ impl EventLoop {
         direction: Direction,
         watcher: Watcher,
     ) -> PyResult<()> {
-        match self.state.with(py, |s| s.descriptors.is_watched_by(fd, direction, &watcher)) {
+        let owner = watcher.owner();
+        match self
+            .state
+            .with(py, |s| owner.is_some_and(|owner| s.descriptors.is_watched_by(fd, direction, owner)))
+        {
             true => Ok(()),
             false => self.watch(py, fd, direction, watcher),
         }
     }
 
+    /// Takes a transport's watcher away, and nobody else's.
+    pub fn unwatch_own(&self, py: Python<'_>, fd: RawFd, direction: Direction, owner: Owner) -> PyResult<()> {
+        match self.state.with(py, |s| s.descriptors.is_watched_by(fd, direction, owner)) {
+            true => self.unwatch(py, fd, direction).map(drop),
+            false => Ok(()),
+        }
+    }
+
     /// A transport is about to close its descriptor: whatever it has forgotten to take back would stall the next one of that number.
     /// Operations that wait on it (a file that is sent past the transport) would never hear of it again, so they are woken.
-    pub fn unwatch_own(&self, py: Python<'_>, fd: RawFd, watcher: &Watcher) -> PyResult<()> {
+    pub fn unwatch_closing(&self, py: Python<'_>, fd: RawFd, owner: Owner) -> PyResult<()> {
         for direction in [Direction::Read, Direction::Write] {
             let concerned = self.state.with(py, |s| {
-                s.descriptors.is_watched_by(fd, direction, watcher) || s.descriptors.is_awaited(fd, direction)
+                s.descriptors.is_watched_by(fd, direction, owner) || s.descriptors.is_awaited(fd, direction)
             });
             if concerned {
                 self.unwatch(py, fd, direction)?;

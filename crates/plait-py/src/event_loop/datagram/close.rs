@@ -1,6 +1,5 @@
 //! Endings, and errors: which of them end the transport, and what is told to whom.
 
-use super::super::descriptors::Watcher;
 use super::super::transport::Transport;
 use super::DatagramTransport;
 use crate::ffi;
@@ -15,7 +14,7 @@ impl DatagramTransport {
     pub(super) fn release(slf: &Bound<'_, Self>) -> PyResult<()> {
         let py = slf.py();
         let this = slf.get();
-        this.base.loop_.get().unwatch_own(py, this.base.fd, &Watcher::Datagrams(slf.clone().unbind()))?;
+        this.unwatch_closing(py)?;
         let (sock, left) = slf.get().state.with(py, |s| {
             let left = (s.protocol.take(), std::mem::take(&mut s.waiting), std::mem::take(&mut s.arrived));
             (s.sock.take(), (left, std::mem::take(&mut s.peers)))

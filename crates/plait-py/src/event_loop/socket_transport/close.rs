@@ -1,7 +1,6 @@
 //! Endings: closing in good order, aborting, fatal errors, and what is told to whom.
 
 use super::super::accept::detach;
-use super::super::descriptors::Watcher;
 use super::super::future::Future;
 use super::super::transport::Transport;
 use super::{Released, Socket, SocketTransport};
@@ -33,8 +32,7 @@ impl SocketTransport {
     pub(super) fn release(slf: &Bound<'_, Self>) -> Released {
         let py = slf.py();
         let this = slf.get();
-        let forgotten =
-            this.base.loop_.get().unwatch_own(py, this.base.fd, &Watcher::Transport(slf.clone().unbind()));
+        let forgotten = this.unwatch_closing(py);
         // The addresses outlive the socket, as asyncio's do.
         let local = socket::local_address(this.base.fd).ok().flatten();
         let peer = match this.state.with(py, |s| s.peer.is_some()) {

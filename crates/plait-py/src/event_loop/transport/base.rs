@@ -5,7 +5,7 @@
 //! in Python's sense, since these types are leaves whose state differs, and a call through a table in the path of each byte.
 
 use super::report;
-use crate::event_loop::descriptors::{Direction, Watcher};
+use crate::event_loop::descriptors::{Direction, Owner, Watcher};
 use crate::event_loop::future::{Future, Outcome};
 use crate::event_loop::ready::{Ready, TransportStep};
 use crate::event_loop::EventLoop;
@@ -128,12 +128,18 @@ pub trait Transport: PyClass<Frozen = True> + Sync {
     }
 
     fn stop(&self, py: Python<'_>, direction: Direction) -> PyResult<()> {
-        self.base().loop_.get().unwatch(py, self.base().fd, direction).map(drop)
+        self.base().loop_.get().unwatch_own(py, self.base().fd, direction, Owner::of(self))
     }
 
+    /// Before the descriptor is closed.
+    fn unwatch_closing(&self, py: Python<'_>) -> PyResult<()> {
+        self.base().loop_.get().unwatch_closing(py, self.base().fd, Owner::of(self))
+    }
+
+    /// Whether it waits for its descriptor.
     fn is_watched(&self, py: Python<'_>, direction: Direction) -> bool {
         let base = self.base();
-        base.loop_.get().state.with(py, |s| s.descriptors.is_watched(base.fd, direction))
+        base.loop_.get().state.with(py, |s| s.descriptors.is_watched_by(base.fd, direction, Owner::of(self)))
     }
 
     fn report(slf: &Bound<'_, Self>, message: &str, error: PyErr) -> PyResult<()> {
