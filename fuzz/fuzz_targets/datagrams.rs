@@ -33,7 +33,16 @@ impl<'a> Arbitrary<'a> for Step {
                 Self::SendMany { from, sizes: (0..count).map(|_| size(input)).collect::<Result<_>>()? }
             }
             _ => Self::Receive {
-                largest: *input.choose(&[0, 1, 7, 100, 4096, LARGEST_UDP, LARGEST_READ_AT_ONCE, usize::MAX])?,
+                largest: *input.choose(&[
+                    0,
+                    1,
+                    7,
+                    100,
+                    4096,
+                    LARGEST_UDP,
+                    LARGEST_READ_AT_ONCE,
+                    usize::MAX,
+                ])?,
                 most: *input.choose(&[0, 1, 2, 5, 31, 32, 33, usize::MAX])?,
             },
         })
@@ -45,7 +54,9 @@ fn size(input: &mut Unstructured) -> Result<usize> {
         0 => 0,
         1..=5 => input.int_in_range(0..=300)?,
         6 => input.int_in_range(0..=70_000)?,
-        _ => *input.choose(&[4095, 4096, 4097, LARGEST_UDP, LARGEST_UDP + 1, LARGEST_READ_AT_ONCE, 400_000])?,
+        _ => {
+            *input.choose(&[4095, 4096, 4097, LARGEST_UDP, LARGEST_UDP + 1, LARGEST_READ_AT_ONCE, 400_000])?
+        }
     })
 }
 

@@ -43,8 +43,8 @@ def no_guide(script: Script, here: Record, there: Record) -> bool:
     """Whether asyncio has gone wrong itself, or does what plait means to do better."""
     # Asked for limits of zero it tells protocols without need to pause, and nothing to resume.
     zero = any(step.endswith("limits") and LIMITS[argument % len(LIMITS)] == 0 for step, argument in script.steps)
-    # It calls methods of protocols that are gone, and goes on with connections that were aborted.
-    wrong = ("'NoneType' object has no attribute", "cannot switch state from SSLProtocolState.UNWRAPPED")
+    # It calls methods of protocols and sockets that are gone, and goes on with connections that were aborted.
+    wrong = ("'NoneType' object has no attribute", "'NoneType' object is not callable", "cannot switch state from SSLProtocolState.UNWRAPPED")
     gone = any(text in report for report in there.reports for text in wrong)
     # It ends without what the transport below did not take, and has no time limit in some states.
     waits = ("timed out" in here.disturbed) != ("timed out" in there.disturbed)
