@@ -69,9 +69,18 @@ impl DatagramTransport {
     }
 
     fn keep(&self, py: Python<'_>, batch: &Batch, count: usize) -> PyResult<()> {
+        let mut latest: Option<(&SocketAddress, Py<PyAny>)> = None;
         for index in 0..count {
-            let arrived = self.arrived(py, batch, index)?;
-            self.state.with(py, |s| s.arrived.push_back(arrived));
+            let (data, address) = batch.get(index);
+            // A rush mostly comes from one sender.
+            let sender = match &latest {
+                Some((known, sender)) if *known == address => sender.clone_ref(py),
+                _ => self.sender(py, address)?,
+            };
+            let data = PyBytes::new(py, data).into_any().unbind();
+            let kept = sender.clone_ref(py);
+            self.state.with(py, |s| s.arrived.push_back((data, sender)));
+            latest = Some((address, kept));
         }
         self.state.with(py, |s| s.ask = (2 * count).clamp(FEWEST, MOST_DATAGRAMS));
         Ok(())
