@@ -276,3 +276,10 @@ def test_a_handle_lets_go_of_what_it_was_given(loop):
     turn(loop)
     gc.collect()
     assert [ref() for ref in refs] == [None] * 4
+
+
+@pytest.mark.parametrize("when", [100, 2**40, 100.0, 0.25])
+def test_a_time_comes_back_as_it_was_given(loop, when):
+    timer = loop.call_at(when, print)
+    assert (timer.when(), type(timer.when())) == (when, type(when))
+    timer.cancel()

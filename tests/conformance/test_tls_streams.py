@@ -5,7 +5,7 @@ import ssl
 
 import plait
 import pytest
-from peers import LOCALHOST, Recorder, tcp_pair, until
+from peers import LOCALHOST, Recorder, sockets, tcp_pair, until
 from tls_stage import Echo, TlsPeer, check_native, client_context, server_context, tls_pair
 
 
@@ -244,5 +244,16 @@ def test_messages_after_the_handshake(loop, run):
             await peer.send(b"behind five tickets")
             await until(lambda: protocol.data == b"behind five tickets")
             assert protocol.transport.get_extra_info("ssl_object").session.has_ticket
+
+    run(main())
+
+
+def test_start_tls_of_a_transport_that_was_closed(loop, run):
+    async def main():
+        with sockets() as (a, _b):
+            transport, _ = await loop.create_connection(asyncio.Protocol, sock=a)
+            transport.close()
+            tls = await loop.start_tls(transport, asyncio.Protocol(), client_context(), server_hostname="localhost")
+            assert tls is None
 
     run(main())

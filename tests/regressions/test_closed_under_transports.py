@@ -6,6 +6,7 @@ Bytes went to another connection, or another connection waited for ever.
 import asyncio
 import itertools
 import socket
+from contextlib import nullcontext
 
 import plait
 import pytest
@@ -40,9 +41,11 @@ def read_all(sock):
     received = b""
     while True:
         try:
-            received += sock.recv(1 << 20)
+            piece = sock.recv(1 << 20)
         except BlockingIOError:
             return received
+        assert piece, "end of file"
+        received += piece
 
 
 class Noting(asyncio.Protocol):
@@ -123,21 +126,23 @@ def test_a_datagram_does_not_leave_from_another(run):
     run(main())
 
 
-@pytest.mark.parametrize("way", ["pause_reading", "abort", "close"])
+@pytest.mark.parametrize("way", ["abort", "close", "write", "write_eof"])
 def test_another_goes_on_reading(run, way):
     async def main():
         transport, protocol, mine, peer, number = await connected()
+        transport.pause_reading()
         mine.close()
         one, other, pairs = another_with(number)
         later, later_protocol = await asyncio.get_running_loop().create_connection(Noting, sock=one)
-        getattr(transport, way)()
+        with pytest.raises(OSError, match="Bad file descriptor") if way == "write_eof" else nullcontext():
+            getattr(transport, way)(*[b"secret"] * (way == "write"))
         for _ in range(3):
             await asyncio.sleep(0)
         other.send(b"for the later one")
         for _ in range(100):
             await asyncio.sleep(0)
         assert later_protocol.received == [b"for the later one"]
-        assert protocol.received == []
+        assert protocol.received == [] and read_all(other) == b""
         later.abort()
         transport.abort()
         await asyncio.sleep(0)
@@ -191,5 +196,36 @@ def test_lines_whose_iterator_ends_the_connection(run):
         await asyncio.sleep(0.01)
         await all_arrives_over(number)
         peer.close()
+
+    run(main())
+
+
+def test_what_comes_for_another_in_the_same_turn_is_not_read(run):
+    """Both are readable; the callback of the first closes the socket of the second, and opens one of its number."""
+
+    async def main():
+        first, first_peer = socket.socketpair()
+        first.setblocking(False)
+        transport, protocol, mine, peer, number = await connected()
+        taken = []
+
+        def close_and_reopen():
+            asyncio.get_running_loop().remove_reader(first)
+            mine.close()
+            taken.append(another_with(number))
+            taken[0][1].send(b"for the other")
+
+        asyncio.get_running_loop().add_reader(first, close_and_reopen)
+        await asyncio.sleep(0)
+        first_peer.send(b"x")
+        peer.send(b"y")
+        for _ in range(5):
+            await asyncio.sleep(0)
+        (one, _, pairs), = taken
+        assert b"for the other" not in protocol.received
+        assert read_all(one) == b"for the other"
+        transport.abort()
+        await asyncio.sleep(0)
+        close(first, first_peer, peer, *itertools.chain(*pairs))
 
     run(main())

@@ -12,7 +12,7 @@ use crate::standard::standard;
 use plait_core::timers::TimerKey;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
-use pyo3::types::PyTuple;
+use pyo3::types::{PyFloat, PyInt, PyTuple};
 
 /// What a handle stands for.
 pub enum Call {
@@ -306,17 +306,33 @@ impl Handle {
 crate::freelist::recycled!(Handle);
 crate::freelist::recycled!(TimerHandle);
 
+/// Up to here a float holds every whole number.
+const EXACT: f64 = (1u64 << f64::MANTISSA_DIGITS) as f64;
+
 /// A handle with a time.
 #[pyclass(module = "plait._native", frozen, subclass, extends = Handle)]
 pub struct TimerHandle {
     when: f64,
+    /// `when` was written as an int, and is shown as one.
+    whole: bool,
     /// Where it stands in the loop's timers; None before it is put there and after it has left.
     key: Guarded<Option<TimerKey>>,
 }
 
 impl TimerHandle {
     pub fn build(handle: Handle, when: f64) -> PyClassInitializer<TimerHandle> {
-        let timer = TimerHandle { when, key: Guarded::new(None) };
+        let timer = TimerHandle { when, whole: false, key: Guarded::new(None) };
+        PyClassInitializer::from(handle).add_subclass(timer)
+    }
+
+    /// For `call_at`, whose caller may have written an int.
+    pub fn build_at(
+        handle: Handle,
+        when: f64,
+        written: &Bound<'_, PyAny>,
+    ) -> PyClassInitializer<TimerHandle> {
+        let whole = written.is_exact_instance_of::<PyInt>() && when.abs() <= EXACT;
+        let timer = TimerHandle { when, whole, key: Guarded::new(None) };
         PyClassInitializer::from(handle).add_subclass(timer)
     }
 
@@ -345,13 +361,16 @@ impl TimerHandle {
     }
 
     /// The time at which the callback is due, in seconds on `loop.time()`'s clock (`asyncio.TimerHandle.when`).
-    fn when(&self) -> f64 {
-        self.when
+    fn when<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        match self.whole {
+            true => Ok((self.when as i64).into_pyobject(py)?.into_any()),
+            false => Ok(PyFloat::new(py, self.when).into_any()),
+        }
     }
 
     #[getter]
-    fn _when(&self) -> f64 {
-        self.when
+    fn _when<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.when(py)
     }
 
     #[getter]

@@ -93,7 +93,8 @@ fn call_later<'py>(slf: &Bound<'py, EventLoop>, arguments: Arguments<'_, 'py>) -
     let py = slf.py();
     let parsed = arguments.parse(py, ["delay", "callback"])?;
     let [delay, callback] = parsed.named;
-    call_when(slf, due(&delay)?, callback, parsed.rest, parsed.context)
+    let due = due(&delay)?;
+    call_when(slf, due, |handle| TimerHandle::build(handle, due), callback, parsed.rest, parsed.context)
 }
 
 fn call_at<'py>(slf: &Bound<'py, EventLoop>, arguments: Arguments<'_, 'py>) -> PyResult<Py<PyAny>> {
@@ -103,12 +104,15 @@ fn call_at<'py>(slf: &Bound<'py, EventLoop>, arguments: Arguments<'_, 'py>) -> P
     if when.is_none() {
         return Err(PyTypeError::new_err("when cannot be None"));
     }
-    call_when(slf, when.extract()?, callback, parsed.rest, parsed.context)
+    let due = when.extract()?;
+    let build = |handle| TimerHandle::build_at(handle, due, &when);
+    call_when(slf, due, build, callback, parsed.rest, parsed.context)
 }
 
 fn call_when<'py>(
     slf: &Bound<'py, EventLoop>,
-    when: f64,
+    due: f64,
+    build: impl FnOnce(Handle) -> PyClassInitializer<TimerHandle>,
     callback: Bound<'py, PyAny>,
     rest: &[Bound<'py, PyAny>],
     context: Option<Py<PyAny>>,
@@ -120,9 +124,9 @@ fn call_when<'py>(
     }
     let call = Call::new(callback, rest, context.is_some())?;
     let handle = Handle::build(slf, call, context, debug)?;
-    let timer = Bound::new(py, TimerHandle::build(handle, when))?;
+    let timer = Bound::new(py, build(handle))?;
     let kept = Timer::Handle(timer.clone().unbind());
-    let key = slf.get().state.with(py, |s| s.timers.insert(when, kept));
+    let key = slf.get().state.with(py, |s| s.timers.insert(due, kept));
     timer.get().set_key(py, Some(key));
     Ok(timer.into_any().unbind())
 }

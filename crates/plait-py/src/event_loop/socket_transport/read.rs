@@ -26,6 +26,9 @@ impl SocketTransport {
         if idle {
             return Ok(()); // it was readable before somebody closed or paused it
         }
+        if let Err(closed) = slf.get().check_open(py) {
+            return SocketTransport::read_failed(slf, &closed);
+        }
         match takes {
             Takes::Bytes => SocketTransport::read_data(slf),
             Takes::IntoTls => SocketTransport::read_into_tls(slf),

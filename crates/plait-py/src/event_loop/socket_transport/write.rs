@@ -113,9 +113,14 @@ impl SocketTransport {
             s.buffer.is_empty()
         });
         match now {
-            true => socket::shutdown_write(this.base.fd).map_err(|error| os_error(py, &error)),
+            true => this.shut_down_writing(py),
             false => Ok(()),
         }
+    }
+
+    fn shut_down_writing(&self, py: Python<'_>) -> PyResult<()> {
+        let shut = self.check_open(py).and_then(|()| socket::shutdown_write(self.base.fd));
+        shut.map_err(|error| os_error(py, &error))
     }
 
     pub(super) fn make_empty_waiter(slf: &Bound<'_, Self>) -> PyResult<Py<Future>> {
@@ -220,7 +225,7 @@ impl SocketTransport {
             return SocketTransport::connection_lost(slf, py.None().bind(py));
         }
         if eof {
-            socket::shutdown_write(this.base.fd).map_err(|error| os_error(py, &error))?;
+            this.shut_down_writing(py)?;
         }
         Ok(())
     }

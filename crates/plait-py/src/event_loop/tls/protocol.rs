@@ -164,9 +164,13 @@ impl TlsProtocol {
         self.lookup_extra(name, default)
     }
 
+    /// None once the transport below is lost: `start_tls` answers with this, and so tells that there is nothing any more.
     #[getter]
-    fn _app_transport(slf: &Bound<'_, Self>) -> PyResult<Py<TlsTransport>> {
-        TlsProtocol::app_transport(slf)
+    fn _app_transport(slf: &Bound<'_, Self>) -> PyResult<Option<Py<TlsTransport>>> {
+        match slf.get().state.with(slf.py(), |s| s.lost > 0) {
+            true => Ok(None),
+            false => TlsProtocol::app_transport(slf).map(Some),
+        }
     }
 
     #[getter]
