@@ -35,7 +35,7 @@ pub fn run(
     let local: SocketAddr = if address.is_ipv4() { ([0; 4], 0).into() } else { ([0; 16], 0).into() };
     let socket = UdpSocket::bind(local)?;
     socket.connect(address)?;
-    let in_a_bunch = if size == 0 { 1 } else { BUNCH.min((PACKET / size).max(1)) };
+    let in_a_bunch = PACKET.checked_div(size).map_or(1, |fit| fit.clamp(1, BUNCH));
     if in_a_bunch > 1 {
         cut_into(&socket, size).context(|| "UDP_SEGMENT (Linux 4.18)".into())?;
     }
