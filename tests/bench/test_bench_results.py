@@ -32,7 +32,8 @@ class TestThePlan:
         plan = Plan(tuple(WORKLOADS), COLUMNS, 1, 1.0, 1)
         with_references = [name for name in WORKLOADS if "epoll" in plan.columns_of(name)]
         echoes = [name for name in WORKLOADS if name.startswith("echo_protocol_")]
-        assert with_references == [*echoes, "unix_echo_1k_8", "connections", "udp_echo_1k_8", "udp_flood"]
+        others = ["unix_echo_1k_8", "connections", "udp_echo_1k_8", "udp_flood", "sendfile", "stream_drain"]
+        assert with_references == [*echoes, *others]
         # The bare server on io_uring is one for TCP.
         assert [n for n in with_references if "io_uring" in plan.columns_of(n)] == [*echoes, "connections"]
 
@@ -144,7 +145,7 @@ class TestTheTable:
     def test_a_table_for_each_group_with_the_columns_it_needs(self):
         made = {title: header for title, header, _ in table.tables(everything(), times=False)}
         assert tuple(made) == GROUPS
-        assert [title for title, header in made.items() if "epoll" in header] == ["network", "udp"]
+        assert [title for title, header in made.items() if "epoll" in header] == ["network", "udp", "transfers"]
         assert made["threads"] == (
             "workload", "unit", "plait", "standard library", "best peer", "share", "target", "aim", "met",
         )  # fmt: skip

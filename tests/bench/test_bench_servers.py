@@ -66,6 +66,12 @@ def test_the_bare_servers(name):
     assert run.n == 200 and run.loop_module is None
 
 
+@pytest.mark.parametrize("name", ["sendfile", "stream_drain"])
+def test_the_bare_transfers(name):
+    run = network.run(WORKLOADS[name], "epoll", 256, ANYWHERE)
+    assert run.n == 256 and run.cpu_ns > 0 and run.loop_module is None
+
+
 def test_the_bare_receiver_of_a_flood():
     run = network.run(WORKLOADS["udp_flood"], "epoll", 2_000, ANYWHERE)
     assert 0 < run.n <= 2_000 and run.cpu_ns > 0 and run.loop_module is None
