@@ -3,7 +3,7 @@
 //! asyncio's rules here are not those of its socket transports (`plait_core::net::FlowControl`): the marks are set in other words, and
 //! reaching the high one is enough (asyncio lets even nothing reach a mark of zero, and then waits for ever).
 
-use super::TlsProtocol;
+use super::{TlsProtocol, Told};
 use crate::event_loop::transport::limits;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -93,7 +93,10 @@ impl TlsProtocol {
         let py = slf.py();
         let turn = slf.get().state.with(py, |s| {
             let level = unsent + s.backlog_size;
-            s.outgoing.turn(level)
+            match s.told {
+                Told::Lost => Turn::None, // nothing comes after that
+                _ => s.outgoing.turn(level),
+            }
         });
         match turn {
             Turn::None => Ok(()),

@@ -91,11 +91,24 @@ impl TlsProtocol {
                 TlsProtocol::call_eof_received(slf)?;
                 TlsProtocol::shutdown_complete(slf, None)
             }
+            // The peer goes on sending what nobody will read: no reason to lose what is on its way to it.
+            Err(error) if is_unread_data(py, &error)? && this.has_unsent(py)? => {
+                TlsProtocol::process_outgoing(slf)?;
+                TlsProtocol::shutdown_complete(slf, None)
+            }
             Err(error) if error.is_instance(py, host(py)?.ssl_error.bind(py)) => {
                 TlsProtocol::shutdown_complete(slf, Some(error))
             }
             Err(error) => Err(error),
         }
+    }
+
+    fn has_unsent(&self, py: Python<'_>) -> PyResult<bool> {
+        if self.write_buffer_size(py)? > 0 {
+            return Ok(true);
+        }
+        let Some(below) = self.below(py) else { return Ok(false) };
+        Ok(below.call_method0(intern!(py, "get_write_buffer_size"))?.is_truthy()?)
     }
 
     fn shutdown_complete(slf: &Bound<'_, Self>, error: Option<PyErr>) -> PyResult<()> {
@@ -152,4 +165,13 @@ impl TlsProtocol {
             None => Ok(()),
         }
     }
+}
+
+/// What the engine says when application data comes where it waits for close_notify.
+fn is_unread_data(py: Python<'_>, error: &PyErr) -> PyResult<bool> {
+    if !error.is_instance(py, host(py)?.ssl_error.bind(py)) {
+        return Ok(false);
+    }
+    let reason = error.value(py).getattr(intern!(py, "reason"))?;
+    Ok(reason.extract::<&str>().is_ok_and(|reason| reason == "APPLICATION_DATA_AFTER_CLOSE_NOTIFY"))
 }
