@@ -152,6 +152,8 @@ struct TlsState {
     filled_its_buffer: bool,
     /// Over but for what the transport below did not take yet.
     ends_when_sent: bool,
+    /// What ended it, where what was written was still to be sent: for `connection_lost`.
+    ended_by: Option<Py<PyAny>>,
     handshake_timer: Option<Py<PyAny>>,
     shutdown_timer: Option<Py<PyAny>>,
     /// In debug mode.

@@ -308,6 +308,7 @@ impl TlsProtocol {
         visit.call(&state.protocol)?;
         visit.call(&state.app_transport)?;
         visit.call(&state.transport)?;
+        visit.call(&state.ended_by)?;
         if let Waiter::Future(future) = &state.waiter {
             visit.call(future)?;
         }
@@ -323,7 +324,7 @@ impl TlsProtocol {
                 s.phase = Phase::Unwrapped;
                 let waiter = std::mem::replace(&mut s.waiter, Waiter::Nobody);
                 let ends = (s.protocol.take(), s.app_transport.take(), s.transport.take());
-                let timers = (s.handshake_timer.take(), s.shutdown_timer.take());
+                let timers = (s.handshake_timer.take(), s.shutdown_timer.take(), s.ended_by.take());
                 (waiter, ends, timers, std::mem::take(&mut s.backlog), s.extra.take())
             });
             drop(cleared);

@@ -51,6 +51,7 @@ impl TlsState {
             inside_record: false,
             filled_its_buffer: false,
             ends_when_sent: false,
+            ended_by: None,
             handshake_timer: None,
             shutdown_timer: None,
             handshake_began: None,

@@ -80,6 +80,9 @@ impl TlsProtocol {
     pub(super) fn do_shutdown(slf: &Bound<'_, Self>) -> PyResult<()> {
         let py = slf.py();
         let this = slf.get();
+        if this.state.with(py, |s| s.ended_by.is_some()) {
+            return Ok(()); // only what was written is still to be sent
+        }
         let answer = match this.state.with(py, |s| s.eof_received) {
             true => Ok(Some(())), // nobody is there to hear it
             false => this.session.unwrap(py),
@@ -93,6 +96,8 @@ impl TlsProtocol {
             }
             // The peer goes on sending what nobody will read: no reason to lose what is on its way to it.
             Err(error) if is_unread_data(py, &error)? && this.has_unsent(py)? => {
+                let error = error.into_value(py).into_any();
+                drop(this.state.with(py, |s| s.ended_by.replace(error)));
                 TlsProtocol::process_outgoing(slf)?;
                 TlsProtocol::shutdown_complete(slf, None)
             }
