@@ -9,7 +9,6 @@ sixty-four names that a dead server is asked for keep every other call from bein
 
 import concurrent.futures
 import functools
-import socket
 from asyncio import base_events, coroutines, events, futures, tasks
 from types import ModuleType
 from typing import Any
@@ -136,13 +135,13 @@ async def getaddrinfo(self: Any, host: Any, port: Any, *, family: int = 0, type:
 
     For coroutines of the loop. Counterpart: ``asyncio.loop.getaddrinfo``.
     """
-    look_up = self._getaddrinfo_debug if self._debug else socket.getaddrinfo
+    look_up = self._getaddrinfo_debug if self._debug else base_events.socket.getaddrinfo  # looked up where asyncio does
     return await self.run_in_executor(_resolver(self), look_up, host, port, family, type, proto, flags)
 
 
 async def getnameinfo(self: Any, sockaddr: Any, flags: int = 0) -> Any:
     """``socket.getnameinfo``, in the same way. Counterpart: ``asyncio.loop.getnameinfo``."""
-    return await self.run_in_executor(_resolver(self), socket.getnameinfo, sockaddr, flags)
+    return await self.run_in_executor(_resolver(self), base_events.socket.getnameinfo, sockaddr, flags)
 
 
 # ---- futures

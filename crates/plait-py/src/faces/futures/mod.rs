@@ -53,6 +53,8 @@ pub fn names(py: Python<'_>) -> PyResult<&'static Names> {
 /// Adds the types to the native module.
 pub fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
+    // Now: later the names may lead to something else.
+    names(py)?;
     module.add("ConcurrentFuture", py.get_type::<future::ConcurrentFuture>())?;
     module.add_class::<watcher::FutureWatcher>()?;
     module.add_class::<follower::SourceCanceller>()?;
