@@ -7,7 +7,7 @@ future and puts the call into the queue, a worker takes it out, calls, and tells
 A subclass that puts another queue into the place of ``_work_queue`` (a priority queue, say) gets the standard methods, which work on any.
 """
 
-import concurrent.futures.thread as _thread
+import importlib
 import itertools
 import threading
 import time
@@ -19,6 +19,8 @@ from typing import Any
 from plait._native import WorkQueue, result_or_cancel
 from plait._native import work as _work
 
+# Private names of it are used, which its stubs do not have.
+_thread: Any = importlib.import_module("concurrent.futures.thread")
 # As it was before plait could take its place.
 StandardExecutor: Any = _thread.ThreadPoolExecutor
 
@@ -71,7 +73,7 @@ class ThreadPoolExecutor(StandardExecutor):  # type: ignore[misc]
         queue = self._work_queue
         if type(queue) is not WorkQueue:
             return StandardExecutor.submit(self, fn, *args, **kwargs)
-        if _thread._shutdown:  # type: ignore[attr-defined]
+        if _thread._shutdown:
             raise self._refusal()
         future = queue.submit(self, fn, args, kwargs)
         if future is None:
@@ -119,7 +121,7 @@ class ThreadPoolExecutor(StandardExecutor):  # type: ignore[misc]
             futures = [self.submit(fn, *args) for args in calls]
             futures.reverse()
             return futures
-        if _thread._shutdown and next(calls, None) is not None:  # type: ignore[attr-defined]
+        if _thread._shutdown and next(calls, None) is not None:
             raise self._refusal()
         submitted: list[Any] | None = self._work_queue.submit_each(self, fn, calls)
         if submitted is None:
@@ -128,7 +130,8 @@ class ThreadPoolExecutor(StandardExecutor):  # type: ignore[misc]
 
     def _refusal(self) -> RuntimeError:
         if self._broken:
-            return _thread.BrokenThreadPool(self._broken)
+            broken: RuntimeError = _thread.BrokenThreadPool(self._broken)
+            return broken
         if self._shutdown:
             return RuntimeError("cannot schedule new futures after shutdown")
         return RuntimeError("cannot schedule new futures after interpreter shutdown")
@@ -137,8 +140,8 @@ class ThreadPoolExecutor(StandardExecutor):  # type: ignore[misc]
 
     def _grow(self) -> None:
         """More is to be done than there are idle workers. Called by the queue, with no lock held."""
-        with self._shutdown_lock, _thread._global_shutdown_lock:  # type: ignore[attr-defined]
-            if not _thread._shutdown:  # type: ignore[attr-defined]
+        with self._shutdown_lock, _thread._global_shutdown_lock:
+            if not _thread._shutdown:
                 self._adjust_thread_count()
 
     def _adjust_thread_count(self) -> None:
@@ -156,7 +159,7 @@ class ThreadPoolExecutor(StandardExecutor):  # type: ignore[misc]
         thread = threading.Thread(name=f"{self._thread_name_prefix or self}_{count}", target=_work, args=args)
         thread.start()
         self._threads.add(thread)
-        _thread._threads_queues[thread] = queue  # type: ignore[attr-defined]
+        _thread._threads_queues[thread] = queue
 
     # ---- attributes of the standard executor that the queue has to hear of; they lie where they always do
 
@@ -166,7 +169,7 @@ class ThreadPoolExecutor(StandardExecutor):  # type: ignore[misc]
 
     @_max_workers.setter
     def _max_workers(self, number: int) -> None:
-        vars(self)["_max_workers"] = number
+        self.__dict__["_max_workers"] = number
         queue = vars(self).get("_work_queue")
         if type(queue) is WorkQueue:
             queue.may_grow = True
@@ -177,7 +180,7 @@ class ThreadPoolExecutor(StandardExecutor):  # type: ignore[misc]
 
     @_shutdown.setter
     def _shutdown(self, shut_down: bool) -> None:
-        vars(self)["_shutdown"] = shut_down
+        self.__dict__["_shutdown"] = shut_down
         self._close_if(shut_down)
 
     @property
@@ -186,7 +189,7 @@ class ThreadPoolExecutor(StandardExecutor):  # type: ignore[misc]
 
     @_broken.setter
     def _broken(self, why: Any) -> None:
-        vars(self)["_broken"] = why
+        self.__dict__["_broken"] = why
         self._close_if(why)
 
     def _close_if(self, refuses: Any) -> None:

@@ -102,7 +102,7 @@ def worker_ends(executor_reference: Any) -> None:
     from concurrent.futures import thread
 
     executor = executor_reference()
-    if executor is not None and thread._shutdown:  # type: ignore[attr-defined]
+    if executor is not None and thread._shutdown:
         executor._shutdown = True
 
 

@@ -798,6 +798,7 @@ class FutureWatcher:
 class SourceCanceller:
     """Cancels a pool's future when the loop's future is cancelled that follows it."""
 
+    __qualname__: str
     def __call__(self, future: asyncio.Future[Any]) -> None: ...
 
 @final

@@ -21,6 +21,9 @@ _StandardExecutor: Any = None
 _standard_wrap_future: Any = futures.wrap_future
 _standard_shutdown: Any = base_events.BaseEventLoop.shutdown_default_executor
 
+# Where asyncio looks for the functions that resolve names.
+_asyncios_globals: Any = vars(base_events)
+
 # So many names are looked up at once.
 MOST_RESOLVERS = 8
 
@@ -135,13 +138,13 @@ async def getaddrinfo(self: Any, host: Any, port: Any, *, family: int = 0, type:
 
     For coroutines of the loop. Counterpart: ``asyncio.loop.getaddrinfo``.
     """
-    look_up = self._getaddrinfo_debug if self._debug else base_events.socket.getaddrinfo  # looked up where asyncio does
+    look_up = self._getaddrinfo_debug if self._debug else _asyncios_globals["socket"].getaddrinfo
     return await self.run_in_executor(_resolver(self), look_up, host, port, family, type, proto, flags)
 
 
 async def getnameinfo(self: Any, sockaddr: Any, flags: int = 0) -> Any:
     """``socket.getnameinfo``, in the same way. Counterpart: ``asyncio.loop.getnameinfo``."""
-    return await self.run_in_executor(_resolver(self), base_events.socket.getnameinfo, sockaddr, flags)
+    return await self.run_in_executor(_resolver(self), _asyncios_globals["socket"].getnameinfo, sockaddr, flags)
 
 
 # ---- futures
@@ -205,7 +208,7 @@ def connect(native: ModuleType) -> None:
     """Give the loop its methods. Called once, by the native module."""
     global _native
     _native = native
-    loop_type: Any = native.EventLoop  # type: ignore[attr-defined]
+    loop_type: Any = native.EventLoop
     loop_type._resolver = None
     for function in (run_in_executor, set_default_executor, shutdown_default_executor, getaddrinfo, getnameinfo):
         function.__qualname__ = f"EventLoop.{function.__name__}"
