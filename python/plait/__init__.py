@@ -4,7 +4,7 @@ Three ways in, from the least to the most:
 
 * ``plait.run(main())``, or ``plait.new_event_loop`` wherever a loop factory is asked for
   (``asyncio.Runner(loop_factory=…)``, ``uvicorn --loop plait:new_event_loop``): nothing is patched;
-* ``from plait import asyncio, threading, queue``: the standard modules' names, with what is plait's;
+* ``from plait import asyncio, threading, queue`` and ``from plait.concurrent import futures``: the standard modules' names, with what is plait's;
 * ``plait.install()``, or ``plait run app.py`` from the shell: the standard modules themselves use plait.
 
 And the primitives that no standard module has: ``plait.Lock``, ``RLock``, ``Semaphore``, ``BoundedSemaphore``, ``Event``, ``Condition``, ``Barrier``, ``Queue``, ``LifoQueue``
@@ -22,7 +22,7 @@ import sys
 if sys.platform != "linux":
     raise ImportError("plait runs on Linux only for now.", name="plait")
 
-from plait import asyncio, queue, threading
+from plait import asyncio, concurrent, queue, threading
 from plait._install import install, uninstall
 from plait._loop import new_event_loop, run
 from plait._native import (
@@ -61,6 +61,7 @@ __all__ = [
     "Task",
     "__version__",
     "asyncio",
+    "concurrent",
     "install",
     "new_event_loop",
     "queue",

@@ -24,19 +24,14 @@ from asyncio.log import logger
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
-from plait import _exit, _open_queues, _primitives, _processes, _sendfile, _streams, _tls, _unix_sockets
+from plait import _exit, _futures, _offload, _open_queues, _primitives, _processes, _sendfile, _streams, _tls, _unix_sockets
 
 get_ident = threading.get_ident
 
 # From BaseEventLoop: cold, and dependent only on public methods and on the attributes given below.
 LENT_BY_BASE_EVENT_LOOP = (
     "run_until_complete",
-    "run_in_executor",
-    "set_default_executor",
-    "shutdown_default_executor",
     "shutdown_asyncgens",
-    "getaddrinfo",
-    "getnameinfo",
     "connect_accepted_socket",
     "create_connection",
     "create_server",
@@ -103,6 +98,8 @@ def connect(native: ModuleType) -> None:
     _primitives.connect(native)
     _exit.connect(native)
     _processes.connect(native)
+    _futures.connect(native)
+    _offload.connect(native)
     _show_native_tasks(native.registered_tasks)
     os.register_at_fork(after_in_child=native.after_fork_in_child)
 
@@ -228,12 +225,16 @@ def before_close(loop: Any) -> None:
 
 
 def after_close(loop: Any) -> None:
-    """The default executor goes, as in ``BaseEventLoop.close``."""
+    """The default executor goes, as in ``BaseEventLoop.close``, and with it the one that resolves names."""
     loop._executor_shutdown_called = True
     executor = loop._default_executor
     if executor is not None:
         loop._default_executor = None
         executor.shutdown(wait=False)
+    resolver = loop._resolver
+    if resolver is not None:
+        loop._resolver = None
+        resolver.shutdown(wait=False)
 
 
 def warn_unclosed_loop(loop: Any, _warn: Any = warnings.warn) -> None:

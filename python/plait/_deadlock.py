@@ -27,8 +27,10 @@ from collections.abc import Iterator
 from types import CodeType
 from typing import Any, NamedTuple, TypeVar
 
-from plait import _deadlock_report
+from plait import _deadlock_report, _pool_deadlock
 from plait._native import ThreadingLock, ThreadingRLock, allocate_lock, explain_deadlocks
+from plait._pool_deadlock import awaits_job as awaits_job
+from plait._pool_deadlock import awaits_job_no_more as awaits_job_no_more
 
 # What takes the places of threading's. As there, the one is a type from 3.13 on and a built-in function before, the other a function.
 _standard_rlock = threading.RLock
@@ -298,6 +300,7 @@ def _forget_all() -> None:
         for known in (_holders, _handed, _waits, _waits_of, _blocking):
             known.clear()
         _reported.clear()
+    _pool_deadlock.forget_all()
 
 
 def _after_fork_in_child() -> None:

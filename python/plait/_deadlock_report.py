@@ -14,6 +14,7 @@ import sys
 import threading
 import tokenize  # noqa: F401  linecache imports it when it is needed: too late, where a module's import is part of the deadlock
 import traceback
+from collections.abc import Callable
 from types import CodeType, FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -35,10 +36,15 @@ def caller() -> "tuple[CodeType, int | None] | None":
 
 def report(circle: "list[Need]") -> None:
     """Say it, on stderr and through logging."""
+    say(lambda: _in_words(circle), f"of {len(circle)}")
+
+
+def say(describe: Callable[[], str], what: str) -> None:
+    """The same with any text."""
     try:
-        text = _in_words(circle)
+        text = describe()
     except Exception as error:
-        text = f"plait: a deadlock of {len(circle)}, which could not be described: {type(error).__name__}\n"
+        text = f"plait: a deadlock {what}, which could not be described: {type(error).__name__}\n"
     _write(text)
     try:
         _thread.start_new_thread(_log, (text,))
@@ -111,7 +117,7 @@ def _lock(lock: Any) -> str:
 
 
 def _name(strand: "Strand") -> str:
-    thread = _thread_name(strand.thread.ident)
+    thread = thread_name(strand.thread.ident)
     runs = strand.runs()
     if runs is None:
         return thread
@@ -124,7 +130,7 @@ def _name(strand: "Strand") -> str:
     return f"task {name} in {thread}"
 
 
-def _thread_name(ident: int) -> str:
+def thread_name(ident: int) -> str:
     try:
         return f"thread {str(_threads[ident].name)!r} ({ident})"
     except Exception:  # not one of threading's
@@ -140,6 +146,15 @@ def _stack(strand: "Strand") -> list[traceback.FrameSummary]:
         frames = _frames(strand)
     except Exception:
         return []
+    return _of_the_program(frames)
+
+
+def stack_of_thread(ident: int) -> list[str]:
+    """The same of a thread, as lines."""
+    return _indented(_of_the_program(_outwards(sys._current_frames().get(ident))))
+
+
+def _of_the_program(frames: "_Frames") -> list[traceback.FrameSummary]:
     first, last = 0, len(frames)
     while last > first and _is_ours(frames[last - 1][0]):
         last -= 1

@@ -13,21 +13,23 @@ Streams have no factory that could be asked, so their classes and functions are 
 ``asyncio.streams`` only the functions are: the standard classes there check each other by name, and those that a program
 imported before have to go on working. In ``asyncio.subprocess`` the protocol is, from which a child's streams come.
 
-``asyncio.sleep``, ``gather``, ``wait``, ``timeout`` and their relatives, and ``TaskGroup``, are replaced too, in each module of asyncio that has
+``asyncio.sleep``, ``gather``, ``wait``, ``timeout`` and their relatives, ``wrap_future`` and ``run_coroutine_threadsafe``, and ``TaskGroup``, are replaced too, in each module of asyncio that has
 the name. They work on any loop, and what imported them before keeps the standard ones, which work on plait's. So it is with locks and queues, of
-asyncio, ``threading`` and ``queue``: objects of the standard classes that exist already go on beside plait's.
+asyncio, ``threading`` and ``queue``: objects of the standard classes that exist already go on beside plait's. And so with the executor of threads, a subclass of the
+standard one, and the functions of ``concurrent.futures``. ``concurrent.futures.Future`` stays: programs test against it, and it is made by executors.
 """
 
 import asyncio as _asyncio
 import asyncio.streams as _asyncio_streams
 import asyncio.subprocess as _asyncio_subprocess
+import concurrent.futures as _concurrent_futures
 import queue as _queue
 import sys
 import threading as _threading
 from collections.abc import Callable
 from typing import Any, cast
 
-from plait import _native, _streams
+from plait import _futures, _native, _offload, _streams
 from plait._loop import new_event_loop
 from plait._native import EventLoop, StreamReader, StreamReaderProtocol, StreamWriter
 from plait._processes import SubprocessStreamProtocol
@@ -38,9 +40,18 @@ from plait._waiting import TaskGroup, as_completed, shield, timeout, timeout_at,
 
 # By the modules that define the standard ones.
 _FUNCTIONS: dict[str, dict[str, Any]] = {
-    "asyncio.tasks": {"sleep": sleep, "gather": gather, "wait": wait, "wait_for": wait_for, "shield": shield, "as_completed": as_completed},
+    "asyncio.tasks": {
+        "sleep": sleep,
+        "gather": gather,
+        "wait": wait,
+        "wait_for": wait_for,
+        "shield": shield,
+        "as_completed": as_completed,
+        "run_coroutine_threadsafe": _offload.run_coroutine_threadsafe,
+    },
     "asyncio.timeouts": {"timeout": timeout, "timeout_at": timeout_at},
     "asyncio.taskgroups": {"TaskGroup": TaskGroup},
+    "asyncio.futures": {"wrap_future": _offload.wrap_future},
 }
 
 _LOCKS = ("Lock", "Event", "Condition", "Semaphore", "BoundedSemaphore", "Barrier")
@@ -71,7 +82,8 @@ def install(
         threading: ``Condition``, ``Event``, ``Semaphore``, ``BoundedSemaphore`` and ``Barrier`` of ``threading`` are plait's. Threads, ``Lock`` and ``RLock``
             stay the standard ones.
         queue: ``Queue``, ``LifoQueue`` and ``PriorityQueue`` of ``queue`` are plait's.
-        futures: no effect yet: plait has no module of that kind so far.
+        futures: ``ThreadPoolExecutor``, ``wait`` and ``as_completed`` of ``concurrent.futures`` are plait's. ``Future`` is never rebound: plait's come out of
+            its executors. ``ProcessPoolExecutor`` stays the standard one.
         multiprocessing: processes that multiprocessing starts by spawn or forkserver install the same in
             themselves, before they import the program's main module. (A forked one inherits it anyway.)
 
@@ -94,6 +106,8 @@ def install(
             _apply("threading", _threading_swaps)
         if queue:
             _apply("queue", _queue_swaps)
+        if futures:
+            _apply("futures", _futures_swaps)
         if multiprocessing:
             _apply("multiprocessing", _multiprocessing_swaps)
 
@@ -162,6 +176,19 @@ def _threading_swaps() -> list[Swap]:
 
 def _queue_swaps() -> list[Swap]:
     return [Swap(_queue, name, getattr(_native, "Threading" + name)) for name in _QUEUES]
+
+
+def _futures_swaps() -> list[Swap]:
+    import concurrent.futures.thread as thread  # the standard module imports it when it is asked for
+
+    from plait._executors import ThreadPoolExecutor
+
+    functions = [
+        Swap(module, function.__name__, function)
+        for module in (_concurrent_futures, _concurrent_futures._base)
+        for function in (_futures.wait, _futures.as_completed)
+    ]
+    return [Swap(module, "ThreadPoolExecutor", ThreadPoolExecutor) for module in (_concurrent_futures, thread)] + functions
 
 
 def _stream_swaps() -> list[Swap]:

@@ -3,6 +3,7 @@
 # given here, issubclass does not. tests/faces/stubtest-allowlist.txt says what the check of these stubs passes over, and why.
 
 import asyncio
+import concurrent.futures
 import queue
 import ssl
 import threading
@@ -78,6 +79,16 @@ __all__ = [
     "Queue",
     "LifoQueue",
     "PriorityQueue",
+    "ConcurrentFuture",
+    "FutureWatcher",
+    "SourceCanceller",
+    "WorkQueue",
+    "WorkItem",
+    "follow",
+    "watch_futures",
+    "wait_for_futures",
+    "result_or_cancel",
+    "work",
     "start_timer",
     "gather",
     "set_hub",
@@ -787,6 +798,80 @@ class ThreadingLifoQueue(ThreadingQueue[_T], queue.LifoQueue[_T]):
 
 class ThreadingPriorityQueue(ThreadingQueue[SupportsRichComparisonT], queue.PriorityQueue[SupportsRichComparisonT]):
     """The same, smallest item first. Counterpart: ``queue.PriorityQueue``."""
+
+# --- in the place of concurrent.futures' (plait._executors, plait._futures, plait._offload)
+
+@disjoint_base
+class ConcurrentFuture(concurrent.futures.Future[_T]):
+    """The result of a call that another thread makes. Counterpart: ``concurrent.futures.Future``."""
+
+    def add_done_callback(self, fn: Callable[[Any], object]) -> None: ...
+    @classmethod
+    def __class_getitem__(cls, item: Any) -> GenericAlias: ...
+    def __getstate__(self) -> Never: ...
+    @property
+    def _is_open(self) -> bool: ...
+
+@final
+class FutureWatcher:
+    """What ``as_completed`` waits with."""
+
+    def take(self, futures: set[Any], timeout: float | None, /) -> list[concurrent.futures.Future[Any]]: ...
+    def forget(self, futures: set[concurrent.futures.Future[Any]], /) -> None: ...
+
+@final
+class SourceCanceller:
+    """Cancels a pool's future when the loop's future is cancelled that follows it."""
+
+    __qualname__: str
+    def __call__(self, future: asyncio.Future[Any]) -> None: ...
+
+@final
+class WorkQueue:
+    """The queue of a pool of threads: ``ThreadPoolExecutor._work_queue``."""
+
+    def __new__(cls, asks_always: bool = False, carries_context: bool = False) -> Self: ...
+    may_grow: bool
+    @property
+    def closed(self) -> bool: ...
+    def submit(
+        self, executor: Any, function: Callable[..., _T], args: tuple[Any, ...], kwargs: dict[str, Any], /
+    ) -> ConcurrentFuture[_T] | None: ...
+    def submit_each(
+        self, executor: Any, function: Callable[..., _T], arguments: Any, /
+    ) -> list[ConcurrentFuture[_T]] | None: ...
+    def offload(
+        self, loop_: EventLoop, executor: Any, function: Callable[..., _T], args: tuple[Any, ...], /
+    ) -> Future[_T] | None: ...
+    def close(self, _reference: Any = None, /) -> None: ...
+    def qsize(self) -> int: ...
+    def empty(self) -> bool: ...
+    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None: ...
+    def put_nowait(self, item: Any) -> None: ...
+    def get(self, block: bool = True, timeout: float | None = None) -> Any: ...
+    def get_nowait(self) -> Any: ...
+
+@final
+class WorkItem:
+    """A call that was taken out of such a queue by hand."""
+
+    @property
+    def future(self) -> ConcurrentFuture[Any]: ...
+    @property
+    def fn(self) -> Callable[..., Any]: ...
+    @property
+    def args(self) -> tuple[Any, ...]: ...
+    @property
+    def kwargs(self) -> dict[str, Any]: ...
+    def run(self) -> None: ...
+
+def follow(source: Any, future: Any, loop_: Any, /) -> bool: ...
+def watch_futures(futures: set[Any], /) -> FutureWatcher | None: ...
+def wait_for_futures(
+    futures: set[Any], timeout: float | None, return_when: str, /
+) -> tuple[set[Any], set[Any]] | None: ...
+def result_or_cancel(future: Any, timeout: float | None = None, /) -> Any: ...
+def work(executor: Any, queue: WorkQueue, initializer: Callable[..., Any] | None, initargs: Any, /) -> None: ...
 
 # --- primitives for threads, tasks of any loops, and greenlets at once. But for the two locks they are threading's and queue's, with
 # coroutines; isinstance sees that while plait is installed.

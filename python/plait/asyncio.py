@@ -1,8 +1,8 @@
 """``from plait import asyncio``: every name of the standard module, on plait's loop.
 
 Names that decide which loop is made (``run``, ``Runner``, ``new_event_loop``, ``get_event_loop``, ``EventLoop``,
-``DefaultEventLoopPolicy``), streams, locks, queues, ``sleep``, ``gather``, ``wait``, ``wait_for``, ``timeout``, ``timeout_at``, ``shield``, ``as_completed`` and
-``TaskGroup`` are plait's; the rest are the standard ones, so that ``except asyncio.TimeoutError``,
+``DefaultEventLoopPolicy``), streams, locks, queues, ``sleep``, ``gather``, ``wait``, ``wait_for``, ``timeout``, ``timeout_at``, ``shield``, ``as_completed``,
+``wrap_future``, ``run_coroutine_threadsafe`` and ``TaskGroup`` are plait's; the rest are the standard ones, so that ``except asyncio.TimeoutError``,
 ``isinstance(task, asyncio.Task)`` and ``class MyProtocol(asyncio.Protocol)`` mean the same as ever. ``SelectorEventLoop``
 stays the standard one: it names one particular loop. Nothing is patched; a module that imports the standard asyncio
 by itself gets stock loops from it, unless ``plait.install()`` was called.
@@ -39,6 +39,7 @@ if not TYPE_CHECKING:  # the standard signatures hold
     from plait._native import AsyncioPriorityQueue as PriorityQueue
     from plait._native import AsyncioQueue as Queue
     from plait._native import AsyncioSemaphore as Semaphore
+    from plait._offload import run_coroutine_threadsafe, wrap_future
     from plait._tasks import gather, sleep
     from plait._waiting import TaskGroup, as_completed, shield, timeout, timeout_at, wait, wait_for
 

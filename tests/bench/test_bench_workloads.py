@@ -1,6 +1,7 @@
 """That n operations are n operations, and that a workload which goes wrong says so."""
 
 import asyncio
+import concurrent.futures
 import dataclasses
 import os
 import queue
@@ -11,7 +12,7 @@ import pytest
 from benching import ANYWHERE
 
 from plait.bench import process
-from plait.bench.processes.workloads import IN_PROCESS, Bridge, OnLoop, OnServer, OnThreads, bridges, queues
+from plait.bench.processes.workloads import IN_PROCESS, Bridge, OnLoop, OnServer, OnThreads, bridges, executors, queues
 from plait.bench.processes.workloads.pairs import beside_loop, together
 from plait.bench.processes.workloads.tasks import LONGEST_SLEEP
 
@@ -39,6 +40,7 @@ def loop():
         ("task_group", "create_task"),
         ("wait_for", "call_at"),
         ("timeout", "call_at"),
+        ("run_in_executor", "run_in_executor"),
     ],
 )
 @pytest.mark.parametrize("n", [1, 2500])
@@ -154,6 +156,8 @@ def test_memory_is_counted_in_bytes_each(name):
         ("queue", queue, "Queue", ("put", "get"), 1, 0),
         ("queue_priority", queue, "PriorityQueue", ("put", "get"), 1, queues.WAITING),
         ("queue_producer_consumer", queue, "Queue", ("put", "get"), 1, 0),
+        ("executor_map", concurrent.futures, "ThreadPoolExecutor", ("submit",), 1, executors.WORKERS),
+        ("executor_round_trip", concurrent.futures, "ThreadPoolExecutor", ("submit",), 1, 1),
         ("queue_two_threads", queue, "Queue", ("put", "get"), 1, 0),
     ],
 )
@@ -192,6 +196,16 @@ class TestWrongPrimitivesAreNoticed:
         workload = IN_PROCESS[name]
         with pytest.raises(RuntimeError, match="wrong data"):
             workload.run(loop if isinstance(workload, OnLoop) else None, 10)
+
+    @pytest.mark.parametrize("name", ["executor_map", "executor_round_trip"])
+    def test_results(self, name, monkeypatch):
+        class Pool(concurrent.futures.ThreadPoolExecutor):
+            def submit(self, fn, /, *args):
+                return super().submit(max, *args, 7)
+
+        monkeypatch.setattr(concurrent.futures, "ThreadPoolExecutor", Pool)
+        with pytest.raises(RuntimeError, match="wrong data"):
+            IN_PROCESS[name].run(None, 10)
 
     def test_order(self, monkeypatch):
         monkeypatch.setattr(queue, "PriorityQueue", queue.LifoQueue)

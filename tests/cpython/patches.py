@@ -12,6 +12,8 @@ suites reach in other ways, since they test one implementation among several, is
   since plait promises not to rebind them: suites that use those names check stock tasks and futures on plait's loop.
 - `BaseEventLoop()` with a mocked selector: a few set-ups, replaced one by one after the import. `utils.TestLoop`,
   also a BaseEventLoop, stays: it is the foreign loop on which native tasks and futures have to work.
+- `concurrent.futures._base.Future`, which the suites of executors import by that name and make futures of: the native class. The
+  executors they get by the installed names.
 - a queue module of test_queue's own, with and without C: the first becomes the installed one, see `patch_test_queue`.
 
 Nothing here hides a difference. What plait's loop lacks is not added to it, but for `_run_once`, which the suites use
@@ -22,6 +24,7 @@ import asyncio
 import asyncio.base_events
 import asyncio.futures
 import asyncio.tasks
+import concurrent.futures
 import functools
 import os
 import queue
@@ -29,7 +32,7 @@ import types
 
 import plait
 import standard
-from plait import _native
+from plait import _executors, _native
 from report import Report
 from selection import HERE, Module
 
@@ -89,6 +92,7 @@ def before_import(report: Report) -> None:
     standard.watch(lambda name, place: report.note("standard", name=name, place=place))
     asyncio.tasks._CTask = _native.Task
     asyncio.futures._CFuture = _native.Future
+    concurrent.futures._base.Future = _native.ConcurrentFuture
     asyncio.SelectorEventLoop = SelectorEventLoop
     if hasattr(asyncio, "EventLoop"):
         asyncio.EventLoop = SelectorEventLoop
@@ -185,7 +189,12 @@ def patch_test_queue(module) -> None:
             case.queue = queue
 
 
+def patch_test_future(module) -> None:
+    module.FutureTests.Future = module.Future  # what the cases are about, for `natives_tested`
+
+
 MODULE_PATCHES = {
+    "test_future": patch_test_future,
     "test_queue": patch_test_queue,
     "test_base_events": patch_test_base_events,
     "test_runners": patch_test_runners,
@@ -194,12 +203,14 @@ MODULE_PATCHES = {
 
 
 # The attributes in which the suites keep the class that a test is about.
-TESTED_CLASS = ("Task", "Future", "cls", "locktype", "condtype", "eventtype", "semtype", "barriertype", "type2test")
+TESTED_CLASS = ("Task", "Future", "cls", "locktype", "condtype", "eventtype", "semtype", "barriertype", "type2test", "executor_type")
 
 
 def natives_tested(test) -> set[str]:
     """plait's classes that a test was about, itself or by a subclass: "Task", "threading.Event"."""
-    natives = {_native.Task: "Task", _native.Future: "Future", **{face: name for name, face in standard.FACES.items()}}
+    natives = {_native.Task: "Task", _native.Future: "Future"}
+    natives |= {_native.ConcurrentFuture: "concurrent.futures.Future", _executors.ThreadPoolExecutor: "ThreadPoolExecutor"}
+    natives |= {face: name for name, face in standard.FACES.items()}
     tested = [getattr(test, name, None) for name in TESTED_CLASS]
     ancestors = {ancestor for item in tested if isinstance(item, type) for ancestor in item.__mro__}
     return {name for native, name in natives.items() if native in ancestors}
@@ -213,7 +224,7 @@ def check_that_plait_ran(module: Module, natives: set[str], report: Report) -> l
     if module.starts_interpreters and not any(note["kind"] == "child" for note in report.notes()):
         faults.append("plait was installed in none of the interpreters that the suite started")
     faults += [f"no test was about plait's {name}" for name in module.takes if name not in natives]
-    return faults + standard.check_faces() + check_types() + check_functions()
+    return faults + standard.check_faces() + check_types() + check_functions() + check_executors()
 
 
 def check_types() -> list[str]:
@@ -231,6 +242,14 @@ def check_types() -> list[str]:
         loop.close()
     expected = [plait.EventLoop, _native.Task, _native.Future]
     return [] if seen == expected else [f"a new loop, its task and its future were {seen}, not {expected}"]
+
+
+def check_executors() -> list[str]:
+    """The pool that programs find is plait's still, and so is what comes out of it."""
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        seen = [type(pool), type(pool._work_queue), type(pool.submit(int))]
+    expected = [_executors.ThreadPoolExecutor, _native.WorkQueue, _native.ConcurrentFuture]
+    return [] if seen == expected else [f"a pool, its queue and a future of it were {seen}, not {expected}"]
 
 
 def check_functions() -> list[str]:

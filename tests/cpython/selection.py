@@ -86,11 +86,12 @@ MODULES = (
     Module("test_fork1"),
     Module("test_queue", takes=("queue.Queue", "queue.LifoQueue", "queue.PriorityQueue")),
     Module("test_logging", starts_interpreters=True),
-    executor_module("test_thread_pool"),
-    executor_module("test_init"),
-    executor_module("test_as_completed"),
-    executor_module("test_wait", quick=False),
-    executor_module("test_shutdown"),
+    executor_module("test_future", takes=("concurrent.futures.Future",)),
+    executor_module("test_thread_pool", takes=("ThreadPoolExecutor",)),
+    executor_module("test_init", takes=("ThreadPoolExecutor",)),
+    executor_module("test_as_completed", takes=("ThreadPoolExecutor",)),
+    executor_module("test_wait", quick=False, takes=("ThreadPoolExecutor",)),
+    executor_module("test_shutdown", takes=("ThreadPoolExecutor",)),
 )
 
 PURE_PYTHON = "tests asyncio's own Python class, not the one that plait replaces"

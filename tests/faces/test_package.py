@@ -131,6 +131,7 @@ def test_mirror_has_every_name() -> None:
     ours |= {"StreamReader", "StreamReaderProtocol", "StreamWriter", "open_connection", "start_server"}
     ours |= {"create_subprocess_exec", "create_subprocess_shell"}
     ours |= {"open_unix_connection", "start_unix_server", "sleep", "gather"}
+    ours |= {"wrap_future", "run_coroutine_threadsafe"}
     ours |= {"wait", "shield", "as_completed", "timeout", "timeout_at", "TaskGroup"}
     ours |= {"Lock", "Event", "Condition", "Semaphore", "BoundedSemaphore", "Barrier", "Queue", "LifoQueue", "PriorityQueue"}
     if sys.version_info >= (3, 12):

@@ -5,6 +5,7 @@ third way as well, from ``plait`` itself, where they are for threads, tasks and 
 """
 
 import asyncio
+import concurrent.futures as standard_futures
 import queue as standard_queue
 import sys
 import threading as standard_threading
@@ -32,17 +33,18 @@ class Modules(NamedTuple):
     asyncio: ModuleType
     threading: ModuleType
     queue: ModuleType
+    futures: ModuleType
 
 
 @contextmanager
 def modules(way: str) -> Iterator[Modules]:
     """The modules as a program has them: the standard ones after an install, or ``from plait import asyncio, threading, queue``."""
     if way == "mirror":
-        yield Modules(plait.asyncio, plait.threading, plait.queue)
+        yield Modules(plait.asyncio, plait.threading, plait.queue, plait.concurrent.futures)
         return
     plait.install()
     try:
-        yield Modules(asyncio, standard_threading, standard_queue)
+        yield Modules(asyncio, standard_threading, standard_queue, standard_futures)
     finally:
         if not UNDER_PLAIT_RUN:
             plait.uninstall()
@@ -67,6 +69,12 @@ def threading(way: Modules) -> ModuleType:
 @pytest.fixture
 def queue(way: Modules) -> ModuleType:
     return way.queue
+
+
+@pytest.fixture
+def pools(way: Modules) -> ModuleType:
+    """``concurrent.futures``."""
+    return way.futures
 
 
 @pytest.fixture(params=["installed", "mirror", "universal"])

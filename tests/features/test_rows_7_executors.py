@@ -1,36 +1,39 @@
 """Section 7 of the feature list: executors and futures.
 
-The pool and its futures are the standard ones: ``plait.concurrent.futures``, with pools and futures of plait's own, is to come, and then the rows
-get a way more. Shown now is that they work unchanged on plait's primitives (installed, a future waits in a native condition, a pool's workers are
-counted by a native semaphore) and beside plait's loop.
+Programs that run as they are (``same_in_each_way``) import the standard names; the others take their pools from ``pools``, the standard module after an
+install, or ``plait.concurrent.futures``.
 """
 
 import concurrent.futures
 import re
 import sys
-from concurrent.futures import ThreadPoolExecutor
 
 import plait
 import programs
 import pytest
-from plait import _native
+from plait import _executors, _futures, _native
 from thread_sides import until
 
 
-def test_7_the_implementation_that_runs(aio, threading):
+def test_7_the_implementation_that_runs(aio, threading, pools):
     installed = threading is sys.modules["threading"]
-    with ThreadPoolExecutor(1) as pool:
+    with pools.ThreadPoolExecutor(1) as pool:
         future = pool.submit(int)
+        assert (type(pool), type(pool._work_queue), type(future)) == (_executors.ThreadPoolExecutor, _native.WorkQueue, _native.ConcurrentFuture)
+        assert isinstance(future, concurrent.futures.Future)
         assert (type(future._condition) is _native.ThreadingCondition) is installed
-        assert (type(pool._idle_semaphore) is _native.ThreadingSemaphore) is installed
+    assert pools.wait is _futures.wait and pools.as_completed is _futures.as_completed
 
     async def main():
-        return aio.get_running_loop().create_future(), aio.create_task(aio.sleep(0))
+        loop = aio.get_running_loop()
+        await loop.run_in_executor(None, int)
+        assert type(loop._default_executor) is _executors.ThreadPoolExecutor
+        return loop.create_future(), aio.create_task(aio.sleep(0)), loop.run_in_executor(None, int)
 
-    assert [type(each) for each in aio.run(main())] == [plait.Future, plait.Task]
+    assert [type(each) for each in aio.run(main())] == [plait.Future, plait.Task, plait.Future]
 
 
-def test_7_1_two_at_a_time_and_the_third_waits(threading):
+def test_7_1_two_at_a_time_and_the_third_waits(threading, pools):
     begun, go = [], threading.Event()
 
     def work(i):
@@ -38,7 +41,7 @@ def test_7_1_two_at_a_time_and_the_third_waits(threading):
         assert go.wait(10)
         return i
 
-    with ThreadPoolExecutor(max_workers=2) as pool:
+    with pools.ThreadPoolExecutor(max_workers=2) as pool:
         futures = [pool.submit(work, i) for i in range(6)]
         until(lambda: len(begun) == 2)
         assert [future.running() for future in futures] == [True, True, False, False, False, False]
@@ -68,7 +71,7 @@ def test_7_1_names_in_a_program(tmp_path):
     assert end == (0, "['ThreadPoolExecutor-0_0', 'ThreadPoolExecutor-0_1']\n['mine_0', 'mine_1']\n", "")
 
 
-def test_7_2_submit_and_map(threading):
+def test_7_2_submit_and_map(threading, pools):
     steps = [threading.Event() for _ in range(4)]
 
     def work(i, doubled=None):
@@ -78,24 +81,24 @@ def test_7_2_submit_and_map(threading):
         steps[i].set()
         return i if doubled is None else (i, doubled)
 
-    with ThreadPoolExecutor(4) as pool:
+    with pools.ThreadPoolExecutor(4) as pool:
         assert list(pool.map(work, range(4), [0, 2, 4, 6])) == [(0, 0), (1, 2), (2, 4), (3, 6)]
         for step in steps:
             step.clear()
         futures = [pool.submit(work, i, doubled=True) for i in range(4)]
-        order = [future.result()[0] for future in concurrent.futures.as_completed(futures)]
+        order = [future.result()[0] for future in pools.as_completed(futures)]
         assert sorted(order) == [0, 1, 2, 3]
         assert [future.result() for future in futures] == [(i, True) for i in range(4)]
 
 
-def test_7_2_leaving_the_with_block_waits(threading):
+def test_7_2_leaving_the_with_block_waits(threading, pools):
     go, done = threading.Event(), []
 
     def work():
         assert go.wait(10)
         done.append(threading.get_ident())
 
-    with ThreadPoolExecutor(2) as pool:
+    with pools.ThreadPoolExecutor(2) as pool:
         for _ in range(5):
             pool.submit(work)
         opens = threading.Timer(0.01, go.set)
@@ -106,7 +109,7 @@ def test_7_2_leaving_the_with_block_waits(threading):
     opens.join()
 
 
-def test_7_3_callbacks_of_a_concurrent_future(threading):
+def test_7_3_callbacks_of_a_concurrent_future(threading, pools):
     called, go = [], threading.Event()
 
     def callback(future):
@@ -115,7 +118,7 @@ def test_7_3_callbacks_of_a_concurrent_future(threading):
     def fails(future):
         raise LookupError("a callback's exception is logged, and the others are called")
 
-    with ThreadPoolExecutor(1) as pool:
+    with pools.ThreadPoolExecutor(1) as pool:
         future = pool.submit(lambda: go.wait(10) and threading.get_ident())
         future.add_done_callback(fails)
         future.add_done_callback(callback)
@@ -201,21 +204,21 @@ def test_7_4_exceptions_are_kept_not_printed(tmp_path):
     assert end == (0, "LookupError('looked at')\nlooked at True\nmapped True\n1\n", "")
 
 
-def test_7_4_exception_of_a_future(aio, threading):
+def test_7_4_exception_of_a_future(aio, threading, pools):
     go = threading.Event()
 
     def fails():
         assert go.wait(10)
         raise LookupError("lost")
 
-    with ThreadPoolExecutor(1) as pool:
+    with pools.ThreadPoolExecutor(1) as pool:
         future, waits = pool.submit(fails), pool.submit(int)
         with pytest.raises(TimeoutError):
             future.exception(timeout=0.01)
         assert waits.cancel() is True
         go.set()
         assert (type(future.exception(10)), str(future.exception())) == (LookupError, "lost")
-        with pytest.raises(concurrent.futures.CancelledError):
+        with pytest.raises(pools.CancelledError):
             waits.exception()
 
     async def main():
@@ -229,13 +232,13 @@ def test_7_4_exception_of_a_future(aio, threading):
     aio.run(main())
 
 
-def test_7_4_a_future_waited_for_by_many(threading):
+def test_7_4_a_future_waited_for_by_many(threading, pools):
     go = threading.Event()
-    with ThreadPoolExecutor(5) as pool:
+    with pools.ThreadPoolExecutor(5) as pool:
         future = pool.submit(go.wait, 10)
         asking = [pool.submit(future.result, 10) for _ in range(4)]
         until(lambda: all(each.running() for each in asking))
         go.set()
         assert [each.result(10) for each in asking] == [True] * 4
-        done, left = concurrent.futures.wait([future, *asking], timeout=10)
+        done, left = pools.wait([future, *asking], timeout=10)
     assert len(done) == 5 and left == set()

@@ -32,6 +32,9 @@ pub enum Manner {
     Barging,
     /// asyncio's queues: a wake-up says "try again", and who was overtaken goes to the back, as often as it happens.
     Looping,
+    /// The workers of a pool: a wake-up says "try again", and the last that came to wait is the first to be woken, for it may be watching
+    /// still, and its caches are warm. Who was overtaken has lost nothing: there is less to do than there are workers.
+    NewestFirst,
 }
 
 /// How far a wait has come.
@@ -53,7 +56,7 @@ pub struct Wait {
     pub(crate) ticket: Option<Ticket>,
     pub(crate) manner: Manner,
     pub(crate) expired: bool,
-    /// Goes to the front of the queue when it parks again.
+    /// Goes to the front of the queue when it parks (again).
     pub(crate) overtaken: bool,
     /// What a barrier has given it when it came in.
     pub(crate) number: Option<usize>,
@@ -62,7 +65,8 @@ pub struct Wait {
 impl Wait {
     /// A wait that has not begun.
     pub fn new(manner: Manner) -> Wait {
-        Wait { ticket: None, manner, expired: false, overtaken: false, number: None }
+        let overtaken = manner == Manner::NewestFirst;
+        Wait { ticket: None, manner, expired: false, overtaken, number: None }
     }
 
     /// An attempt: a wait whose time is up.
@@ -92,7 +96,7 @@ impl Wait {
 
     /// It was told to try again, and somebody was faster; or what it was promised is no more.
     pub(crate) fn insist(&mut self) {
-        if self.manner != Manner::Looping {
+        if !matches!(self.manner, Manner::Looping | Manner::NewestFirst) {
             self.manner = Manner::InOrder;
             self.overtaken = true;
         }

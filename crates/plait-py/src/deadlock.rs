@@ -94,6 +94,24 @@ fn wait_in_graph<T>(lock: &Bound<'_, PyAny>, block: impl FnOnce() -> PyResult<T>
     result
 }
 
+/// A call that blocks until futures of pools are done (every one of them, or any), however long that takes.
+#[cold]
+pub fn awaits_jobs<'py, T>(
+    futures: impl IntoPyObject<'py>,
+    every: bool,
+    py: Python<'py>,
+    block: impl FnOnce() -> PyResult<T>,
+) -> PyResult<T> {
+    let key = NEXT_KEY.fetch_sub(1, Ordering::Relaxed);
+    let entered = graph(py).call_method1(intern!(py, "awaits_job"), (key, futures, every));
+    let result = match entered {
+        Err(error) if !is_exhaustion(py, &error) => Err(error),
+        _ => block(),
+    };
+    tell(py, intern!(py, "awaits_job_no_more"), (key,));
+    result
+}
+
 /// What a coroutine that wants the lock was answered: it has it, or it will await a future.
 #[inline(always)]
 pub fn answered(lock: &Bound<'_, PyAny>, answer: Answer) -> Answer {

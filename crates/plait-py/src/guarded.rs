@@ -49,6 +49,11 @@ impl<T> Guarded<T> {
         body(unsafe { &mut *self.value.get() })
     }
 
+    /// The state of an object that nobody else knows any more.
+    pub fn get_mut(&mut self) -> &mut T {
+        self.value.get_mut()
+    }
+
     /// Reads the state for the garbage collector, which runs while no thread is inside `with`: with the GIL
     /// because the closure allocates no Python object, without it because the world is stopped and no
     /// closure contains a safepoint.

@@ -122,6 +122,7 @@ has_dict!(
     crate::waiters::task::WaitFuture: true,
     crate::event_loop::waiting::WaitManyFuture: true,
     crate::event_loop::task_group::TaskGroup: false,
+    crate::faces::futures::future::ConcurrentFuture: false,
     crate::faces::asyncio::barrier::AsyncioBarrier: false,
     crate::faces::asyncio::condition::AsyncioCondition: false,
     crate::faces::asyncio::event::AsyncioEvent: false,

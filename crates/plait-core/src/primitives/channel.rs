@@ -275,6 +275,14 @@ impl<T, W> Channel<T, W> {
         self.len() == 0
     }
 
+    /// How many items nobody will come for who waits now, or was told and has not come yet.
+    #[inline]
+    pub fn unattended(&self) -> usize {
+        let open = self.queue.open();
+        let coming = open.length(GET) + open.state.getters.notified + open.state.getters.reserved;
+        open.state.items.len().saturating_sub(coming)
+    }
+
     /// How many it may hold; 0 for any number.
     pub fn limit(&self) -> usize {
         self.queue.open().state.limit
@@ -409,7 +417,7 @@ fn poll_room<T, W>(
 fn collect(promised: &mut Promised, wait: &Wait) {
     let count = match wait.manner {
         Manner::InOrder => &mut promised.reserved,
-        Manner::Barging => &mut promised.notified,
+        Manner::Barging | Manner::NewestFirst => &mut promised.notified,
         Manner::Looping => return,
     };
     // Zero after a shutdown, which wakes waiters without promising them anything.
@@ -471,7 +479,7 @@ fn promise(promised: &mut Promised, manner: Manner, available: usize) -> bool {
         Manner::Looping => return true,
         _ if available <= promised.notified => return false,
         Manner::InOrder => promised.reserved += 1,
-        Manner::Barging => promised.notified += 1,
+        Manner::Barging | Manner::NewestFirst => promised.notified += 1,
     }
     true
 }

@@ -2,6 +2,7 @@
 
 use super::datagram::DatagramTransport;
 use super::descriptors::{Descriptors, Direction};
+use super::elsewhere::WorksElsewhere;
 use super::future::Future;
 use super::handle::Handle;
 use super::pipes::read::ReadPipeTransport;
@@ -56,6 +57,7 @@ impl EventLoop {
             }),
             inbox: Inbox::new(),
             runner: AtomicUsize::new(0),
+            works_elsewhere: WorksElsewhere::default(),
             natively: Natively::of(cls)?,
             asyncgens: py.import("weakref")?.call_method0("WeakSet")?.unbind(),
             signal_handlers: PyDict::new(py).unbind(),
@@ -519,6 +521,7 @@ impl EventLoop {
                     task.clone_ref(py).into_any()
                 }
                 Ready::Woken(future) => future.clone_ref(py).into_any(),
+                Ready::Offloaded(future, _) => future.clone_ref(py).into_any(),
                 Ready::Elapsed(timer) => timer.clone_ref(py).into_any(),
                 Ready::Overdue(timeout, _) => timeout.clone_ref(py).into_any(),
                 Ready::Watched(_, future) => future.clone_ref(py).into_any(),

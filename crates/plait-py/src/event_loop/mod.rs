@@ -4,6 +4,7 @@
 //! * `future`, `future_iter`, `callbacks`, `task`, `step`, `registry`, `current`: coroutines;
 //! * `sleep`, `gather`, `gathering`, `waiting`, `timeout`, `shield`, `completions`, `task_group`: the functions of asyncio that have
 //!   something native to wait for, over `watcher`, `any_task` and `answered`;
+//! * `elsewhere` what other threads do for the loop;
 //! * `descriptors` who watches what, `watching` the same for callers, `sock` the `sock_*` operations;
 //! * `tcp`, `accept`: transports and servers; `streams` what most programs use of them; `tls` between the two.
 //!
@@ -20,6 +21,7 @@ pub mod completions;
 pub mod current;
 pub mod datagram;
 pub mod descriptors;
+mod elsewhere;
 pub mod future;
 pub mod future_iter;
 pub mod gather;
@@ -52,6 +54,7 @@ use crate::errors::closed;
 use crate::guarded::{Built, Guarded};
 use crate::standard::standard;
 use descriptors::Descriptors;
+use elsewhere::WorksElsewhere;
 use plait_core::inbox::Inbox;
 use plait_core::reactor::Reactor;
 use plait_core::timers::{TimerKey, Timers};
@@ -90,6 +93,7 @@ pub struct EventLoop {
     inbox: Inbox<Ready>,
     /// The running thread's token, else 0: `call_soon_threadsafe` on the loop's own thread needs no inbox.
     runner: AtomicUsize,
+    pub works_elsewhere: WorksElsewhere,
     natively: Natively,
     asyncgens: Py<PyAny>,
     signal_handlers: Py<PyDict>,

@@ -13,6 +13,7 @@ use super::socket_transport::SocketTransport;
 use super::task::Task;
 use super::timeout::Timeout;
 use super::watcher::Watcher;
+use crate::faces::futures::future::Seen;
 use crate::waiters::task::WaitFuture;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
@@ -30,6 +31,8 @@ pub enum Ready {
     Wake(Py<Task>, Py<Future>),
     /// A waiter of a wait queue was woken, by another thread.
     Woken(Py<WaitFuture>),
+    /// Another thread is through with a call: what the future comes to.
+    Offloaded(Py<Future>, Seen),
     /// A sleep is over.
     Elapsed(Py<TimerFuture>),
     /// A time-out's moment has come, unless it counts another turn by now.
@@ -79,6 +82,10 @@ impl Ready {
                 visit.call(future)
             }
             Ready::Woken(future) => visit.call(future),
+            Ready::Offloaded(future, seen) => {
+                visit.call(future)?;
+                seen.traverse(visit)
+            }
             Ready::Elapsed(timer) => visit.call(timer),
             Ready::Overdue(timeout, _) => visit.call(timeout),
             Ready::Watched(watcher, child) => {

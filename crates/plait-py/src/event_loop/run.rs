@@ -18,13 +18,15 @@ use super::transport::Transport;
 use super::{thread_token, EventLoop};
 use crate::daemon_threads::survives_exit;
 use crate::errors::{closed, leaves_the_loop, os_error};
+use crate::faces::futures::follower;
 use crate::ffi;
 use crate::standard::standard;
 use crate::waiters;
-use plait_core::reactor::{Events, Reactor};
+use plait_core::reactor::{Events, Reactor, Wakeup as ReactorWakeup};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::intern;
 use pyo3::prelude::*;
+use std::io;
 use std::sync::atomic::Ordering;
 use std::sync::Arc;
 use std::time::Duration;
@@ -172,7 +174,9 @@ impl Iteration<'_, '_> {
         let this = self.loop_.get();
         self.unpolled = 0;
         let sleeps = timeout != Some(Duration::ZERO);
-        let waited = if sleeps && this.inbox.prepare_sleep() {
+        let waited = if sleeps && this.works_elsewhere.any() {
+            self.watch_and_sleep(timeout)
+        } else if sleeps && this.inbox.prepare_sleep() {
             let (reactor, events) = (self.reactor, &mut self.events);
             py.detach(|| reactor.wait(events, timeout))
         } else {
@@ -195,6 +199,17 @@ impl Iteration<'_, '_> {
             Err(error) if error.raw_os_error() == Some(EINTR) => Ok(()),
             Err(error) => Err(os_error(py, &error)),
         }
+    }
+
+    /// Another thread works for this one: what it does is often done before a sleep has begun (`elsewhere`).
+    fn watch_and_sleep(&mut self, timeout: Option<Duration>) -> io::Result<ReactorWakeup> {
+        let inbox = &self.loop_.get().inbox;
+        let (reactor, events) = (self.reactor, &mut self.events);
+        self.loop_.py().detach(|| {
+            let came = waiters::thread::watch_hopefully(|| !inbox.is_empty());
+            let timeout = if came || !inbox.prepare_sleep() { Some(Duration::ZERO) } else { timeout };
+            reactor.wait(events, timeout)
+        })
     }
 
     fn deliver_signals(&self) -> PyResult<()> {
@@ -277,6 +292,10 @@ fn execute(loop_: &Bound<'_, EventLoop>, ready: Ready) -> PyResult<()> {
         }
         Ready::Woken(future) => {
             reported(loop_, waiters::task::settle(&future.into_bound(py)).map(drop), "wake-up")
+        }
+        Ready::Offloaded(future, seen) => {
+            let settled = follower::settle(&future.into_bound(py), seen);
+            reported(loop_, settled, "_chain_future.<locals>._set_state")
         }
         Ready::Elapsed(timer) => reported(loop_, TimerFuture::elapse(&timer.into_bound(py)), "sleep"),
         Ready::Overdue(timeout, turn) => reported(loop_, Timeout::fire(timeout.bind(py), turn), "timeout"),
@@ -388,6 +407,7 @@ fn execute_in_debug_mode(loop_: &Bound<'_, EventLoop>, ready: Ready) -> PyResult
             Some(task.clone_ref(py).into_any())
         }
         Ready::Woken(future) => Some(future.clone_ref(py).into_any()),
+        Ready::Offloaded(future, _) => Some(future.clone_ref(py).into_any()),
         Ready::Elapsed(timer) => Some(timer.clone_ref(py).into_any()),
         Ready::Overdue(timeout, _) => Some(timeout.clone_ref(py).into_any()),
         Ready::Watched(_, child) => Some(child.clone_ref(py).into_any()),

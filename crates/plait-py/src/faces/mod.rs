@@ -2,12 +2,14 @@
 //!
 //! * [`asyncio`]: for the tasks of one loop, exactly as asyncio's own;
 //! * [`threading`] and [`queue`]: for threads (and greenlets), as the standard library's;
+//! * [`futures`]: those of `concurrent.futures`, and its pool of threads;
 //! * [`universal`]: for all of them at once, `plait.Lock` and its relatives.
 //!
 //! What waits in a coroutine is an `async def` of `python/plait/_primitives.py`, lent to these types by name: it asks one native question, and yields the
 //! future that it is given, if any.
 
 pub mod asyncio;
+pub mod futures;
 pub mod queue;
 pub mod threading;
 pub mod timeouts;
@@ -140,13 +142,14 @@ pub fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("Queue", py.get_type::<queue::universal::UniversalQueue>())?;
     module.add("LifoQueue", py.get_type::<queue::universal::UniversalLifoQueue>())?;
     module.add("PriorityQueue", py.get_type::<queue::universal::UniversalPriorityQueue>())?;
-    Ok(())
+    futures::add_to(module)
 }
 
 /// See `instance_dict`: bases first.
 #[cfg(all(Py_GIL_DISABLED, not(Py_3_14)))]
 pub fn show_instance_dicts(py: Python<'_>) {
     use crate::instance_dict::install;
+    install::<futures::future::ConcurrentFuture>(py);
     install::<asyncio::barrier::AsyncioBarrier>(py);
     install::<asyncio::condition::AsyncioCondition>(py);
     install::<asyncio::event::AsyncioEvent>(py);

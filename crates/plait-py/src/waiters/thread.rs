@@ -74,10 +74,10 @@ fn has_processors_to_spare() -> bool {
     processors > 1
 }
 
-/// Watches the word. Says whether the wake-up came.
-fn watch(parker: &Parker) -> bool {
+/// Watches until something has come. Says whether it has.
+fn watch(has_come: impl Fn() -> bool) -> bool {
     let start = Instant::now();
-    while !parker.try_take() {
+    while !has_come() {
         if start.elapsed() >= WATCH {
             return false;
         }
@@ -90,11 +90,11 @@ fn watch(parker: &Parker) -> bool {
     true
 }
 
-/// Watches, where that is of use. Says whether the wake-up came.
-fn watch_hopefully(parker: &Parker) -> bool {
+/// Watches, where that is of use. Says whether what it watches for has come. To be called detached.
+pub fn watch_hopefully(has_come: impl Fn() -> bool) -> bool {
     let mut hope = HOPE.get();
     let watches = has_processors_to_spare() && hope.watches();
-    let woken = watches && watch(parker);
+    let woken = watches && watch(has_come);
     if watches {
         hope.learn(woken);
     }
@@ -176,13 +176,13 @@ fn sleep(py: Python<'_>, parker: &Parker, patience: Patience<'_>) -> PyResult<Aw
     let end = patience.end();
     let awoken = if handles_signals() {
         // A signal that comes while it watches would else be noticed by the next one only.
-        if py.detach(|| watch_hopefully(parker)) {
+        if py.detach(|| watch_hopefully(|| parker.try_take())) {
             return Ok(Awoken::Unparked);
         }
         py.check_signals()?;
         py.detach(|| parker.park(left_until(end)))
     } else {
-        py.detach(|| match watch_hopefully(parker) {
+        py.detach(|| match watch_hopefully(|| parker.try_take()) {
             true => Awoken::Unparked,
             false => parker.park(left_until(end)),
         })

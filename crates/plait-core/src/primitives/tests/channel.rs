@@ -4,7 +4,7 @@
 
 use super::{ids, waiters, Waiter};
 use crate::primitives::channel::{Channel, NothingUnfinished, Order, Refusal};
-use crate::waiter::Manner::{Barging, InOrder, Looping};
+use crate::waiter::Manner::{Barging, InOrder, Looping, NewestFirst};
 use crate::waiter::Progress::{self, Pending, Ready, TimedOut, WouldPark};
 use crate::waiter::{Manner, Wait, Wakes};
 
@@ -279,4 +279,39 @@ fn a_burst_gives_its_memory_back_and_what_waits_is_shown() {
     let mut getter = Waiter::new(5, InOrder);
     assert_eq!(getter.gets(&channel), WAITS_TO_GET);
     assert_eq!(channel.visit(|_| Ok(()), |id| Err(*id)), Err(5));
+}
+
+#[test]
+fn the_newest_first_is_woken_first_and_loses_nothing() {
+    let (channel, [mut a, mut b, mut c]) = with_getters([NewestFirst; 3]);
+    assert_eq!(put(&channel, 1), [2], "the last that came");
+    assert_eq!(take(&channel), (1, vec![]), "somebody was faster");
+    assert_eq!(c.gets(&channel), WAITS_TO_GET);
+    assert_eq!(put(&channel, 2), [2], "it waits in front again");
+    assert_eq!(put(&channel, 3), [1]);
+    assert_eq!(Waiter::attempt(9, NewestFirst).gets(&channel), got(2, &[]), "nothing is kept for anybody");
+    assert_eq!(b.gets(&channel), got(3, &[]));
+    assert_eq!(c.gets(&channel), WAITS_TO_GET);
+    let (drained, woken) = shut_down(&channel, false);
+    assert_eq!((drained, woken.len()), (vec![], 2));
+    assert_eq!(a.gets(&channel).0, Ready(Err(Refusal::ShutDown)));
+}
+
+#[test]
+fn items_that_nobody_will_come_for() {
+    let (channel, [mut a, mut b]) = with_getters([NewestFirst; 2]);
+    assert_eq!(channel.unattended(), 0);
+    for (item, unattended) in [(1, 0), (2, 0), (3, 1), (4, 2)] {
+        put(&channel, item);
+        assert_eq!(channel.unattended(), unattended, "both are on their way");
+    }
+    assert_eq!(a.gets(&channel), got(1, &[]));
+    assert_eq!(channel.unattended(), 2, "it has come, and is busy now");
+    assert_eq!(b.gets(&channel), got(2, &[]));
+    assert_eq!(a.gets(&channel), got(3, &[]));
+    assert_eq!(b.gets(&channel), got(4, &[]));
+    assert_eq!(channel.unattended(), 0);
+    assert_eq!(a.gets(&channel), WAITS_TO_GET);
+    assert_eq!(put(&channel, 5), [0]);
+    assert_eq!(channel.unattended(), 0);
 }

@@ -12,6 +12,7 @@ from . import (
     bridges,
     children,
     datagrams,
+    executors,
     http,
     memory,
     network,
@@ -72,7 +73,7 @@ GROUPS = (
     "memory",
 )
 _ROOMS = (
-    *(scheduling, tasks, waiting, synchronisation, threads, queues, bridges, streams),
+    *(scheduling, tasks, waiting, synchronisation, threads, queues, executors, bridges, streams),
     *(network, tls, datagrams, transfers, children, http, memory),
 )
 

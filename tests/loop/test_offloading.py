@@ -1,0 +1,147 @@
+"""What is plait's own about executors: names are resolved beside them, and a loop that waits for a pool leaves nothing behind."""
+
+import asyncio
+import gc
+import socket
+import threading
+import weakref
+
+import plait
+import pytest
+from plait import _executors, _native, _offload
+
+BLOCKED = 64
+
+
+class Blocker:
+    """Blocks whoever calls it, until it is opened."""
+
+    def __init__(self) -> None:
+        self.inside = 0
+        self._go = threading.Event()
+        self._lock = threading.Lock()
+        self._came = threading.Semaphore(0)
+
+    def __call__(self, *args, **keywords):
+        with self._lock:
+            self.inside += 1
+        self._came.release()
+        assert self._go.wait(10)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", 1))]
+
+    def await_inside(self, count: int) -> None:
+        for _ in range(count):
+            assert self._came.acquire(timeout=10)
+
+    def open(self) -> None:
+        self._go.set()
+
+
+@pytest.fixture
+def blocker():
+    blocker = Blocker()
+    yield blocker
+    blocker.open()
+
+
+def test_blocked_calls_do_not_keep_names_from_being_resolved(blocker):
+    async def main():
+        loop = asyncio.get_running_loop()
+        blocked = [loop.run_in_executor(None, blocker) for _ in range(BLOCKED)]
+        blocker.await_inside(loop._default_executor._max_workers)
+        found = await asyncio.wait_for(loop.getaddrinfo("127.0.0.1", 80, type=socket.SOCK_STREAM), 10)
+        assert found[0][4] == ("127.0.0.1", 80)
+        assert await asyncio.wait_for(loop.getnameinfo(("127.0.0.1", 80), socket.NI_NUMERICHOST | socket.NI_NUMERICSERV), 10) == ("127.0.0.1", "80")
+        assert type(loop._resolver) is _executors.ThreadPoolExecutor and type(loop._resolver._work_queue) is _native.WorkQueue
+        assert not any(future.done() for future in blocked)
+        blocker.open()
+        await asyncio.wait(blocked)
+
+    plait.run(main())
+
+
+def test_blocked_names_do_not_keep_calls_from_being_made(blocker, monkeypatch):
+    monkeypatch.setattr(socket, "getaddrinfo", blocker)
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        blocked = [loop.create_task(loop.getaddrinfo("a.test", n)) for n in range(BLOCKED)]
+        await asyncio.sleep(0)
+        await asyncio.to_thread(blocker.await_inside, _offload.MOST_RESOLVERS)
+        assert blocker.inside == _offload.MOST_RESOLVERS
+        assert await asyncio.wait_for(asyncio.to_thread(divmod, 7, 2), 10) == (3, 1)
+        blocker.open()
+        assert [found[0][4][1] for found in await asyncio.gather(*blocked)] == [1] * BLOCKED
+
+    plait.run(main())
+
+
+def test_resolvers_go_with_the_loop():
+    async def main():
+        loop = asyncio.get_running_loop()
+        await loop.getaddrinfo("127.0.0.1", 1)
+        resolvers.extend(loop._resolver._threads)
+        assert [thread.name for thread in resolvers] == ["plait-resolver_0"]
+
+    for close in (True, False):
+        resolvers: list[threading.Thread] = []
+        if close:  # without the executors' shutdown
+            loop = plait.new_event_loop()
+            loop.run_until_complete(main())
+            loop.close()
+            assert loop._resolver is None
+        else:
+            plait.run(main())
+            assert not resolvers[0].is_alive(), "asyncio.run waits for them"
+        resolvers[0].join(10)
+        assert not resolvers[0].is_alive()
+
+
+def test_a_subclass_that_overrides_run_in_executor_is_asked():
+    class Mine(plait.EventLoop):
+        asked = 0
+
+        def run_in_executor(self, executor, func, *args):
+            self.asked += 1
+            return super().run_in_executor(executor, func, *args)
+
+    loop = Mine()
+    try:
+        assert loop.run_until_complete(loop.getaddrinfo("127.0.0.1", 7))[0][4][1] == 7
+        assert loop.run_until_complete(loop.run_in_executor(None, int)) == 0
+        assert loop.asked == 2
+    finally:
+        loop.run_until_complete(loop.shutdown_default_executor())
+        loop.close()
+
+
+def test_contexts_are_carried_into_offloaded_calls():
+    import contextvars
+
+    variable = contextvars.ContextVar("variable", default="none")
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        variable.set("the task's")
+        with _executors.ThreadPoolExecutor(1, carry_context=True) as pool:
+            return await loop.run_in_executor(pool, variable.get), await loop.run_in_executor(None, variable.get)
+
+    assert plait.run(main()) == ("the task's", "none")
+
+
+def test_nothing_is_left_of_offloaded_calls():
+    class Thing:
+        pass
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        thing = Thing()
+        known = weakref.ref(thing)
+        future = loop.run_in_executor(None, lambda thing: None, thing)
+        del thing
+        await future
+        return known
+
+    known = plait.run(main())
+    gc.collect()
+    assert known() is None
