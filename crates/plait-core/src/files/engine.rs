@@ -12,6 +12,9 @@ use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+/// How long an engine that goes away waits for what is to be written.
+const LONGEST_GOODBYE: Duration = Duration::from_secs(5);
+
 /// What is to be done.
 pub enum Work {
     /// Calls that either engine can make.
@@ -156,6 +159,15 @@ impl Engine {
             let timeout = Timespec { tv_sec: left.as_secs() as _, tv_nsec: left.subsec_nanos() as _ };
             // Interrupted: looked at again.
             let _ = poll(&mut [PollFd::new(&self.completions.bell(), PollFlags::IN)], Some(&timeout));
+        }
+    }
+}
+
+impl Drop for Engine {
+    /// What was to be written is written: the caller may have been told so, by a `close` that it did not wait for.
+    fn drop(&mut self) {
+        if !self.writing.is_empty() && !self.is_inherited() {
+            self.settle_writes(LONGEST_GOODBYE, &mut Vec::new());
         }
     }
 }

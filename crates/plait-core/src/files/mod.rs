@@ -25,13 +25,17 @@ mod uring;
 
 pub use engine::{Choice, Engine, Kind, Work};
 
-use opening::Opened;
+use opening::{Facts, Opened};
 
 /// What an operation came to.
 #[derive(Debug)]
 pub enum Done {
     /// A file was opened.
     Opened(Opened),
+    /// What is known of a file that was open already.
+    Examined(Facts),
+    /// All of a file, and what is known of it.
+    Explored(Vec<u8>, Facts),
     /// So much was read; nothing at the end of the file.
     Bytes(Vec<u8>),
     /// A number of bytes, or a position.

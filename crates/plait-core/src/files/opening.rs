@@ -80,6 +80,30 @@ pub fn examine(fd: BorrowedFd<'_>) -> Result<Facts> {
     Ok(facts)
 }
 
+/// Moves a file's position, or asks for it (`SEEK_CUR` and 0). From the end on, and for holes, it may have to wait where the file is not local.
+pub fn seek_number(fd: RawFd, offset: i64, whence: i32) -> Result<u64> {
+    // rustix knows no number that it has no name for; the kernel says EINVAL to those.
+    // SAFETY: plain numbers; one that is no descriptor is answered with an error.
+    #[allow(unsafe_code)]
+    let position = unsafe { libc::lseek64(fd, offset, whence) };
+    u64::try_from(position).map_err(|_| last_errno())
+}
+
+/// Cuts a file, or makes it longer.
+pub fn truncate_number(fd: RawFd, length: u64) -> Result<()> {
+    rustix::fs::ftruncate(borrow(fd)?, length)
+}
+
+/// Whether it is a terminal.
+pub fn is_terminal(fd: RawFd) -> bool {
+    use std::io::IsTerminal;
+    borrow(fd).is_ok_and(|fd| fd.is_terminal())
+}
+
+fn last_errno() -> Errno {
+    std::io::Error::last_os_error().raw_os_error().map_or(Errno::IO, Errno::from_raw_os_error)
+}
+
 /// The same by number.
 pub fn examine_number(fd: RawFd) -> Result<Facts> {
     examine(borrow(fd)?)
@@ -127,10 +151,10 @@ pub enum AtOnce {
     Failed(Errno),
 }
 
-/// Opens a file for reading if all of its name is in the kernel's caches. The name has been used before, and was of a local file system:
-/// what an `open` is does depends on that.
+/// Opens a file for reading if all of its name is in the kernel's caches. Only for a directory of a local file system: what opening a file
+/// does depends on that. A symbolic link at the end of the name, which may lead to another, is not followed.
 pub fn open_at_once(path: &CStr) -> AtOnce {
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOFOLLOW;
     let fd = match openat2(CWD, path, flags, Mode::empty(), ResolveFlags::CACHED) {
         Ok(fd) => fd,
         Err(errno @ (Errno::NOENT | Errno::NOTDIR | Errno::MFILE | Errno::NFILE)) => {

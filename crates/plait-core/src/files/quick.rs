@@ -40,3 +40,17 @@ pub fn read(fd: RawFd, into: &mut [MaybeUninit<u8>]) -> AtOnce {
         },
     }
 }
+
+/// The same, onto the end of a vector, at most `want` bytes.
+pub fn read_onto(fd: RawFd, onto: &mut Vec<u8>, want: usize) -> AtOnce {
+    onto.reserve(want);
+    let read = read(fd, &mut onto.spare_capacity_mut()[..want]);
+    if let AtOnce::Read(count) = read {
+        // SAFETY: the kernel has written so many bytes behind the old end, into the spare capacity.
+        #[allow(unsafe_code)]
+        unsafe {
+            onto.set_len(onto.len() + count);
+        }
+    }
+    read
+}
