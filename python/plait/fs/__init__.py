@@ -21,6 +21,7 @@ from ._open import open
 from ._path import Path
 from ._text import AsyncTextIOWrapper
 from ._whole import read_bytes, read_text, write_bytes, write_text
+from ._wrapped import AsyncWrapped, stderr, stderr_bytes, stdin, stdin_bytes, stdout, stdout_bytes, wrap
 
 __all__ = [
     "AsyncBufferedRandom",
@@ -28,6 +29,7 @@ __all__ = [
     "AsyncBufferedWriter",
     "AsyncFileIO",
     "AsyncTextIOWrapper",
+    "AsyncWrapped",
     "DirEntry",
     "Path",
     "copy",
@@ -41,8 +43,15 @@ __all__ = [
     "read_text",
     "rmtree",
     "scandir",
+    "stderr",
+    "stderr_bytes",
+    "stdin",
+    "stdin_bytes",
+    "stdout",
+    "stdout_bytes",
     "tempfile",
     "walk",
+    "wrap",
     "write_bytes",
     "write_text",
 ]

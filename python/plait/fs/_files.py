@@ -8,6 +8,7 @@ write that is cancelled was taken over as a whole: it is written, or tried again
 (``buffering=0``) the kernel does what it has begun.
 """
 
+import errno
 import io
 import operator
 import os
@@ -31,6 +32,7 @@ class AsyncFile:
         self._mode = mode
         self._turns = 0
         self._order: Any = None
+        self._detached = False
         self._after_close: Callable[[], Any] | None = None
 
     # --- taking turns
@@ -88,6 +90,37 @@ class AsyncFile:
     async def isatty(self) -> bool:
         return self._file.isatty()
 
+    def detach(self) -> Any:
+        """Give the file away: a standard object, without a buffer for a binary file, that goes on with it.
+
+        Raises:
+            ValueError: it was given away before. OSError: what was in the buffer could not be written.
+            BlockingIOError: an operation is at the file.
+
+        What is in the buffer is written first, which may wait. Counterpart: ``io.BufferedIOBase.detach``.
+        """
+        self._check_attached()
+        self._flush_now()
+        given = self._file.detach()
+        if given is None:
+            raise BlockingIOError(errno.EAGAIN, "an operation is under way on the file")
+        self._detached = True
+        number, owned = given
+        if isinstance(self, AsyncFileIO):
+            return io.FileIO(number, self._mode, closefd=owned)
+        return io.open(number, self._mode.replace("t", "") + "b", closefd=owned)
+
+    def _flush_now(self) -> None:
+        self._file.set_blocking(True)
+        try:
+            self._file.flush()
+        finally:
+            self._file.set_blocking(False)
+
+    def _check_attached(self) -> None:
+        if self._detached:
+            raise ValueError("raw stream has been detached")
+
     # --- bringing what was written to the file, and to the disk
 
     async def flush(self) -> None:
@@ -137,6 +170,7 @@ class AsyncFile:
 
         For the loop's own thread. Cancelled, the file is closed, after an operation that is still at it. Counterpart: ``io.IOBase.close``.
         """
+        self._check_attached()
         if self._file.closed:
             return
         try:
@@ -311,7 +345,7 @@ class AsyncFileIO(AsyncFile):
                 await self._tried(self._file.drained)
                 length = self._file.tell() if size is None else operator.index(size)
                 if length < 0:
-                    raise OSError(22, os.strerror(22))
+                    raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
                 return await self._file.truncate_to(length)
         finally:
             self._turns -= 1
@@ -375,10 +409,6 @@ class AsyncBufferedReader(AsyncFileIO):
         if not self._file.writable():
             raise io.UnsupportedOperation("truncate")
         return await super().truncate(size)
-
-    def detach(self) -> Any:
-        """Refused: the buffer and the file are one object here."""
-        raise io.UnsupportedOperation("detach")
 
 
 _WHENCES = {os.SEEK_SET, os.SEEK_CUR, os.SEEK_END, os.SEEK_DATA, os.SEEK_HOLE}

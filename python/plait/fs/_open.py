@@ -18,11 +18,11 @@ from ._text import AsyncTextIOWrapper
 class Opening(Coroutine[Any, Any, Any]):
     """What ``open`` returns: to be awaited, or entered with ``async with``. Like a coroutine, it does nothing before."""
 
-    __slots__ = ("_coroutine", "_opened")
+    __slots__ = ("_coroutine", "_obj")
 
     def __init__(self, coroutine: Coroutine[Any, Any, Any]) -> None:
         self._coroutine = coroutine
-        self._opened: Any = None
+        self._obj: Any = None
 
     def send(self, value: Any) -> Any:
         return self._coroutine.send(value)
@@ -37,13 +37,13 @@ class Opening(Coroutine[Any, Any, Any]):
         return self._coroutine.__await__()
 
     async def __aenter__(self) -> Any:
-        self._opened = await self._coroutine
-        return await self._opened.__aenter__()
+        self._obj = await self._coroutine
+        return await self._obj.__aenter__()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> Any:
-        opened, self._opened = self._opened, None
+        opened, self._obj = self._obj, None
         return await opened.__aexit__(kind, error, traceback)
 
 

@@ -12,21 +12,21 @@ class AsyncSpooledTemporaryFile:
     """Counterpart: ``tempfile.SpooledTemporaryFile``, and the class of that name in aiofiles."""
 
     def __init__(self, spooled: Any, max_size: int) -> None:
-        self._spooled = spooled
+        self._file = spooled
         self._max_size = max_size
 
     async def _ask(self, method: str, *args: Any, grows: bool = False) -> Any:
-        function = getattr(self._spooled, method)
-        if self._spooled._rolled or grows:
+        function = getattr(self._file, method)
+        if self._file._rolled or grows:
             return await in_thread(function, *args)
         return function(*args)
 
     def _may_roll(self, length: int) -> bool:
-        return 0 < self._max_size < self._spooled.tell() + length * 4
+        return 0 < self._max_size < self._file.tell() + length * 4
 
     def __getattr__(self, name: str) -> Any:
         if name in _PLAIN:
-            return getattr(self._spooled, name)
+            return getattr(self._file, name)
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     async def read(self, *args: Any) -> Any:
@@ -39,7 +39,7 @@ class AsyncSpooledTemporaryFile:
         return await self._ask("readlines", *args)
 
     async def write(self, data: Any) -> Any:
-        grows = not self._spooled._rolled and self._may_roll(len(data))
+        grows = not self._file._rolled and self._may_roll(len(data))
         return await self._ask("write", data, grows=grows)
 
     async def writelines(self, lines: Any) -> None:

@@ -6,6 +6,7 @@ character at most four; others are called in a thread of the loop's executor, on
 """
 
 import codecs
+import errno
 import io
 import os
 from collections.abc import Callable, Iterable
@@ -55,7 +56,14 @@ class AsyncTextIOWrapper(AsyncFile):
         return self._text.readline(size) if self._ready(self._file.line_ready) else None
 
     def _read_lines(self) -> list[str] | None:
-        return self._text.readlines() if self._ready(self._file.all_ready) else None
+        if not self._ready(self._file.all_ready):
+            return None
+        # The wrapper goes on until it has met the end twice.
+        self._file.hold_end(True)
+        try:
+            return self._text.readlines()
+        finally:
+            self._file.hold_end(False)
 
     def _put(self, text: str) -> int | None:
         if self._file.busy:
@@ -218,7 +226,7 @@ class AsyncTextIOWrapper(AsyncFile):
                 await self._tried(self._file.drained)
                 length = self._file.tell() if size is None else size
                 if length < 0:
-                    raise OSError(22, os.strerror(22))
+                    raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
                 return await self._file.truncate_to(length)
         finally:
             self._turns -= 1
@@ -250,6 +258,9 @@ class AsyncTextIOWrapper(AsyncFile):
     def newlines(self) -> Any:
         return self._text.newlines
 
-    def detach(self) -> Any:
-        """Refused: the bytes under the text are not a file that awaits."""
-        raise io.UnsupportedOperation("detach")
+    def _flush_now(self) -> None:
+        self._file.set_blocking(True)
+        try:
+            self._text.flush()
+        finally:
+            self._file.set_blocking(False)

@@ -56,6 +56,8 @@ pub struct FileState {
     pub at: usize,
     /// The end was met, and nobody was told.
     pub at_end: bool,
+    /// Being told of the end does not make it forgotten: a call of the text wrapper asks for it several times.
+    pub end_held: bool,
     /// To be written.
     pub behind: Vec<u8>,
     /// How much of that is older than the write that is being waited for.
@@ -184,6 +186,7 @@ impl File {
             ahead: Vec::new(),
             at: 0,
             at_end: false,
+            end_held: false,
             behind: Vec::new(),
             older: 0,
             busy: false,

@@ -3,11 +3,14 @@
 use super::file::File;
 use crate::event_loop::sock::writable;
 use crate::ffi;
+use plait_core::files::descriptor::Descriptor;
 use plait_core::files::opening;
 use pyo3::exceptions::PyValueError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
+use std::os::fd::IntoRawFd;
+use std::sync::Arc;
 
 /// What an attempt answers that has to be tried again.
 type Tried<'py, T> = PyResult<Option<T>>;
@@ -152,6 +155,27 @@ impl File {
     /// Lets the methods below wait, for a thread that may.
     fn set_blocking(&self, py: Python<'_>, blocking: bool) {
         self.state.with(py, |s| s.blocking = blocking);
+    }
+
+    /// Has the methods below meet the end again and again, until it is let go of.
+    fn hold_end(&self, py: Python<'_>, held: bool) {
+        self.state.with(py, |s| {
+            s.end_held = held;
+            s.at_end &= held;
+        });
+    }
+
+    /// Gives the descriptor away, as a number, and whether whoever has it must close it. None while an operation is at it.
+    fn detach(&self, py: Python<'_>) -> PyResult<Option<(i32, bool)>> {
+        let descriptor = self.state.with(py, |s| s.descriptor.take()).ok_or_else(|| self.closed_error(""))?;
+        match Arc::try_unwrap(descriptor) {
+            Ok(Descriptor::Owned(fd)) => Ok(Some((fd.into_raw_fd(), true))),
+            Ok(Descriptor::Lent(number)) => Ok(Some((number, false))),
+            Err(shared) => {
+                self.state.with(py, |s| s.descriptor = Some(shared));
+                Ok(None)
+            }
+        }
     }
 
     #[getter]

@@ -36,7 +36,7 @@ impl File {
                     let taken = count.unwrap_or(available).min(available);
                     // The end was told by a read that comes short of what it asked for.
                     if count.is_none_or(|count| taken < count) && taken == available && !(once && taken > 0) {
-                        s.at_end = false;
+                        s.at_end = s.end_held;
                     }
                     let bytes = PyBytes::new(py, &s.unread()[..taken]);
                     s.advance(taken);
