@@ -36,13 +36,14 @@ PLACES = [
     _step("tell"),
     _step("flush"),
 ]
-ODD = [_step("readable"), _step("writable"), _step("seekable"), _step("isatty"), _step("close")]
+# Not `seekable`, of which the standard file without a buffer changes its mind when a seek fails.
+ODD = [_step("readable"), _step("writable"), _step("isatty"), _step("close")]
 
 texts = st.one_of(
     st.text(alphabet="abä€\U0001f600\n\r\t", max_size=20),
     st.sampled_from(["\n", "\r\n", "line\n" * 900, "ü" * 5000, "a\rb\r\nc\n"]),
 )
-TEXT_READS = [_step("read", sizes), _step("read"), _step("readline"), _step("readline", sizes), _step("readlines", counts)]
+TEXT_READS = [_step("read", sizes), _step("read"), _step("readline"), _step("readline", st.integers(-1, 9000)), _step("readlines")]
 TEXT_WRITES = [_step("write", texts), _step("writelines", st.lists(texts, max_size=4))]
 TEXT_PLACES = [_step("tell"), _step("seek_told"), _step("seek", st.just(0)), _step("seek", st.just(0), st.just(2)), _step("flush")]
 
@@ -65,6 +66,8 @@ class Script:
         ours = await fs.open(self.paths[1], self.mode, **self.options)
         try:
             for step in steps:
+                if not hasattr(plain, self._prepared(step)[0]):
+                    continue
                 expected = self._plainly(plain, step)
                 found = await self._asynchronously(ours, step)
                 assert found == expected, (step, found, expected)
@@ -106,4 +109,5 @@ class Script:
 
 def _failure(error: Exception) -> tuple[Any, ...]:
     unsupported = isinstance(error, io.UnsupportedOperation)
-    return ("failure", io.UnsupportedOperation if unsupported else type(error), str(error))
+    # Some of the standard methods end the sentence about a closed file, others do not.
+    return ("failure", io.UnsupportedOperation if unsupported else type(error), str(error).rstrip("."))

@@ -176,7 +176,7 @@ def test_too_many_open_files_is_told(engine: Any, run: Any, tmp_path: Path) -> N
             with pytest.raises(OSError) as raised:
                 while True:
                     files.append(await fs.open(path, "rb"))
-            assert (raised.value.errno, raised.value.filename) == (24, path)
+            assert (raised.value.errno, raised.value.filename) == (24, str(path))
         finally:
             for file in files:
                 await file.close()
@@ -225,7 +225,7 @@ def _program(tmp_path: Path, engine: Any, text: str, expected: int = 0) -> str:
     environment = {**os.environ, "PLAIT_FS_ENGINE": engine.kind, "PLAIT_FS_AT_ONCE": "1" if engine.at_once else "0"}
     program = tmp_path / "program.py"
     program.write_text("import asyncio, os, sys, plait\nfrom plait import fs\n" + textwrap.dedent(text))
-    done = subprocess.run([sys.executable, program], env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=10)
+    done = subprocess.run([sys.executable, "-W", "ignore::DeprecationWarning", program], env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=10)
     assert (done.returncode, done.stderr) == (expected, ""), done
     return done.stdout
 
@@ -275,7 +275,7 @@ def test_a_forked_child_has_an_engine_of_its_own(engine: Any, run: Any, tmp_path
             assert await fs.read_text("file") == "text"
             return fs.engine()
         def parent():
-            loop = asyncio.new_event_loop() if False else plait.new_event_loop()
+            loop = plait.new_event_loop()
             before = loop.run_until_complete(work())
             child = os.fork()
             if child == 0:
@@ -310,4 +310,5 @@ def test_a_loop_of_asyncio(engine: Any, tmp_path: Path) -> None:
             await file.seek(0)
             assert [line async for line in file] == ["one\n", "two\n"]
 
-    asyncio.Runner(loop_factory=asyncio.SelectorEventLoop).run(main())
+    with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+        runner.run(main())

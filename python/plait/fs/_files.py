@@ -19,13 +19,13 @@ from typing import Any, Self
 
 from plait._native import AsyncioLock, File
 
-_MODES = {(True, False): "rb", (False, True): "wb", (True, True): "rb+"}
+from ._closed import ClosedFile
 
 
 class AsyncFile:
     """What all kinds of files have in common."""
 
-    _kind = "file"
+    _buffering = -1
 
     def __init__(self, file: File, mode: str) -> None:
         self._file = file
@@ -34,6 +34,12 @@ class AsyncFile:
         self._order: Any = None
         self._detached = False
         self._after_close: Callable[[], Any] | None = None
+
+    # --- what has ended
+
+    def _check_open(self, doing: str) -> None:
+        if self._file.closed:
+            ClosedFile(self.name, self._closed_kind(), self._buffering).refuse(doing)
 
     # --- taking turns
 
@@ -186,6 +192,7 @@ class AsyncFile:
 
     async def _close_file(self) -> None:
         closing = self._file.close_now()
+        self._leave()
         try:
             if closing is not None:
                 await closing
@@ -193,6 +200,14 @@ class AsyncFile:
             if self._after_close is not None:
                 after, self._after_close = self._after_close, None
                 await after()
+
+    def _leave(self) -> None:
+        file: Any = ClosedFile(self._file.name, self._closed_kind(), self._buffering)
+        self._file = file
+
+    def _closed_kind(self) -> str:
+        # What would be made where it is missing need not be made to be closed.
+        return self._mode.replace("x", "w")
 
     async def __aenter__(self) -> Self:
         return self
@@ -238,12 +253,14 @@ class AsyncFile:
 class AsyncFileIO(AsyncFile):
     """A binary file without a buffer: each operation is one system call. Counterpart: ``io.FileIO``, and ``AsyncFileIO`` of aiofiles."""
 
+    _buffering = 0
+
     def _check_readable(self) -> None:
-        if not self._file.readable():
+        if not self._file.closed and not self._file.readable():
             raise io.UnsupportedOperation("File not open for reading")
 
     def _check_writable(self) -> None:
-        if not self._file.writable():
+        if not self._file.closed and not self._file.writable():
             raise io.UnsupportedOperation("File not open for writing")
 
     async def read(self, size: int | None = -1, /) -> bytes:
@@ -286,12 +303,13 @@ class AsyncFileIO(AsyncFile):
 
     async def readlines(self, hint: int | None = -1, /) -> list[bytes]:
         """Read lines until they have hint bytes together, or all. Counterpart: ``io.IOBase.readlines``."""
+        self._check_open("readlines")
         lines: list[bytes] = []
         total = 0
         while line := await self.readline():
             lines.append(line)
             total += len(line)
-            if hint is not None and 0 < hint <= total:
+            if hint is not None and 0 < hint < total:
                 break
         return lines
 
@@ -318,6 +336,7 @@ class AsyncFileIO(AsyncFile):
 
     async def writelines(self, lines: Iterable[Any], /) -> None:
         """Write one after the other. Counterpart: ``io.IOBase.writelines``."""
+        self._check_open("writelines")
         for line in lines:
             await self.write(line)
 
@@ -338,6 +357,7 @@ class AsyncFileIO(AsyncFile):
 
     async def truncate(self, size: int | None = None, /) -> int:
         """Make the file size bytes long, by default as far as the position; tell the size. Counterpart: ``io.IOBase.truncate``."""
+        self._check_open("truncate")
         self._check_writable()
         self._turns += 1
         try:
@@ -353,6 +373,8 @@ class AsyncFileIO(AsyncFile):
 
 class AsyncBufferedReader(AsyncFileIO):
     """A binary file that is read through a buffer. Counterpart: ``io.BufferedReader``, and ``AsyncBufferedReader`` of aiofiles."""
+
+    _buffering = -1
 
     def _check_readable(self) -> None:
         pass
@@ -406,7 +428,7 @@ class AsyncBufferedReader(AsyncFileIO):
         return await super().seek(offset, whence)
 
     async def truncate(self, size: int | None = None, /) -> int:
-        if not self._file.writable():
+        if not self._file.closed and not self._file.writable():
             raise io.UnsupportedOperation("truncate")
         return await super().truncate(size)
 
@@ -417,23 +439,27 @@ _WHENCES = {os.SEEK_SET, os.SEEK_CUR, os.SEEK_END, os.SEEK_DATA, os.SEEK_HOLE}
 class AsyncBufferedWriter(AsyncBufferedReader):
     """A binary file that is written through a buffer. Counterpart: ``io.BufferedWriter``, and ``AsyncBufferedIOBase`` of aiofiles."""
 
+    def _unreadable(self, method: str, said: str) -> Any:
+        self._check_open(method)
+        raise io.UnsupportedOperation(said)
+
     async def read(self, size: int | None = -1, /) -> bytes:
-        raise io.UnsupportedOperation("read")
+        return self._unreadable("read", "read")  # type: ignore[no-any-return]
 
     async def read1(self, size: int = -1, /) -> bytes:
-        raise io.UnsupportedOperation("read1")
+        return self._unreadable("read1", "read1")  # type: ignore[no-any-return]
 
     async def readinto(self, buffer: Any, /) -> int:
-        raise io.UnsupportedOperation("read")
+        return self._unreadable("readinto", "read")  # type: ignore[no-any-return]
 
     async def readinto1(self, buffer: Any, /) -> int:
-        raise io.UnsupportedOperation("read1")
+        return self._unreadable("readinto1", "read1")  # type: ignore[no-any-return]
 
     async def readline(self, size: int | None = -1, /) -> bytes:
-        raise io.UnsupportedOperation("read")
+        return self._unreadable("readline", "read")  # type: ignore[no-any-return]
 
     async def peek(self, size: int = 0, /) -> bytes:
-        raise io.UnsupportedOperation("peek")
+        return self._unreadable("peek", "peek")  # type: ignore[no-any-return]
 
     async def write(self, data: Any, /) -> int:
         return await write_buffered(self, data)

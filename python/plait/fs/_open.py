@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from plait._native import File
 
 from ._engine import current_engine, in_thread
-from ._files import AsyncBufferedRandom, AsyncBufferedReader, AsyncBufferedWriter, AsyncFile, AsyncFileIO
+from ._files import AsyncBufferedRandom, AsyncBufferedReader, AsyncBufferedWriter, AsyncFileIO
 from ._text import AsyncTextIOWrapper
 
 
@@ -94,6 +94,8 @@ def _check(file: Any, mode: Any, buffering: Any, encoding: Any, errors: Any, new
         or (buffering == 0 and not parsed.binary)
         or (parsed.binary and (encoding is not None or errors is not None or newline is not None))
     )
+    if parsed is not None and not parsed.binary and type(buffering) is int and buffering == 0:
+        raise ValueError("can't have unbuffered text I/O")
     if wrong:
         io.open(file, mode, buffering, encoding, errors, newline, True, opener=_refuse)
     assert parsed is not None
@@ -144,7 +146,7 @@ async def _open(
     newline: str | None,
     closefd: bool,
     opener: Callable[[str, int], int] | None,
-) -> AsyncFile:
+) -> Any:
     parsed = _check(file, mode, buffering, encoding, errors, newline, closefd)
     if parsed.binary and buffering == 1:
         text = "line buffering (buffering=1) isn't supported in binary mode, the default buffer size will be used"
@@ -168,7 +170,7 @@ async def _open_native(
         if not isinstance(file, str | bytes):
             file = os.fspath(file)
         opened = engine.open(file, mode.raw, mode.flags, mode.readable, mode.writable, size)
-        return opened if type(opened) is File else await opened  # type: ignore[no-any-return]
+        return opened if isinstance(opened, File) else await opened
     native: File = await engine.adopt(number, file, owned, mode.readable, mode.writable, size)
     if mode.flags & os.O_APPEND and native.seekable():
         while native.move_to(0, os.SEEK_END) is None:

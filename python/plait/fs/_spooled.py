@@ -22,7 +22,8 @@ class AsyncSpooledTemporaryFile:
         return function(*args)
 
     def _may_roll(self, length: int) -> bool:
-        return 0 < self._max_size < self._file.tell() + length * 4
+        end: int = self._file.tell() + length * 4
+        return 0 < self._max_size < end
 
     def __getattr__(self, name: str) -> Any:
         if name in _PLAIN:

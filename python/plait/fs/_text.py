@@ -87,6 +87,7 @@ class AsyncTextIOWrapper(AsyncFile):
 
     def _check_readable(self) -> None:
         if not self._reads:
+            self._check_open("read")
             self._text.read(0)
             raise io.UnsupportedOperation("not readable")
 
@@ -116,10 +117,9 @@ class AsyncTextIOWrapper(AsyncFile):
                 return text
         return await self._slowly(self._read_some, size)  # type: ignore[no-any-return]
 
-    async def readline(self, size: int | None = -1, /) -> str:
+    async def readline(self, size: int = -1, /) -> str:  # type: ignore[override]
         """Read up to and including the next end of a line, at most size characters. Counterpart: ``io.TextIOWrapper.readline``."""
         self._check_readable()
-        size = -1 if size is None else size
         if not (self._plain and self._line_ends):
             return await self._in_thread(self._text.readline, size)  # type: ignore[no-any-return]
         if not self._turns:
@@ -130,12 +130,14 @@ class AsyncTextIOWrapper(AsyncFile):
 
     async def readlines(self, hint: int | None = -1, /) -> list[str]:
         """Read lines until they have hint characters together, or all. Counterpart: ``io.IOBase.readlines``."""
+        self._check_open("readlines")
+        if not self._reads:
+            return self._text.readlines()
         if hint is None or hint <= 0:
-            self._check_readable()
             return await self._slowly(self._read_lines)  # type: ignore[no-any-return]
         lines: list[str] = []
         total = 0
-        while total < hint and (line := await self.readline()):
+        while total <= hint and (line := await self.readline()):
             lines.append(line)
             total += len(line)
         return lines
@@ -161,10 +163,11 @@ class AsyncTextIOWrapper(AsyncFile):
         wrapper = self._text
         if self._file.crowded or (wrapper.line_buffering and ("\n" in text or "\r" in text)):
             await self._slowly(self._file.drained)
-        return count  # type: ignore[no-any-return]
+        return count
 
     async def writelines(self, lines: Iterable[str], /) -> None:
         """Write one after the other. Counterpart: ``io.IOBase.writelines``."""
+        self._check_open("writelines")
         for line in lines:
             await self.write(line)
 
@@ -195,13 +198,16 @@ class AsyncTextIOWrapper(AsyncFile):
         finally:
             file.close()
 
+    def _closed_kind(self) -> str:
+        return self._mode.replace("x", "w").replace("a", "w") if "+" not in self._mode else "r+"
+
     # --- positions
 
     async def seek(self, cookie: int, whence: int = os.SEEK_SET, /) -> int:
         """Go to a position that ``tell`` gave, or to the beginning or the end. Counterpart: ``io.TextIOWrapper.seek``."""
-        if not self._file.closed:
-            await self.flush()
-        if self._file.closed or not self._plain or (whence == os.SEEK_END and not self._file.is_local):
+        self._check_open("seek")
+        await self.flush()
+        if not self._plain or (whence == os.SEEK_END and not self._file.is_local):
             return await self._in_thread(self._text.seek, cookie, whence)  # type: ignore[no-any-return]
         if whence == os.SEEK_SET and isinstance(cookie, int) and cookie >> 64:
             # A place in the midst of what is decoded together: the wrapper reads some bytes again to come there.
@@ -211,12 +217,14 @@ class AsyncTextIOWrapper(AsyncFile):
 
     async def tell(self) -> int:
         """The position, as an opaque number for ``seek``. Counterpart: ``io.TextIOWrapper.tell``."""
+        self._check_open("tell")
         if self._turns or self._file.busy:
             await self._slowly(self._file.drained)
         return self._text.tell()
 
     async def truncate(self, size: int | None = None, /) -> int:
         """Make the file size bytes long, by default as far as the position; tell the size. Counterpart: ``io.TextIOWrapper.truncate``."""
+        self._check_open("truncate")
         await self.flush()
         if not self._writes:
             raise io.UnsupportedOperation("truncate")

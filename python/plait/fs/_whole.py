@@ -24,7 +24,7 @@ async def read_bytes(path: Any) -> bytes:
     For tasks of any loop. Cancelled, nothing is left open. Counterpart: ``pathlib.Path.read_bytes``.
     """
     data = current_engine().read_path(path if isinstance(path, str | bytes) else os.fspath(path))
-    return data if type(data) is bytes else await data  # type: ignore[no-any-return]
+    return data if isinstance(data, bytes) else await data
 
 
 async def read_text(

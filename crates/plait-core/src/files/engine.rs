@@ -65,7 +65,7 @@ impl Engine {
             return Err(io::ErrorKind::Unsupported.into());
         }
         Ok(Engine {
-            pool: Pool::new(Arc::clone(&completions)),
+            pool: Pool::new(&completions),
             completions,
             ring,
             staged: Vec::new(),

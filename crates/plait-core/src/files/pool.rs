@@ -14,7 +14,7 @@ use super::plan::perform;
 use super::Done;
 use rustix::io::Errno;
 use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 const MOST_THREADS: usize = 32;
@@ -27,7 +27,8 @@ pub struct Pool {
 struct Shared {
     state: Mutex<State>,
     work_came: Condvar,
-    completions: Arc<Completions>,
+    /// The loop's: what comes when that is gone is for nobody, and its bell must not stay open.
+    completions: Weak<Completions>,
 }
 
 #[derive(Default)]
@@ -43,7 +44,8 @@ struct State {
 }
 
 impl Pool {
-    pub fn new(completions: Arc<Completions>) -> Pool {
+    pub fn new(completions: &Arc<Completions>) -> Pool {
+        let completions = Arc::downgrade(completions);
         let shared = Shared { state: Mutex::default(), work_came: Condvar::new(), completions };
         Pool { shared: Arc::new(shared) }
     }
@@ -111,7 +113,13 @@ impl Shared {
         };
         drop(state);
         for (id, _) in refused {
-            self.completions.push(id, Done::failed(Errno::AGAIN.raw_os_error()));
+            self.tell(id, Done::failed(Errno::AGAIN.raw_os_error()));
+        }
+    }
+
+    fn tell(&self, id: u64, done: Done) {
+        if let Some(completions) = self.completions.upgrade() {
+            completions.push(id, done);
         }
     }
 
@@ -122,7 +130,7 @@ impl Shared {
         loop {
             if let Some((id, work)) = state.queue.pop_front() {
                 self.call_somebody(state);
-                self.completions.push(id, work.perform());
+                self.tell(id, work.perform());
                 state = self.lock();
             } else if state.closed {
                 state.threads -= 1;

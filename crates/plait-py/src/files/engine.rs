@@ -14,7 +14,8 @@ use plait_core::files::descriptor::Descriptor;
 use plait_core::files::opening::{self, AtOnce, Facts, Opened};
 use plait_core::files::plan::{perform, Single, Whole, WholeFile};
 use plait_core::files::{quick, replacing, Choice, Done, Engine, Failure, Kind, Work};
-use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use pyo3::buffer::PyBuffer;
+use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -76,6 +77,7 @@ pub struct FileEngine {
     loop_: Py<PyAny>,
     state: Guarded<State>,
     /// Whether what is cached is read on the loop's thread.
+    #[pyo3(get)]
     pub at_once: bool,
     built: Built,
 }
@@ -161,7 +163,7 @@ impl FileEngine {
             },
             Then::Adopt { openness, descriptor } => match done {
                 Done::Examined(facts) => File::make(slf, descriptor, facts, openness),
-                done => value_of(py, done, Some(openness.name.bind(py))),
+                done => value_of(py, done, None),
             },
             Then::Fill { file } => File::filled(file.bind(py), done),
             Then::Drain { file } => File::drained_by(file.bind(py), done),
@@ -325,6 +327,17 @@ pub fn failed(py: Python<'_>, failure: &Failure, path: Option<&Bound<'_, PyAny>>
     error
 }
 
+/// The bytes of what is to be written, in the words of the standard `write` where it has none.
+pub fn written(data: &Bound<'_, PyAny>) -> PyResult<PyBuffer<u8>> {
+    contiguous(data).map_err(|error| match error.is_instance_of::<PyTypeError>(data.py()) {
+        true => {
+            let kind = data.get_type().name().map_or_else(|_| "object".to_owned(), |name| name.to_string());
+            PyTypeError::new_err(format!("a bytes-like object is required, not '{kind}'"))
+        }
+        false => error,
+    })
+}
+
 /// Settles a future of any make, unless it is done: whoever waited may have been cancelled.
 pub fn settle_future(future: &Bound<'_, PyAny>, result: PyResult<Py<PyAny>>) -> PyResult<()> {
     let py = future.py();
@@ -447,26 +460,27 @@ impl FileEngine {
     }
 
     /// Waits, without the GIL, until nothing changes a file any more; False when the time is up.
-    fn settle_writes(slf: &Bound<'_, Self>, seconds: f64) -> PyResult<bool> {
-        let py = slf.py();
-        let engine = slf.get().state.with(py, |s| s.engine.take());
+    fn settle_writes(&self, py: Python<'_>, seconds: f64) -> bool {
+        let engine = self.state.with(py, |s| s.engine.take());
         let Some(mut engine) = engine.filter(|engine| !engine.is_inherited()) else {
-            return Ok(true);
+            return true;
         };
         let patience = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::ZERO);
-        let (settled, engine, over) = py.detach(move || {
-            let mut over = Vec::new();
-            let settled = engine.settle_writes(patience, &mut over);
-            (settled, engine, over)
+        let (settled, engine) = py.detach(move || {
+            // What else is over: the loop does not run any more, and nobody is told.
+            let settled = engine.settle_writes(patience, &mut Vec::new());
+            (settled, engine)
         });
-        drop(slf.get().state.with(py, |s| s.engine.replace(engine)));
-        for (id, done) in over {
-            if let Some(pending) = slf.get().state.with(py, |s| s.pending.try_remove(id as usize)) {
-                // Its loop does not run any more: nobody is told.
-                drop((pending, done));
-            }
-        }
-        Ok(settled)
+        drop(self.state.with(py, |s| s.engine.replace(engine)));
+        settled
+    }
+
+    /// The loop is closed: what is being written is waited for, for some seconds, the rest is given up.
+    fn close(&self, py: Python<'_>) {
+        let engine = self.state.with(py, |s| s.engine.take());
+        py.detach(move || drop(engine));
+        let pending = self.state.with(py, |s| std::mem::take(&mut s.pending));
+        drop(pending);
     }
 
     /// Opens a file: gives the `File`, or a future of it. Its arguments were checked.
@@ -551,7 +565,7 @@ impl FileEngine {
         durable: bool,
     ) -> PyResult<Py<PyAny>> {
         let named = kernel_path(&path)?;
-        let data = ffi::with_bytes(&contiguous(&data)?, <[u8]>::to_vec);
+        let data = ffi::with_bytes(&written(&data)?, <[u8]>::to_vec);
         audit(&path, "wb", flags)?;
         let plan = WholeFile::new(named, flags, 0o666, Whole::Write { data, durable });
         let then = Then::Value { path: Some(path.unbind()) };
@@ -565,7 +579,7 @@ impl FileEngine {
         data: Bound<'_, PyAny>,
     ) -> PyResult<Py<PyAny>> {
         let named = kernel_path(&path)?;
-        let data = ffi::with_bytes(&contiguous(&data)?, <[u8]>::to_vec);
+        let data = ffi::with_bytes(&written(&data)?, <[u8]>::to_vec);
         audit(&path, "wb", libc::O_WRONLY | libc::O_CREAT | libc::O_CLOEXEC)?;
         let work = Work::Blocking(Box::new(move || replacing::replace(&named, &data, 0o666)));
         FileEngine::begin(slf, work, Then::Value { path: Some(path.unbind()) }, true)

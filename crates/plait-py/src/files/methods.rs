@@ -93,7 +93,7 @@ impl File {
     /// Puts bytes into the buffer if they fit, and says how many there are. None if they do not, or an operation is at the file.
     fn put(&self, py: Python<'_>, data: &Bound<'_, PyAny>) -> PyResult<Option<usize>> {
         drop(self.descriptor(py, "write to closed file")?);
-        let view = crate::event_loop::sock::contiguous(data)?;
+        let view = super::engine::written(data)?;
         Ok(self.state.with(py, |s| {
             let fits = !s.busy && s.behind.len() + view.len_bytes() <= self.buffer_size;
             fits.then(|| {
@@ -123,16 +123,10 @@ impl File {
         self.state.with(py, |s| s.behind.len() > self.buffer_size)
     }
 
-    /// Gives up what could not be written.
-    fn forget_unwritten(&self, py: Python<'_>) {
-        let forgotten = self.state.with(py, |s| std::mem::take(&mut s.behind));
-        drop(forgotten);
-    }
-
     #[pyo3(name = "write_once")]
     fn py_write_once(slf: &Bound<'_, Self>, data: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
         drop(slf.get().descriptor(slf.py(), "write to closed file")?);
-        let view = crate::event_loop::sock::contiguous(data)?;
+        let view = super::engine::written(data)?;
         File::write_once(slf, ffi::with_bytes(&view, <[u8]>::to_vec))
     }
 

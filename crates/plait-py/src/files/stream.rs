@@ -59,7 +59,7 @@ impl File {
     /// Into the buffer.
     pub fn stream_write(&self, py: Python<'_>, data: &Bound<'_, PyAny>) -> PyResult<usize> {
         drop(self.descriptor(py, "write to closed file")?);
-        let view = crate::event_loop::sock::contiguous(data)?;
+        let view = super::engine::written(data)?;
         let length = view.len_bytes();
         self.state.with(py, |s| {
             s.rewind();

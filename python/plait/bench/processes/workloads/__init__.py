@@ -12,6 +12,7 @@ from . import (
     bridges,
     children,
     datagrams,
+    files,
     http,
     memory,
     network,
@@ -27,6 +28,7 @@ from . import (
 )
 from .bridges import Bridge
 from .datagrams import Flood
+from .files import OnFiles
 from .http import Http, OnServer
 from .measuring import InProcess, Measurement, OnLoop, OnThreads, Workload
 from .network import LEAST_REQUESTS, Churn, Echo, Idle, Load, Network
@@ -48,6 +50,7 @@ __all__ = [
     "Load",
     "Measurement",
     "Network",
+    "OnFiles",
     "OnLoop",
     "OnServer",
     "OnThreads",
@@ -68,12 +71,13 @@ GROUPS = (
     "udp",
     "transfers",
     "subprocesses",
+    "files",
     "http",
     "memory",
 )
 _ROOMS = (
     *(scheduling, tasks, waiting, synchronisation, threads, queues, bridges, streams),
-    *(network, tls, datagrams, transfers, children, http, memory),
+    *(network, tls, datagrams, transfers, children, files, http, memory),
 )
 
 WORKLOADS: dict[str, Workload] = {
