@@ -46,11 +46,10 @@ class ClosedFile:
         self._kind = (kind, buffering)
 
     def refuse(self, method: str) -> Any:
-        """Raise what the standard method raises."""
+        """What the standard method does: mostly it raises."""
         twin = _closed_twin(*self._kind)
         arguments = ("",) if method == "write" and "b" not in self._kind[0] else _ARGUMENTS.get(method, ())
-        getattr(twin, method)(*arguments)
-        raise ValueError("I/O operation on closed file.")
+        return getattr(twin, method)(*arguments)
 
     def take_into(self, _buffer: Any, once: bool) -> Any:
         twin = _closed_twin(*self._kind)

@@ -144,30 +144,40 @@ fn is_local(fd: BorrowedFd<'_>) -> bool {
 pub enum AtOnce {
     /// A regular file; nobody has looked at its file system.
     Opened(Opened),
-    /// It is somebody else's turn. What was opened so far is kept until the file is open for good: a writer of a named pipe may have
-    /// been let in by it, and what that one writes must not be lost.
-    NotNow(Option<OwnedFd>),
+    /// It is somebody else's turn.
+    NotNow,
     /// There is no such file, or the like.
     Failed(Errno),
 }
 
 /// Opens a file for reading if all of its name is in the kernel's caches. Only for a directory of a local file system: what opening a file
 /// does depends on that. A symbolic link at the end of the name, which may lead to another, is not followed.
+///
+/// It is looked at first, without being opened: opening a named pipe or a device is something that others notice.
 pub fn open_at_once(path: &CStr) -> AtOnce {
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOFOLLOW;
-    let fd = match openat2(CWD, path, flags, Mode::empty(), ResolveFlags::CACHED) {
-        Ok(fd) => fd,
+    let find = |flags| {
+        openat2(CWD, path, flags | OFlags::CLOEXEC | OFlags::NOFOLLOW, Mode::empty(), ResolveFlags::CACHED)
+    };
+    let looked_at = match find(OFlags::PATH) {
+        Ok(fd) => glance(fd.as_fd()),
         Err(errno @ (Errno::NOENT | Errno::NOTDIR | Errno::MFILE | Errno::NFILE)) => {
             return AtOnce::Failed(errno)
         }
-        Err(_) => return AtOnce::NotNow(None),
+        Err(_) => return AtOnce::NotNow,
+    };
+    match looked_at {
+        Ok(facts) if facts.is_directory() => return AtOnce::Failed(Errno::ISDIR),
+        Ok(facts) if facts.is_regular() => {}
+        _ => return AtOnce::NotNow,
+    }
+    // Should it be another by now, it does not keep us waiting.
+    let Ok(fd) = find(OFlags::RDONLY | OFlags::NONBLOCK) else {
+        return AtOnce::NotNow;
     };
     match glance(fd.as_fd()) {
-        // The flag was for pipes: it is not to be seen on the file.
         Ok(facts) if facts.is_regular() && fcntl_setfl(&fd, OFlags::empty()).is_ok() => {
             AtOnce::Opened(Opened { fd, facts })
         }
-        Ok(facts) if facts.is_directory() => AtOnce::Failed(Errno::ISDIR),
-        _ => AtOnce::NotNow(Some(fd)),
+        _ => AtOnce::NotNow,
     }
 }

@@ -191,6 +191,11 @@ impl Plan for Write {
             return;
         }
         match answer {
+            Ok(0) if !self.once => {
+                // What takes nothing and does not say why would be asked for ever.
+                self.over = true;
+                self.errno = Some(Errno::IO.raw_os_error());
+            }
             Ok(count) => {
                 self.written += count as usize;
                 self.over = self.once || self.written >= self.data.len();

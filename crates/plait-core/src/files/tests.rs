@@ -218,7 +218,7 @@ fn what_is_cached_is_read_at_once() {
     // The cache may know that there is no such file, or know nothing of it.
     assert!(matches!(
         opening::open_at_once(&c_path(&scratch.path("no"))),
-        opening::AtOnce::Failed(rustix::io::Errno::NOENT) | opening::AtOnce::NotNow(None)
+        opening::AtOnce::Failed(rustix::io::Errno::NOENT) | opening::AtOnce::NotNow
     ));
     assert!(matches!(
         opening::open_at_once(&c_path(&scratch.0)),

@@ -9,15 +9,18 @@
 //! in memory for good.
 
 use super::completions::Completion;
+use super::opening::seek_number;
 use super::plan::{Answer, Call, Plan};
+use crate::fd::borrow;
 use io_uring::squeue::Entry;
 use io_uring::types::{CancelBuilder, Fd, FsyncFlags};
 use io_uring::{opcode, IoUring, Probe};
+use rustix::fs::{fcntl_getfl, OFlags};
 use rustix::io::Errno;
 use slab::Slab;
 use std::collections::VecDeque;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -37,6 +40,42 @@ static REFUSED: AtomicBool = AtomicBool::new(false);
 struct Flight {
     id: u64,
     plan: Box<dyn Plan>,
+    /// Where the call under way began, if the file has positions.
+    begun_at: Option<Place>,
+}
+
+/// A place in a file. The ring could use the file's own position, too (an offset of -1), but does not move it when a write that came short is
+/// continued and fails then: the next write would be over what was written. So calls say where, and the position is moved behind them.
+#[derive(Clone, Copy)]
+struct Place {
+    fd: RawFd,
+    position: u64,
+    /// Writes go to the end, wherever that is by then.
+    appends: bool,
+}
+
+impl Place {
+    /// Moves only a number, and waits for nothing. None: a pipe, a terminal, a socket.
+    fn of(call: &Call<'_>) -> Option<Place> {
+        let (fd, writes) = match call {
+            Call::Read { fd, .. } => (*fd, false),
+            Call::Write { fd, .. } => (*fd, true),
+            _ => return None,
+        };
+        let position = seek_number(fd, 0, libc::SEEK_CUR).ok()?;
+        let flags = || borrow(fd).and_then(fcntl_getfl);
+        let appends = writes && flags().is_ok_and(|flags| flags.contains(OFlags::APPEND));
+        Some(Place { fd, position, appends })
+    }
+
+    fn move_behind(self, answer: &Answer) {
+        // A file that can tell its position can be moved.
+        let _ = match answer {
+            Ok(0) | Err(_) => return,
+            Ok(_) if self.appends => seek_number(self.fd, 0, libc::SEEK_END),
+            Ok(count) => seek_number(self.fd, (self.position + count) as i64, libc::SEEK_SET),
+        };
+    }
 }
 
 pub struct Ring {
@@ -87,12 +126,16 @@ impl Ring {
 
     /// Begins with a plan. Its first call is made at the next [`Ring::submit`].
     pub fn start(&mut self, id: u64, plan: Box<dyn Plan>, over: &mut VecDeque<Completion>) {
-        let key = self.flights.insert(Flight { id, plan });
+        let key = self.flights.insert(Flight { id, plan, begun_at: None });
         self.advance(key, over);
     }
 
     fn advance(&mut self, key: usize, over: &mut VecDeque<Completion>) {
-        match self.flights[key].plan.call().map(entry) {
+        let flight = &mut self.flights[key];
+        let call = flight.plan.call();
+        flight.begun_at = call.as_ref().and_then(Place::of);
+        let begun_at = flight.begun_at.map_or(OWN_POSITION, |place| place.position);
+        match call.map(|call| entry(call, begun_at)) {
             Some(entry) => self.push(&entry.user_data(key as u64)),
             None => {
                 let flight = self.flights.remove(key);
@@ -135,7 +178,11 @@ impl Ring {
             for (key, result) in came {
                 if key != CANCEL {
                     let answer: Answer = u64::try_from(result).map_err(|_| -result);
-                    self.flights[key as usize].plan.answer(answer);
+                    let flight = &mut self.flights[key as usize];
+                    if let Some(place) = flight.begun_at.take() {
+                        place.move_behind(&answer);
+                    }
+                    flight.plan.answer(answer);
                     self.advance(key as usize, over);
                 }
             }
@@ -191,20 +238,22 @@ impl Drop for Ring {
     }
 }
 
-/// The call as an entry. A position of -1 is the file's own.
-fn entry(call: Call<'_>) -> Entry {
-    const OWN: u64 = u64::MAX;
+/// What has no positions has this.
+const OWN_POSITION: u64 = u64::MAX;
+
+/// The call as an entry.
+fn entry(call: Call<'_>, position: u64) -> Entry {
     match call {
         Call::Open { path, flags, mode } => {
             opcode::OpenAt::new(Fd(libc::AT_FDCWD), path.as_ptr()).flags(flags).mode(mode).build()
         }
         Call::Read { fd, into } => {
             let length = into.len().min(MOST_IN_ONE_ENTRY) as u32;
-            opcode::Read::new(Fd(fd), into.as_mut_ptr().cast(), length).offset(OWN).build()
+            opcode::Read::new(Fd(fd), into.as_mut_ptr().cast(), length).offset(position).build()
         }
         Call::Write { fd, data } => {
             let length = data.len().min(MOST_IN_ONE_ENTRY) as u32;
-            opcode::Write::new(Fd(fd), data.as_ptr(), length).offset(OWN).build()
+            opcode::Write::new(Fd(fd), data.as_ptr(), length).offset(position).build()
         }
         Call::Sync { fd, data_only } => {
             let flags = if data_only { FsyncFlags::DATASYNC } else { FsyncFlags::empty() };

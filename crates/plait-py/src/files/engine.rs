@@ -191,7 +191,7 @@ impl FileEngine {
     /// Opens a file for reading, if that cannot keep anybody waiting.
     fn open_at_once(&self, py: Python<'_>, path: &CString) -> AtOnce {
         if self.knows_directory(py, path) != Some(true) {
-            return AtOnce::NotNow(None);
+            return AtOnce::NotNow;
         }
         match opening::open_at_once(path) {
             AtOnce::Opened(mut opened) => {
@@ -229,23 +229,15 @@ impl FileEngine {
         }
         match slf.get().open_at_once(py, path) {
             AtOnce::Failed(errno) => Err(os_error_named(py, errno.raw_os_error(), Some(name))),
-            AtOnce::NotNow(held) => Ok(Err(whole_read(path.clone(), held))),
+            AtOnce::NotNow => Ok(Err(whole_read(path.clone()))),
             AtOnce::Opened(opened) => read_whole(slf, opened),
         }
     }
 }
 
-/// A whole read that is handed over; `held` is kept open until it is over.
-fn whole_read(path: CString, held: Option<OwnedFd>) -> Work {
-    let plan = WholeFile::new(path, libc::O_RDONLY, 0, Whole::Read { expected: 0 });
-    match held {
-        None => Work::Steps(Box::new(plan)),
-        Some(held) => Work::Blocking(Box::new(move || {
-            let done = perform(Box::new(plan));
-            drop(held);
-            done
-        })),
-    }
+/// A whole read that is handed over.
+fn whole_read(path: CString) -> Work {
+    Work::Steps(Box::new(WholeFile::new(path, libc::O_RDONLY, 0, Whole::Read { expected: 0 })))
 }
 
 /// A whole read that also finds out where the file is: the first in its directory.
@@ -499,7 +491,6 @@ impl FileEngine {
         audit(&path, mode, flags)?;
         slf.get().check_usable(py)?;
         let openness = Openness { name: path.unbind(), readable, writable, buffering };
-        let mut held = None;
         if flags & !libc::O_CLOEXEC == libc::O_RDONLY {
             match slf.get().open_at_once(py, &named) {
                 AtOnce::Opened(opened) => {
@@ -509,15 +500,12 @@ impl FileEngine {
                 AtOnce::Failed(errno) => {
                     return Err(os_error_named(py, errno.raw_os_error(), Some(openness.name.bind(py))));
                 }
-                AtOnce::NotNow(fd) => held = fd,
+                AtOnce::NotNow => {}
             }
         }
         let path = named.clone();
-        let work = Work::Blocking(Box::new(move || {
-            let done = opening::open(&named, flags, 0o666).map(Done::Opened).into();
-            drop(held);
-            done
-        }));
+        let work =
+            Work::Blocking(Box::new(move || opening::open(&named, flags, 0o666).map(Done::Opened).into()));
         FileEngine::begin(slf, work, Then::Open { openness, path }, false)
     }
 
