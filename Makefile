@@ -133,6 +133,10 @@ SOAK_ARGS ?=
 soak: $(VENV)/.built ## a million TCP connections and 100,000 over TLS, and nothing left of them (SOAK_ARGS='--tcp 20000 --tls 2000')
 	$(BIN)/python tests/stress/soak $(SOAK_ARGS)
 
+.PHONY: aiofiles-tests
+aiofiles-tests: $(VENV)/.built ## aiofiles' own tests, with plait.fs in its place
+	$(BIN)/python tests/fs/own_tests.py
+
 # Servers come from the system (apt-get install postgresql redis-server wrk); what is missing is named and left out.
 # ECOSYSTEM=full runs the packages' own test suites too; ECOSYSTEM_ARGS='asyncpg --side plait-run' a part.
 ECOSYSTEM ?= quick

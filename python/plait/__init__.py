@@ -70,6 +70,17 @@ __all__ = [
     "uninstall",
 ]
 
+
+
+def __getattr__(name: str) -> object:
+    """``plait.fs`` is imported when it is first asked for: it needs much of the standard library that other programs do not."""
+    if name == "fs":
+        import importlib
+
+        return importlib.import_module("plait.fs")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
 if _debugging():
     from plait._deadlock import explain as _explain_deadlocks
 

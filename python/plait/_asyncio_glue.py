@@ -222,6 +222,10 @@ def before_close(loop: Any) -> None:
         loop._signal_handlers.clear()
     for sig in list(loop._signal_handlers):
         loop.remove_signal_handler(sig)
+    files = loop.__dict__.pop("_plait_files", None)
+    if files is not None and files.is_usable():
+        loop.remove_reader(files.fileno())
+        files.close()
 
 
 def after_close(loop: Any) -> None:

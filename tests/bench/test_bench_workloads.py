@@ -12,7 +12,7 @@ import pytest
 from benching import ANYWHERE
 
 from plait.bench import process
-from plait.bench.processes.workloads import IN_PROCESS, Bridge, OnLoop, OnServer, OnThreads, bridges, executors, queues
+from plait.bench.processes.workloads import IN_PROCESS, Bridge, OnFiles, OnLoop, OnServer, OnThreads, bridges, executors, queues
 from plait.bench.processes.workloads.pairs import beside_loop, together
 from plait.bench.processes.workloads.tasks import LONGEST_SLEEP
 
@@ -282,6 +282,14 @@ class TestBridges:
             IN_PROCESS[name].run(loop, package, None, 10)
 
 
+@pytest.mark.parametrize("name", [name for name, workload in IN_PROCESS.items() if isinstance(workload, OnFiles)])
+@pytest.mark.parametrize("package", ["plait", "aiofiles", "aiofile", "anyio", "open"])
+def test_every_file_is_read_to_its_end(name, package, loop):
+    if package != "open":
+        pytest.importorskip(package)
+    assert IN_PROCESS[name].run(loop, package, 100).n == 100
+
+
 @pytest.fixture
 def queue_of():
     def require(package):
@@ -292,4 +300,4 @@ def queue_of():
 
 
 def test_the_kinds_are_all_the_kinds_there_are():
-    assert all(isinstance(workload, OnLoop | OnThreads | Bridge | OnServer) for workload in IN_PROCESS.values())
+    assert all(isinstance(workload, OnLoop | OnThreads | Bridge | OnFiles | OnServer) for workload in IN_PROCESS.values())

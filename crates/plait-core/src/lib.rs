@@ -17,7 +17,8 @@
 //! 8. [`reactor`]: which descriptors are ready. The contract first, then epoll.
 //! 9. [`net`]: the socket calls, what could not be written yet, when to tell the writer to pause, and
 //!    what was received: the rules of reading a stream.
-//! 10. [`fork`]: how all of the above learns that it woke up in a child process.
+//! 10. [`files`]: what a loop asks of files, and who waits for them: io_uring or a few threads.
+//! 11. [`fork`]: how all of the above learns that it woke up in a child process.
 //!
 //! `fd` is the bridge from a bare descriptor number, which is what Python has, to the borrowed
 //! descriptors of safe Rust.
@@ -26,6 +27,8 @@
 #![warn(missing_docs)]
 
 mod fd;
+#[cfg(not(loom))]
+pub mod files;
 pub mod fork;
 pub mod inbox;
 pub mod net;

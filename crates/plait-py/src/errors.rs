@@ -28,6 +28,18 @@ pub fn os_error_with(py: Python<'_>, errno: i32, text: Option<String>) -> PyErr 
     }
 }
 
+/// The same with the name of the file, or whatever stood for it.
+pub fn os_error_named(py: Python<'_>, errno: i32, name: Option<&Bound<'_, PyAny>>) -> PyErr {
+    let Some(name) = name else {
+        return os_error_with(py, errno, None);
+    };
+    let text = py.import("os").and_then(|os| os.call_method1("strerror", (errno,)));
+    match text.and_then(|text| py.get_type::<PyOSError>().call1((errno, text, name))) {
+        Ok(exception) => PyErr::from_value(exception),
+        Err(failed) => failed,
+    }
+}
+
 pub fn closed() -> PyErr {
     PyRuntimeError::new_err("Event loop is closed")
 }

@@ -10,6 +10,7 @@ use std::ffi::{c_char, c_int, c_void, CStr};
 use std::io;
 use std::mem::{ManuallyDrop, MaybeUninit};
 use std::ops::Deref;
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// Runs `body` as a level of recursion of which the interpreter knows: RecursionError when there are too many, instead of
@@ -268,6 +269,30 @@ pub fn audit_sendto(sock: &Bound<'_, PyAny>, address: &Bound<'_, PyAny>) -> PyRe
         0 => Ok(()),
         _ => Err(PyErr::fetch(sock.py())),
     }
+}
+
+/// The audit event of `open`, which a native one has to raise as `io.open` does. Cheap where nobody listens.
+#[inline]
+pub fn audit_open(path: &Bound<'_, PyAny>, mode: &CStr, flags: c_int) -> PyResult<()> {
+    extern "C" {
+        fn PySys_Audit(event: *const c_char, format: *const c_char, ...) -> c_int;
+    }
+    // SAFETY: attached; the format announces a live object, a string that ends with a nul, and an int; an error leaves an exception set.
+    let refused =
+        unsafe { PySys_Audit(c"open".as_ptr(), c"Osi".as_ptr(), path.as_ptr(), mode.as_ptr(), flags) };
+    match refused {
+        0 => Ok(()),
+        _ => Err(PyErr::fetch(path.py())),
+    }
+}
+
+/// A descriptor that the caller of Python's `open` hands over, to be closed by the file.
+pub fn own_descriptor(number: RawFd) -> PyResult<OwnedFd> {
+    if number < 0 {
+        return Err(pyo3::exceptions::PyValueError::new_err("negative file descriptor"));
+    }
+    // SAFETY: not -1; that nobody else closes it is what `closefd=True` says.
+    Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }
 
 /// Whether `object` is exactly a generator.

@@ -13,6 +13,7 @@ mod event_loop;
 mod faces;
 mod fastcall;
 mod ffi;
+mod files;
 mod freelist;
 mod guarded;
 #[cfg(all(Py_GIL_DISABLED, not(Py_3_14)))]
@@ -144,6 +145,8 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<StreamReaderProtocol>()?;
     module.add_class::<WaitFuture>()?;
     faces::add_to(module)?;
+    module.add_class::<files::engine::FileEngine>()?;
+    module.add_class::<files::file::File>()?;
     module.add_class::<bench::BenchIdle>()?;
     module.add_class::<bench::BenchReceiver>()?;
     module.add_function(wrap_pyfunction!(event_loop::process::start::start_process, module)?)?;

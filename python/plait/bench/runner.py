@@ -7,7 +7,7 @@ from . import machine, network
 from .cores import Cores
 from .plan import Plan
 from .process import ChildFailed, Lacking, run_child
-from .processes.columns import PACKAGES, REFERENCES, label
+from .processes.columns import BARE_SERVERS, PACKAGES, label
 from .processes.workloads import WORKLOADS, Echo, Http, InProcess, OnLoop, OnServer
 from .results import Failure, Results, Run
 
@@ -36,7 +36,7 @@ def split_available(
     for column in here:
         if any(importlib.util.find_spec(package) is None for package in PACKAGES.get(column, ())):
             missing[column] = NOT_INSTALLED
-        elif column in REFERENCES:
+        elif column in BARE_SERVERS:
             reason = network.why_not(column, _probe(), cores)
             if reason is not None:
                 missing[column] = reason

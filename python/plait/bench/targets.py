@@ -51,6 +51,8 @@ _BY_NAME = {
     "udp_echo_1k_8": Target(0.9, aim=0.7),
     "udp_flood": Target(0.7, aim=0.4),
     "spawn_true": Target(0.8, aim=0.6),
+    "small_files": Target(0.2, aim=0.08),
+    "large_file_reads": Target(0.2, aim=0.1),
     "sleeping_tasks": Target(0.8),
     "idle_connection": Target(0.9, aim=0.6),
 }

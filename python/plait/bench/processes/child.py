@@ -53,13 +53,15 @@ def _bound(
     workload: "InProcess", column: str, pins: "Pins", port: int | None
 ) -> "tuple[asyncio.AbstractEventLoop | None, Callable[[int], Measurement]]":
     """What the workload wants to be given besides a number, and itself with it."""
-    from .workloads import Bridge, OnLoop, OnServer, OnThreads
+    from .workloads import Bridge, OnFiles, OnLoop, OnServer, OnThreads
 
     if isinstance(workload, OnThreads):
         return None, partial(workload.run, pins)
     loop = columns.new_loop(column)
     if isinstance(workload, Bridge):
         return loop, partial(workload.run, loop, column, pins)
+    if isinstance(workload, OnFiles):
+        return loop, partial(workload.run, loop, column)
     if isinstance(workload, OnServer):
         if pins is not None:
             # It is the one that is measured; its server is where a client is otherwise.

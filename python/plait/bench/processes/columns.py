@@ -2,11 +2,12 @@
 
 plait has two. `plait` is what `plait run` gives: `plait.install()`, then plait's loop. `loop-only` is plait's loop
 under the standard modules, which tells what the loop gives from what the replaced modules give. The references are
-bare servers without Python, in the network workloads only: something to look at, and never judged against.
+bare servers without Python, in the network workloads only, and plain `open` beside the files: something to look at, and never judged against.
 
 Not every column stands beside every workload. What needs no loop has one peer, the standard library as it is. Queues between
 threads and tasks have two, packages made for that; they run on uvloop, the loop that a program in a hurry would give
-them (rejected: asyncio's, since then half of what plait gains would be the loop's).
+them (rejected: asyncio's, since then half of what plait gains would be the loop's). The packages for files run on asyncio's: most of
+what they cost is the hand-over to a thread, whatever the loop.
 """
 
 import asyncio
@@ -23,13 +24,17 @@ OTHER_LOOPS = ("asyncio", "uvloop", "rloop")
 LOOPS = (PLAIT, LOOP_ONLY, *OTHER_LOOPS)
 STANDARD = "standard"
 BRIDGES = ("janus", "culsans")
-PEERS = (*OTHER_LOOPS, STANDARD, *BRIDGES)
-REFERENCES = ("epoll", "io_uring")
-COLUMNS = (*LOOPS, STANDARD, *BRIDGES, *REFERENCES)
-LABELS = {LOOP_ONLY: "plait (loop only)", STANDARD: "standard library"}
-LOOP_OF = dict.fromkeys(BRIDGES, "uvloop")
+FILES = ("aiofiles", "aiofile", "anyio")
+PEERS = (*OTHER_LOOPS, STANDARD, *BRIDGES, *FILES)
+BARE_SERVERS = ("epoll", "io_uring")
+PLAIN_OPEN = "open"
+REFERENCES = (*BARE_SERVERS, PLAIN_OPEN)
+COLUMNS = (*LOOPS, STANDARD, *BRIDGES, *FILES, *REFERENCES)
+LABELS = {LOOP_ONLY: "plait (loop only)", STANDARD: "standard library", PLAIN_OPEN: "plain open()"}
+LOOP_OF = dict.fromkeys(BRIDGES, "uvloop") | dict.fromkeys((*FILES, PLAIN_OPEN), "asyncio")
 # What has to be installed besides plait for a column to be measured.
 PACKAGES = {"uvloop": ("uvloop",), "rloop": ("rloop",)} | {bridge: (bridge, LOOP_OF[bridge]) for bridge in BRIDGES}
+PACKAGES |= {package: (package,) for package in FILES}
 
 
 def label(column: str) -> str:
@@ -42,7 +47,7 @@ def prepare(column: str) -> None:
         plait: Any = import_plait()
         if column == PLAIT:
             plait.install()
-    elif column not in PEERS:
+    elif column not in (*PEERS, PLAIN_OPEN):
         raise ValueError(f"unknown column: {column}")
 
 
@@ -99,7 +104,7 @@ def _look_up(name: str, find: Callable[[str], ModuleType] = importlib.import_mod
 
 def _face(module: str) -> ModuleType:
     """plait's own module of that name, which is the standard one where plait has none."""
-    name = module if module == PLAIT else f"{PLAIT}.{module}"
+    name = module if module.partition(".")[0] == PLAIT else f"{PLAIT}.{module}"
     return importlib.import_module(name if importlib.util.find_spec(name) is not None else module)
 
 

@@ -13,6 +13,7 @@ from . import (
     children,
     datagrams,
     executors,
+    files,
     http,
     memory,
     network,
@@ -28,6 +29,7 @@ from . import (
 )
 from .bridges import Bridge
 from .datagrams import Flood
+from .files import OnFiles
 from .http import Http, OnServer
 from .measuring import InProcess, Measurement, OnLoop, OnThreads, Workload
 from .network import LEAST_REQUESTS, Churn, Echo, Idle, Load, Network
@@ -49,6 +51,7 @@ __all__ = [
     "Load",
     "Measurement",
     "Network",
+    "OnFiles",
     "OnLoop",
     "OnServer",
     "OnThreads",
@@ -69,12 +72,13 @@ GROUPS = (
     "udp",
     "transfers",
     "subprocesses",
+    "files",
     "http",
     "memory",
 )
 _ROOMS = (
     *(scheduling, tasks, waiting, synchronisation, threads, queues, executors, bridges, streams),
-    *(network, tls, datagrams, transfers, children, http, memory),
+    *(network, tls, datagrams, transfers, children, files, http, memory),
 )
 
 WORKLOADS: dict[str, Workload] = {
