@@ -54,7 +54,9 @@ def no_guide(script: Script, here: Record, there: Record) -> bool:
     if script.buffer and "end" in here.disturbed and len(here.disturbed) > 1:
         return True
     drops = len(here.received) > len(there.received) and bool(here.disturbed or script.buffer)
-    return bool(there.troubles) or zero or gone or waits or half or drops
+    # Closed while the peer goes on sending, it forgets what was written before.
+    forgets = "closed" in here.disturbed and len(here.peer_received) > len(there.peer_received)
+    return bool(there.troubles) or zero or gone or waits or half or drops or forgets
 
 
 def different(script: Script, here: Record, there: Record) -> list[str]:
