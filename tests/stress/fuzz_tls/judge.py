@@ -35,7 +35,7 @@ def ends(record: Record) -> list[Any]:
     told = [event for event in record.events if event not in by_chance]
     if "reset" in record.disturbed:
         # A connection that is cut off is noticed by who reads, who writes, or by nobody if it had just ended.
-        told = ["lost" if event[0] == "lost" else event for event in told]
+        told = ["lost" if event[0] == "lost" else event for event in told if event != "eof"]
     return told
 
 
@@ -45,7 +45,7 @@ def no_guide(script: Script, here: Record, there: Record) -> bool:
     zero = any(step.endswith("limits") and LIMITS[argument % len(LIMITS)] == 0 for step, argument in script.steps)
     # It calls methods of protocols and sockets that are gone, and goes on with connections that were aborted.
     wrong = ("'NoneType' object has no attribute", "'NoneType' object is not callable", "cannot switch state from SSLProtocolState.UNWRAPPED")
-    gone = any(text in report for report in there.reports for text in wrong)
+    gone = any(text in str(told) for told in (*there.reports, *there.events) for text in wrong)
     # It ends without what the transport below did not take, and has no time limit in some states.
     waits = ("timed out" in here.disturbed) != ("timed out" in there.disturbed)
     # With reading paused in connection_made, it does not send its end of the handshake.
