@@ -29,11 +29,11 @@ class Judge:
         return differences, record
 
 
-def ends(record: Record) -> list[Any]:
+def ends(record: Record, cut_off: bool) -> list[Any]:
     """What was told, but for when: data, pauses and the turns of the transport below come as it fits."""
     by_chance = ("data", "pause", "resume", "below pauses", "below resumes")
     told = [event for event in record.events if event not in by_chance]
-    if "reset" in record.disturbed:
+    if cut_off:
         # A connection that is cut off is noticed by who reads, who writes, or by nobody if it had just ended.
         told = ["lost" if event[0] == "lost" else event for event in told if event != "eof"]
     return told
@@ -64,7 +64,8 @@ def different(script: Script, here: Record, there: Record) -> list[str]:
     if no_guide(script, here, there):
         return []
     found = []
-    if ends(here) != ends(there):
+    cut_off = "reset" in here.disturbed | there.disturbed
+    if ends(here, cut_off) != ends(there, cut_off):
         found.append(f"told: {here.events} on plait, {there.events} on asyncio")
     if here.reports != there.reports:
         found.append(f"reported: {here.reports} on plait, {there.reports} on asyncio")
