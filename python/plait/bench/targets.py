@@ -48,6 +48,13 @@ _BY_NAME = {
     "udp_echo_1k_8": Target(0.9, aim=0.7),
     "udp_flood": Target(0.7, aim=0.4),
     "spawn_true": Target(0.8, aim=0.6),
+    "unix_echo_1k_8": Target(0.95, aim=0.85),
+    "connections": Target(0.85, aim=0.65),
+    "sendfile": Target(0.9, aim=0.7),
+    "stream_drain": Target(0.9, aim=0.7),
+    "uvicorn_hello": Target(0.95, aim=0.8),
+    "aiohttp_server": Target(0.95, aim=0.8),
+    "aiohttp_client": Target(0.95, aim=0.8),
     "sleeping_tasks": Target(0.8),
     "idle_connection": Target(0.9, aim=0.6),
 }
