@@ -65,6 +65,13 @@ def fill(sock: socket.socket) -> int:
         return total
 
 
+def hold_little(receiver: Any, sender: Any) -> None:
+    """Let the kernel hold little between the two. Left to itself it grows both buffers to megabytes, to how many differs by
+    machine, and the sender of a test about a slow reader is done before its time."""
+    receiver.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)
+    sender.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 64 * 1024)
+
+
 def drain(sock: socket.socket) -> int:
     """Read all there is now."""
     total = 0

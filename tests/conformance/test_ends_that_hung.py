@@ -288,14 +288,17 @@ def test_ended_while_a_file_goes_over_tls(loop, run, reports, file, end):
                     await task
                 assert transport.get_protocol() is protocol and transport.is_reading()
                 transport.write(b"after")
-                there = file.tell()
-                assert (await peer.receive(there + 5))[-5:] == b"after"
+                # Not as far as the file was read: a thread may be reading it still.
+                got = b""
+                while not got.endswith(b"after"):
+                    got += await peer.until_done(lambda: peer.tls.read(1 << 16))
                 return
             if end == "cut off":
                 peer.sock.close()
             else:
                 getattr(transport, end)()
-            with pytest.raises(ConnectionError):
+            # The time-out, where it waits for room when that comes.
+            with pytest.raises((ConnectionError, TimeoutError)):
                 await task
             error = await protocol.lost
             assert {"close": TimeoutError, "abort": type(None), "cut off": ConnectionError}[end] in type(error).__mro__

@@ -11,7 +11,7 @@ import socket
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from peers import LOCALHOST, refused_address, tcp_pair, until
+from peers import LOCALHOST, hold_little, refused_address, tcp_pair, until
 from stream_stage import Stage, assert_same, plain, told
 
 
@@ -113,6 +113,7 @@ def test_reading_stops_at_twice_the_limit():
 
     async def main(stage, client, server):
         reader, total = server[0], 5_000_000
+        hold_little(server[1].get_extra_info("socket"), client[1].get_extra_info("socket"))
         sending = stage.loop.create_task(send(client[1], total))
         await until(lambda: reader._paused)
         transport = server[1].transport

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from loop_fixtures import settle, start_the_clock
-from peers import Recorder, check_unusual_limits, until
+from peers import Recorder, check_unusual_limits, hold_little, until
 from tls_stage import Buffered, Echo, LARGEST_RECORD, server_context, tls_pair
 
 HIGH = 512 * 1024
@@ -233,6 +233,7 @@ def test_a_paused_reader_gets_nothing_and_then_everything(loop, run):
             transport = protocol.transport
             transport.pause_reading()
             assert not transport.is_reading()
+            hold_little(transport.get_extra_info("socket"), peer.sock)
             data = pattern(4_000_000)
             sending = loop.create_task(peer.send(data))
             below = transport._ssl_protocol._transport

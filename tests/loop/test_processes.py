@@ -272,12 +272,13 @@ def test_a_start_that_is_interrupted_forgets_no_child(loop, run, monkeypatch):
         monkeypatch.setattr(_spawn, "_fork_exec", fork_exec)
         monkeypatch.setattr(os, "read", interrupted)
         with pytest.raises(LookupError):
-            await asyncio.create_subprocess_exec("true")
+            await asyncio.create_subprocess_exec("sleep", "1000")
 
     run(main())
     gc.collect()
     (child,) = children
     assert [popen.pid for popen in subprocess._active] == [child]
+    os.kill(child, signal.SIGKILL)
     os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
     subprocess.run(["true"], check=True)
     with pytest.raises(ChildProcessError):

@@ -6,8 +6,7 @@
 //! nothing, and no busy polling, which hides what a wait costs.
 
 use crate::failure::Context;
-use crate::ticker::Ticker;
-use crate::{affinity, limits, OnTick};
+use crate::{affinity, limits, turns, OnTick};
 use rustix::event::epoll;
 use rustix::io::{Errno, Result};
 use rustix::net::{accept_with, send, sockopt, SendFlags, SocketFlags};
@@ -15,8 +14,8 @@ use slab::Slab;
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
-const LISTENER: u64 = u64::MAX;
-const TICKER: u64 = u64::MAX - 1;
+/// Connections have the numbers of their places, from 0 on.
+const LISTENER: u64 = u64::MAX - 1;
 const EVENTS: usize = 1024;
 /// Read at once, at most; as much as the common event loops do.
 pub(crate) const BUFFER: usize = 256 * 1024;
@@ -28,32 +27,20 @@ pub fn serve(listener: BorrowedFd<'_>, core: Option<usize>, on_tick: OnTick<'_>)
     let _pinned = affinity::pin(core)?;
     limits::make_most_room()?;
     rustix::io::ioctl_fionbio(listener, true).context(|| "the listening socket".into())?;
-    let ticker = Ticker::new()?;
-    let mut server = Server::new(listener).context(|| "epoll could not be set up".into())?;
-    epoll::add(&server.epoll, &ticker, epoll::EventData::new_u64(TICKER), epoll::EventFlags::IN)
-        .context(|| "the timer could not be watched".into())?;
-    let mut events = Vec::with_capacity(EVENTS);
-    loop {
-        events.clear();
-        match epoll::wait(&server.epoll, rustix::buffer::spare_capacity(&mut events), None) {
-            Ok(_) => {}
-            Err(Errno::INTR) if on_tick().is_break() => return Ok(()),
-            Err(Errno::INTR) => continue,
-            outcome @ Err(_) => return outcome.map(drop).context(|| "epoll_pwait2 (Linux 5.11)".into()),
+    let watcher = turns::watcher()?;
+    turns::watch(&watcher, listener, LISTENER).context(|| "the listening socket".into())?;
+    let mut server = Server { epoll: &watcher, listener, connections: Slab::new(), buffer: vec![0; BUFFER] };
+    turns::serve(&watcher, EVENTS, on_tick, |key| match key {
+        LISTENER => server.accept().context(|| "a connection could not be accepted".into()),
+        key => {
+            server.serve_connection(key as usize);
+            Ok(())
         }
-        for &epoll::Event { data, .. } in &events {
-            match data.u64() {
-                LISTENER => server.accept().context(|| "a connection could not be accepted".into())?,
-                TICKER if ticker.ask(on_tick).is_break() => return Ok(()),
-                TICKER => {}
-                key => server.serve_connection(key as usize),
-            }
-        }
-    }
+    })
 }
 
 struct Server<'a> {
-    epoll: OwnedFd,
+    epoll: &'a OwnedFd,
     listener: BorrowedFd<'a>,
     connections: Slab<Connection>,
     buffer: Vec<u8>,
@@ -66,13 +53,7 @@ struct Connection {
     written: usize,
 }
 
-impl<'a> Server<'a> {
-    fn new(listener: BorrowedFd<'a>) -> Result<Self> {
-        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        epoll::add(&epoll, listener, epoll::EventData::new_u64(LISTENER), epoll::EventFlags::IN)?;
-        Ok(Self { epoll, listener, connections: Slab::new(), buffer: vec![0; BUFFER] })
-    }
-
+impl Server<'_> {
     /// Accepts all that wait.
     fn accept(&mut self) -> Result<()> {
         loop {
@@ -94,7 +75,7 @@ impl<'a> Server<'a> {
         }
         let entry = self.connections.vacant_entry();
         let data = epoll::EventData::new_u64(entry.key() as u64);
-        epoll::add(&self.epoll, &socket, data, epoll::EventFlags::IN)?;
+        epoll::add(self.epoll, &socket, data, epoll::EventFlags::IN)?;
         entry.insert(Connection { socket, rest: Vec::new(), written: 0 });
         Ok(())
     }
@@ -138,7 +119,7 @@ impl<'a> Server<'a> {
 
     fn wait_for(&self, key: usize, flags: epoll::EventFlags) -> Result<()> {
         let data = epoll::EventData::new_u64(key as u64);
-        epoll::modify(&self.epoll, &self.connections[key].socket, data, flags)
+        epoll::modify(self.epoll, &self.connections[key].socket, data, flags)
     }
 }
 

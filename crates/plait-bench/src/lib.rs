@@ -15,7 +15,8 @@
 //! 4. [`epoll_server`], [`uring_server`], [`udp_server`] and [`transfer_server`]: the reference servers. [`udp_receiver`]: the one
 //!    that is flooded.
 //! 5. [`meter`]: what a stretch of work cost. [`latency`]: a histogram. [`cpu_clock`]: how long a process has been on a processor.
-//! 6. `affinity`, `limits`, `ticker`: one core, enough descriptors, ten looks a second at whether to go on.
+//! 6. `affinity`, `limits`, `ticker`: one core, enough descriptors, ten looks a second at whether to go on. `turns`: the waiting
+//!    that all servers on epoll have in common.
 //! 7. [`failure`]: errors that say what was being done.
 
 #![deny(unsafe_code)]
@@ -39,6 +40,7 @@ mod rounds;
 pub mod socket;
 mod ticker;
 pub mod transfer_server;
+mod turns;
 pub mod udp_receiver;
 pub mod udp_server;
 pub mod uring_server;

@@ -5,8 +5,7 @@
 
 use crate::failure::Context;
 use crate::message::pattern;
-use crate::ticker::Ticker;
-use crate::{affinity, OnTick};
+use crate::{affinity, turns, OnTick};
 use rustix::event::epoll;
 use rustix::io::{Errno, Result};
 use rustix::net::{accept_with, send, SendFlags, SocketFlags};
@@ -15,8 +14,7 @@ use std::io::{self, Write};
 use std::os::fd::{BorrowedFd, OwnedFd};
 
 const LISTENER: u64 = 0;
-const TICKER: u64 = 1;
-const CONNECTION: u64 = 2;
+const CONNECTION: u64 = 1;
 /// 62.75 KiB, a multiple of the pattern's period: what programs write at once.
 const PIECE: usize = 251 * 256;
 /// 62.75 MiB.
@@ -82,38 +80,20 @@ fn serve(
 ) -> io::Result<()> {
     let _pinned = affinity::pin(core)?;
     rustix::io::ioctl_fionbio(listener, true).context(|| "the listening socket".into())?;
-    let ticker = Ticker::new()?;
-    let watched =
-        epoll::create(epoll::CreateFlags::CLOEXEC).context(|| "epoll could not be set up".into())?;
-    let add = |fd: BorrowedFd<'_>, key| {
-        epoll::add(&watched, fd, epoll::EventData::new_u64(key), epoll::EventFlags::IN)
-    };
-    add(listener, LISTENER)?;
-    add(std::os::fd::AsFd::as_fd(&ticker), TICKER)?;
+    let watcher = turns::watcher()?;
+    turns::watch(&watcher, listener, LISTENER)?;
     let mut connection = None;
-    let mut events = Vec::with_capacity(4);
-    loop {
-        events.clear();
-        match epoll::wait(&watched, rustix::buffer::spare_capacity(&mut events), None) {
-            Ok(_) => {}
-            Err(Errno::INTR) if on_tick().is_break() => return Ok(()),
-            Err(Errno::INTR) => continue,
-            outcome @ Err(_) => return outcome.map(drop).context(|| "epoll_pwait2 (Linux 5.11)".into()),
+    turns::serve(&watcher, 2, on_tick, |key| {
+        if key == LISTENER {
+            connection = accept(listener, &watcher)?.or(connection.take());
+            return Ok(());
         }
-        for &epoll::Event { data, .. } in &events {
-            match data.u64() {
-                LISTENER => connection = accept(listener, &watched)?.or(connection.take()),
-                CONNECTION => {
-                    let outcome = connection.as_mut().map(|peer| advance(peer, &source, &watched));
-                    if !matches!(outcome, Some(Ok(true))) {
-                        connection = None; // it ended, or failed, which is all that a client can be told
-                    }
-                }
-                _ if ticker.ask(on_tick).is_break() => return Ok(()),
-                _ => {}
-            }
+        let outcome = connection.as_mut().map(|peer| advance(peer, &source, &watcher));
+        if !matches!(outcome, Some(Ok(true))) {
+            connection = None; // it ended, or failed, which is all that a client can be told
         }
-    }
+        Ok(())
+    })
 }
 
 fn accept(listener: BorrowedFd<'_>, watched: &OwnedFd) -> Result<Option<Connection>> {
@@ -122,7 +102,7 @@ fn accept(listener: BorrowedFd<'_>, watched: &OwnedFd) -> Result<Option<Connecti
         Err(Errno::AGAIN | Errno::INTR | Errno::CONNABORTED) => return Ok(None),
         Err(error) => return Err(error),
     };
-    epoll::add(watched, &socket, epoll::EventData::new_u64(CONNECTION), epoll::EventFlags::IN)?;
+    turns::watch(watched, &socket, CONNECTION)?;
     Ok(Some(Connection { socket, left: 0, place: 0 }))
 }
 

@@ -9,16 +9,12 @@
 //! Written over libc: rustix has no `recvmmsg`.
 
 use crate::failure::Context;
-use crate::ticker::Ticker;
-use crate::{affinity, OnTick};
-use rustix::event::epoll;
+use crate::{affinity, turns, OnTick};
 use rustix::io::Errno;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-const SOCKET: u64 = 0;
-const TICKER: u64 = 1;
 /// Datagrams that one call takes.
 const MOST: usize = 32;
 /// Larger than any datagram of UDP.
@@ -36,45 +32,22 @@ pub fn serve(
 ) -> io::Result<()> {
     let _pinned = affinity::pin(core)?;
     rustix::io::ioctl_fionbio(socket, true).context(|| "the socket".into())?;
-    let ticker = Ticker::new()?;
-    let watched =
-        epoll::create(epoll::CreateFlags::CLOEXEC).context(|| "epoll could not be set up".into())?;
-    epoll::add(&watched, socket, epoll::EventData::new_u64(SOCKET), epoll::EventFlags::IN)
-        .context(|| "the socket could not be watched".into())?;
-    epoll::add(&watched, &ticker, epoll::EventData::new_u64(TICKER), epoll::EventFlags::IN)
-        .context(|| "the timer could not be watched".into())?;
-    let mut events = Vec::with_capacity(2);
+    let watcher = turns::watcher()?;
+    turns::watch(&watcher, socket, 0).context(|| "the socket could not be watched".into())?;
     let mut memory = vec![0; MOST * (LARGEST + STAGGER)];
-    loop {
-        events.clear();
-        match epoll::wait(&watched, rustix::buffer::spare_capacity(&mut events), None) {
-            Ok(_) => {}
-            Err(Errno::INTR) if on_tick().is_break() => return Ok(()),
-            Err(Errno::INTR) => continue,
-            outcome @ Err(_) => return outcome.map(drop).context(|| "epoll_pwait2 (Linux 5.11)".into()),
-        }
-        for &epoll::Event { data, .. } in &events {
-            match data.u64() {
-                SOCKET => {
-                    let count = receive(socket, &mut memory).context(|| "a datagram".into())?;
-                    received.fetch_add(count, Ordering::Relaxed);
-                }
-                _ if ticker.ask(on_tick).is_break() => return Ok(()),
-                _ => {}
-            }
-        }
-    }
+    turns::serve(&watcher, 2, on_tick, |_| {
+        let count = receive(socket, &mut memory).context(|| "a datagram".into())?;
+        received.fetch_add(count, Ordering::Relaxed);
+        Ok(())
+    })
 }
 
 /// How many datagrams one call has brought.
 fn receive(socket: BorrowedFd<'_>, memory: &mut [u8]) -> rustix::io::Result<u64> {
+    type Places = ([libc::iovec; MOST], [libc::mmsghdr; MOST], [libc::sockaddr_storage; MOST]);
     // SAFETY: structures of numbers and pointers, for which zero is a value: nothing, and none.
     #[allow(unsafe_code)]
-    let (mut parts, mut headers, mut senders): (
-        [libc::iovec; MOST],
-        [libc::mmsghdr; MOST],
-        [libc::sockaddr_storage; MOST],
-    ) = unsafe { (std::mem::zeroed(), std::mem::zeroed(), std::mem::zeroed()) };
+    let (mut parts, mut headers, mut senders): Places = unsafe { std::mem::zeroed() };
     let places = memory.chunks_exact_mut(LARGEST + STAGGER).zip(&mut senders);
     for ((place, sender), (part, header)) in places.zip(parts.iter_mut().zip(&mut headers)) {
         *part = libc::iovec { iov_base: place.as_mut_ptr().cast(), iov_len: LARGEST };

@@ -4,16 +4,12 @@
 //! dropped, as UDP allows. Rejected: batches by `recvmmsg`, which a load of one datagram per client seldom fills.
 
 use crate::failure::Context;
-use crate::ticker::Ticker;
-use crate::{affinity, OnTick};
-use rustix::event::epoll;
+use crate::{affinity, turns, OnTick};
 use rustix::io::{Errno, Result};
 use rustix::net::{recvfrom, sendto, RecvFlags, SendFlags};
 use std::io;
 use std::os::fd::BorrowedFd;
 
-const SOCKET: u64 = 0;
-const TICKER: u64 = 1;
 /// The largest datagram there is, in IPv6 as well.
 const BUFFER: usize = 64 * 1024;
 
@@ -21,31 +17,10 @@ const BUFFER: usize = 64 * 1024;
 pub fn serve(socket: BorrowedFd<'_>, core: Option<usize>, on_tick: OnTick<'_>) -> io::Result<()> {
     let _pinned = affinity::pin(core)?;
     rustix::io::ioctl_fionbio(socket, true).context(|| "the socket".into())?;
-    let ticker = Ticker::new()?;
-    let watched =
-        epoll::create(epoll::CreateFlags::CLOEXEC).context(|| "epoll could not be set up".into())?;
-    epoll::add(&watched, socket, epoll::EventData::new_u64(SOCKET), epoll::EventFlags::IN)
-        .context(|| "the socket could not be watched".into())?;
-    epoll::add(&watched, &ticker, epoll::EventData::new_u64(TICKER), epoll::EventFlags::IN)
-        .context(|| "the timer could not be watched".into())?;
-    let mut events = Vec::with_capacity(2);
+    let watcher = turns::watcher()?;
+    turns::watch(&watcher, socket, 0).context(|| "the socket could not be watched".into())?;
     let mut buffer = vec![0; BUFFER];
-    loop {
-        events.clear();
-        match epoll::wait(&watched, rustix::buffer::spare_capacity(&mut events), None) {
-            Ok(_) => {}
-            Err(Errno::INTR) if on_tick().is_break() => return Ok(()),
-            Err(Errno::INTR) => continue,
-            outcome @ Err(_) => return outcome.map(drop).context(|| "epoll_pwait2 (Linux 5.11)".into()),
-        }
-        for &epoll::Event { data, .. } in &events {
-            match data.u64() {
-                SOCKET => echo(socket, &mut buffer).context(|| "a datagram".into())?,
-                _ if ticker.ask(on_tick).is_break() => return Ok(()),
-                _ => {}
-            }
-        }
-    }
+    turns::serve(&watcher, 2, on_tick, |_| echo(socket, &mut buffer).context(|| "a datagram".into()))
 }
 
 /// Sends back all that wait.

@@ -29,13 +29,13 @@ class Judge:
         return differences, record
 
 
-def ends(record: Record) -> list[Any]:
+def ends(record: Record, cut_off: bool) -> list[Any]:
     """What was told, but for when: data, pauses and the turns of the transport below come as it fits."""
     by_chance = ("data", "pause", "resume", "below pauses", "below resumes")
     told = [event for event in record.events if event not in by_chance]
-    if "reset" in record.disturbed:
+    if cut_off:
         # A connection that is cut off is noticed by who reads, who writes, or by nobody if it had just ended.
-        told = ["lost" if event[0] == "lost" else event for event in told]
+        told = ["lost" if event[0] == "lost" else event for event in told if event != "eof"]
     return told
 
 
@@ -45,7 +45,7 @@ def no_guide(script: Script, here: Record, there: Record) -> bool:
     zero = any(step.endswith("limits") and LIMITS[argument % len(LIMITS)] == 0 for step, argument in script.steps)
     # It calls methods of protocols and sockets that are gone, and goes on with connections that were aborted.
     wrong = ("'NoneType' object has no attribute", "'NoneType' object is not callable", "cannot switch state from SSLProtocolState.UNWRAPPED")
-    gone = any(text in report for report in there.reports for text in wrong)
+    gone = any(text in str(told) for told in (*there.reports, *there.events) for text in wrong)
     # It ends without what the transport below did not take, and has no time limit in some states.
     waits = ("timed out" in here.disturbed) != ("timed out" in there.disturbed)
     # With reading paused in connection_made, it does not send its end of the handshake.
@@ -54,7 +54,9 @@ def no_guide(script: Script, here: Record, there: Record) -> bool:
     if script.buffer and "end" in here.disturbed and len(here.disturbed) > 1:
         return True
     drops = len(here.received) > len(there.received) and bool(here.disturbed or script.buffer)
-    return bool(there.troubles) or zero or gone or waits or half or drops
+    # Closed while the peer goes on sending, it forgets what was written before.
+    forgets = "closed" in here.disturbed and len(here.peer_received) > len(there.peer_received)
+    return bool(there.troubles) or zero or gone or waits or half or drops or forgets
 
 
 def different(script: Script, here: Record, there: Record) -> list[str]:
@@ -62,7 +64,8 @@ def different(script: Script, here: Record, there: Record) -> list[str]:
     if no_guide(script, here, there):
         return []
     found = []
-    if ends(here) != ends(there):
+    cut_off = "reset" in here.disturbed | there.disturbed
+    if ends(here, cut_off) != ends(there, cut_off):
         found.append(f"told: {here.events} on plait, {there.events} on asyncio")
     if here.reports != there.reports:
         found.append(f"reported: {here.reports} on plait, {there.reports} on asyncio")

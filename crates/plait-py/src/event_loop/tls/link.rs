@@ -14,7 +14,8 @@ impl TlsProtocol {
     pub(super) fn link_lost(slf: &Bound<'_, Self>, error: &Bound<'_, PyAny>) -> PyResult<()> {
         let py = slf.py();
         let this = slf.get();
-        let ended_by = this.state.with(py, |s| s.ended_by.take()).filter(|_| error.is_none());
+        // The first trouble is the cause, whatever came of it.
+        let ended_by = this.state.with(py, |s| s.ended_by.take());
         let ended_by = ended_by.map(|error| error.into_bound(py));
         let error = ended_by.as_ref().unwrap_or(error);
         this.drop_writes(py)?;

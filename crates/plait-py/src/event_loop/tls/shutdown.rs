@@ -113,7 +113,7 @@ impl TlsProtocol {
             return Ok(true);
         }
         let Some(below) = self.below(py) else { return Ok(false) };
-        Ok(below.call_method0(intern!(py, "get_write_buffer_size"))?.is_truthy()?)
+        below.call_method0(intern!(py, "get_write_buffer_size"))?.is_truthy()
     }
 
     fn shutdown_complete(slf: &Bound<'_, Self>, error: Option<PyErr>) -> PyResult<()> {
