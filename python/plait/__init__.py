@@ -12,6 +12,8 @@ and ``PriorityQueue`` are for threads, tasks of any loop, and greenlets at once.
 its name (``lock.acquire()`` and ``await lock.aacquire()``; where that makes a keyword, an underscore after it: ``event.wait()`` and
 ``await event.await_()``).
 
+``plait.gil`` shows who holds the GIL, ``plait.watchdog`` what blocks a loop.
+
 The files here are thin on purpose: signatures and docstrings, with the algorithms in the native module.
 Beware when editing them: ``plait.asyncio`` is a module of this package, so the standard one is always
 imported absolutely, and never into this file's namespace.
@@ -73,6 +75,17 @@ if _debugging():
     from plait._deadlock import explain as _explain_deadlocks
 
     _explain_deadlocks(True)
+
+
+
+def __getattr__(name: str) -> object:
+    """The modules that most programs have no use for, imported when they are named."""
+    if name in ("gil", "watchdog"):
+        from importlib import import_module
+
+        return import_module(f"plait.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 if sys.version_info < (3, 16):  # asyncio drops its policies in 3.16
     from plait._policy import EventLoopPolicy as EventLoopPolicy

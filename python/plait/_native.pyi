@@ -98,6 +98,7 @@ __all__ = [
     "bench_churn",
     "bench_client",
     "bench_cpu_ns",
+    "GilMonitor",
     "bench_download",
     "bench_flood",
     "bench_idle",
@@ -966,3 +967,11 @@ class LifoQueue(Queue[_T]):
 
 class PriorityQueue(Queue[SupportsRichComparisonT]):
     """The same, smallest item first. Counterparts: ``queue`` and ``asyncio.PriorityQueue``."""
+
+@final
+class GilMonitor:
+    """A monitor of the GIL (`plait.gil`). What it answers is JSON."""
+
+    def __new__(cls, interval: float, budget: float, descriptor: int | None = None, period: float = 1.0) -> Self: ...
+    def stop(self) -> str: ...
+    def snapshot(self) -> str: ...

@@ -14,9 +14,12 @@ mod faces;
 mod fastcall;
 mod ffi;
 mod freelist;
+mod gil_monitor;
 mod guarded;
 #[cfg(all(Py_GIL_DISABLED, not(Py_3_14)))]
 mod instance_dict;
+mod native_thread;
+mod observe;
 mod standard;
 mod trashcan;
 mod waiters;
@@ -144,6 +147,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<WaitFuture>()?;
     faces::add_to(module)?;
     module.add_class::<bench::BenchIdle>()?;
+    module.add_class::<gil_monitor::GilMonitor>()?;
     module.add_function(wrap_pyfunction!(event_loop::process::start::start_process, module)?)?;
     module.add_function(wrap_pyfunction!(event_loop::sleep::start_timer, module)?)?;
     module.add_function(wrap_pyfunction!(event_loop::gather::gather, module)?)?;
