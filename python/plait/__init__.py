@@ -45,6 +45,7 @@ from plait._native import (
 )
 from plait._shut_down import ShutDown
 from plait._switch import debugging as _debugging
+from plait._switch import watch_loops_if_asked as _watch_loops_if_asked
 
 __all__ = [
     "Barrier",
@@ -70,6 +71,8 @@ __all__ = [
     "threading",
     "uninstall",
 ]
+
+_watch_loops_if_asked()
 
 if _debugging():
     from plait._deadlock import explain as _explain_deadlocks

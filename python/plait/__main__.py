@@ -20,6 +20,7 @@ examples:
 
 environment:
   PLAIT_DISABLE=1                  run programs without plait
+  PLAIT_WATCHDOG=0.1               report what holds a loop for longer (seconds, or off)
   PLAIT_DEBUG=1                    explain deadlocks, as `plait run --debug` does
 
 `plait run --help`, `plait gil --help` and `plait bench --help` tell more.

@@ -91,6 +91,9 @@ __all__ = [
     "registered_tasks",
     "after_fork_in_child",
     "explain_deadlocks",
+    "watch_loops",
+    "watched_threshold",
+    "watchdog_before_fork",
     "ThreadingLock",
     "ThreadingRLock",
     "allocate_lock",
@@ -162,6 +165,11 @@ class ThreadingRLock:
 def allocate_lock() -> ThreadingLock:
     """A new lock. Safe to call from any thread. Counterpart: ``threading.Lock`` before Python 3.13, where that is a function."""
 
+def watch_loops(seconds: float | None, /) -> float | None:
+    """Set the watchdog's threshold; None switches it off. Returns the one before."""
+
+def watched_threshold() -> float | None: ...
+def watchdog_before_fork() -> None: ...
 def explain_deadlocks(on: bool, /) -> bool:
     """Have locks tell ``plait._deadlock`` who takes them and who waits. Programs call ``plait._deadlock.explain``.
 

@@ -7,7 +7,6 @@
 //! Rejected: a hook on the GIL's functions, which are no symbols that one could put oneself before; `perf` and eBPF, which need privileges; counting the
 //! futex calls of all threads.
 
-mod json;
 mod names;
 mod sampler;
 mod self_check;

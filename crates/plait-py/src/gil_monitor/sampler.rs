@@ -1,6 +1,5 @@
 //! The thread that looks. It never has the GIL, and never waits for it.
 
-use super::self_check::waits_for_gil;
 use super::tally::{Activity, Tally};
 use super::Shared;
 use crate::observe::kernel::{Doing, Files};
@@ -232,7 +231,7 @@ impl Watched {
         let activity = match doing {
             Doing::Running if holds => Activity::Holds,
             _ if holds => Activity::HoldsAsleep,
-            doing if waits_for_gil(look.interpreter, Some(doing)) => Activity::Waits,
+            doing if look.interpreter.is_gil_wait(doing) => Activity::Waits,
             Doing::Running => self.without_gil(had, look),
             Doing::Call { .. } | Doing::Sleeping => Activity::Idle,
         };

@@ -1,7 +1,7 @@
 //! The truth that a monitor has to tell before it is believed: this thread holds the GIL, and that one waits for it.
 
 use crate::native_thread;
-use crate::observe::kernel::{Doing, Files};
+use crate::observe::kernel::Files;
 use crate::observe::Interpreter;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
@@ -36,20 +36,10 @@ pub fn check(py: Python<'_>, interpreter: &Interpreter) -> PyResult<()> {
 fn waits_within_patience(interpreter: &Interpreter, native_id: i32) -> bool {
     let (files, start) = (Files::of(native_id), Instant::now());
     while start.elapsed() < PATIENCE {
-        if waits_for_gil(interpreter, files.doing()) {
+        if files.doing().is_some_and(|doing| interpreter.is_gil_wait(doing)) {
             return true;
         }
         std::thread::sleep(BETWEEN_LOOKS);
     }
     false
-}
-
-/// Whether that is how a thread waits for the GIL.
-pub fn waits_for_gil(interpreter: &Interpreter, doing: Option<Doing>) -> bool {
-    match (doing, interpreter.gil()) {
-        (Some(Doing::Call { number, first }), Some(gil)) => {
-            number == libc::SYS_futex && gil.is_awaited_at(first)
-        }
-        _ => false,
-    }
 }

@@ -1,6 +1,6 @@
 //! What was seen, added up.
 
-use super::json;
+use crate::json;
 use crate::observe::{Place, ThreadState};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -177,7 +177,7 @@ impl Tally {
     pub fn to_json(&self) -> String {
         let threads = json::list(self.rows.iter().map(|row| row.to_json(self.samples)));
         let places = self.held_at.iter().map(|((row, place), seconds)| {
-            let place = place.as_ref().map_or_else(|| "null".into(), place_json);
+            let place = place.as_ref().map_or_else(|| "null".into(), Place::to_json);
             format!(r#"{{"thread": {row}, "seconds": {seconds:.6}, "place": {place}}}"#)
         });
         format!(
@@ -217,7 +217,7 @@ impl Row {
 
     fn to_json(&self, samples: u64) -> String {
         let [holds, asleep, waited, outside, idle] = self.seconds;
-        let optional = |place: &Option<Place>| place.as_ref().map_or_else(|| "null".into(), place_json);
+        let optional = |place: &Option<Place>| place.as_ref().map_or_else(|| "null".into(), Place::to_json);
         let cpu = self.processor.map_or_else(
             || "null".into(),
             |(first, last)| format!("{:.6}", last.saturating_sub(first) as f64 * 1e-9),
@@ -237,9 +237,4 @@ impl Row {
             self.last_seen == samples,
         )
     }
-}
-
-pub fn place_json(place: &Place) -> String {
-    let (file, function) = (json::text(&place.file), json::text(&place.function));
-    format!(r#"{{"file": {file}, "line": {}, "function": {function}}}"#, place.line)
 }

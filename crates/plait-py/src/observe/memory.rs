@@ -3,11 +3,13 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
-#[derive(Clone, Copy)]
+/// By default by the call, which may be forbidden.
+#[derive(Clone, Copy, Default)]
 pub struct Memory(Way);
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 enum Way {
+    #[default]
     Call,
     /// Where a sandbox forbids the call. Opened for each look: a descriptor that is kept would show a child its parent's memory.
     File,

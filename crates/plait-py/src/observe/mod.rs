@@ -21,9 +21,8 @@ mod stack;
 mod syscalls;
 mod threads;
 
-pub use gil_words::GilWords;
 pub use stack::{Place, Places};
-pub use syscalls::name as syscall_name;
+pub use syscalls::{name as call_name, takes_descriptor};
 pub use threads::ThreadState;
 
 use memory::Memory;
@@ -40,7 +39,7 @@ pub struct Interpreter {
     /// The main interpreter's state.
     state: usize,
     /// None: there is no GIL.
-    gil: Option<GilWords>,
+    gil: Option<gil_words::GilWords>,
     /// The address of the type `code`.
     code_type: usize,
 }
@@ -57,7 +56,7 @@ impl Interpreter {
         }
         let memory = Memory::open().map_err(|error| unknown(&error))?;
         let gil = match has_gil(py)? {
-            true => Some(GilWords::find(py, memory)?),
+            true => Some(gil_words::GilWords::find(py, memory)?),
             false => None,
         };
         let found = Interpreter {
@@ -71,13 +70,23 @@ impl Interpreter {
         Ok(found)
     }
 
-    pub fn gil(&self) -> Option<GilWords> {
+    pub fn gil(&self) -> Option<gil_words::GilWords> {
         self.gil
     }
 
     /// Who holds the GIL, and how often it changed hands. None: it cannot be read, or there is none.
     pub fn gil_now(&self) -> Option<gil_words::GilNow> {
         self.gil?.now(self.memory)
+    }
+
+    /// Whether that is how a thread waits for the GIL.
+    pub fn is_gil_wait(&self, doing: kernel::Doing) -> bool {
+        match (doing, self.gil) {
+            (kernel::Doing::Call { number, first }, Some(gil)) => {
+                number == libc::SYS_futex && gil.is_awaited_at(first)
+            }
+            _ => false,
+        }
     }
 
     /// Whether a collection is under way.
@@ -128,6 +137,19 @@ impl Interpreter {
             false => Ok(()),
         }
     }
+}
+
+/// The caller's thread state, and the frame that it runs (0: it cannot be told): plain numbers, to be looked up by another thread.
+pub fn current_thread(py: Python<'_>) -> usize {
+    threads::current(py)
+}
+
+/// See [`current_thread`].
+pub fn running_frame(py: Python<'_>) -> usize {
+    if !layout::KNOWN {
+        return 0;
+    }
+    stack::running_frame(Memory::default(), threads::current(py)).unwrap_or(0)
 }
 
 /// Whether threads exclude each other by a GIL: a build without one may have it switched on.

@@ -1,7 +1,9 @@
 //! Where a thread is in its Python code.
 
 use super::code::Code;
+use super::memory::Memory;
 use super::{code, layout, Interpreter};
+use crate::json;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -16,6 +18,13 @@ pub struct Place {
     pub line: u32,
     /// The qualified name.
     pub function: Arc<str>,
+}
+
+impl Place {
+    pub fn to_json(&self) -> String {
+        let (file, function) = (json::text(&self.file), json::text(&self.function));
+        format!(r#"{{"file": {file}, "line": {}, "function": {function}}}"#, self.line)
+    }
 }
 
 /// Finds places, and remembers what it has read of code objects.
@@ -47,7 +56,7 @@ impl Places {
     /// Its frames, the innermost first, up to the frame `until` (0: all), and no more than `most`.
     pub fn stack(&mut self, thread_state: usize, until: usize, most: usize) -> Vec<Place> {
         let mut places = Vec::new();
-        let mut address = self.interpreter.running_frame(thread_state).unwrap_or(0);
+        let mut address = running_frame(self.interpreter.memory, thread_state).unwrap_or(0);
         for _ in 0..DEEPEST {
             if address == 0 || address == until || places.len() == most {
                 break;
@@ -79,15 +88,6 @@ impl Places {
 }
 
 impl Interpreter {
-    /// The address of the frame that a thread runs.
-    pub fn running_frame(&self, thread_state: usize) -> Option<usize> {
-        let [frame] = self.memory.words(thread_state + layout::thread::FRAME)?;
-        match layout::thread::FRAME_IN_C_FRAME {
-            Some(offset) if frame != 0 => self.memory.words(frame + offset).map(|[frame]| frame),
-            _ => Some(frame),
-        }
-    }
-
     fn frame(&self, address: usize) -> Option<Frame> {
         let words: [usize; layout::frame::SIZE / 8] = self.memory.words(address)?;
         Some(Frame {
@@ -95,5 +95,14 @@ impl Interpreter {
             previous: words[layout::frame::PREVIOUS / 8],
             instruction: words[layout::frame::INSTRUCTION / 8],
         })
+    }
+}
+
+/// The address of the frame that a thread runs.
+pub fn running_frame(memory: Memory, thread_state: usize) -> Option<usize> {
+    let [frame] = memory.words(thread_state + layout::thread::FRAME)?;
+    match layout::thread::FRAME_IN_C_FRAME {
+        Some(offset) if frame != 0 => memory.words(frame + offset).map(|[frame]| frame),
+        _ => Some(frame),
     }
 }
