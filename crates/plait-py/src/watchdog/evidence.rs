@@ -24,6 +24,17 @@ pub struct Evidence {
     holder: Option<(i32, Option<Place>)>,
     first: Option<Processor>,
     last: Option<Processor>,
+    last_kind: Kind,
+}
+
+#[derive(Clone, Copy, Default)]
+enum Kind {
+    #[default]
+    Computes,
+    Collects,
+    Waits,
+    Queues,
+    Sleeps(i64),
 }
 
 impl Evidence {
@@ -49,23 +60,30 @@ impl Evidence {
             _ => (u64::MAX, 0),
         };
         let enough = (passed.as_nanos() as f64 * PART) as u64;
-        match (doing, known) {
+        self.last_kind = match (doing, known) {
             (doing, Some((interpreter, places))) if interpreter.is_gil_wait(doing) => {
-                self.waited += 1;
                 self.note_holder(interpreter, places);
+                Kind::Waits
             }
-            (Doing::Running, _) if had < enough && queued >= enough => self.queued += 1,
-            (Doing::Running, Some((interpreter, _))) if collects(interpreter, thread_state) => {
-                self.collected += 1;
-            }
-            (Doing::Running, _) => self.computed += 1,
+            (Doing::Running, _) if had < enough && queued >= enough => Kind::Queues,
+            // It was woken a moment ago, and not for long: who waits for the GIL is, every few milliseconds.
+            (Doing::Running, _) if had < enough && self.looks > 1 => self.last_kind,
+            (Doing::Running, Some((interpreter, _))) if collects(interpreter, thread_state) => Kind::Collects,
+            (Doing::Running, _) => Kind::Computes,
             (Doing::Call { number, first }, _) => {
-                self.note_call(number);
                 if takes_descriptor(number) {
                     self.target = descriptor_target(first);
                 }
+                Kind::Sleeps(number)
             }
-            (Doing::Sleeping, _) => self.note_call(-1),
+            (Doing::Sleeping, _) => Kind::Sleeps(-1),
+        };
+        match self.last_kind {
+            Kind::Computes => self.computed += 1,
+            Kind::Collects => self.collected += 1,
+            Kind::Waits => self.waited += 1,
+            Kind::Queues => self.queued += 1,
+            Kind::Sleeps(number) => self.note_call(number),
         }
     }
 

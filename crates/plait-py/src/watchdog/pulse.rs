@@ -4,9 +4,10 @@ use super::stall::Stall;
 use super::{lasting, rouse, threshold, unpark, CHANGES, SLEEPS, STATE};
 use crate::event_loop::EventLoop;
 use crate::observe;
+use plait_core::fork;
 use pyo3::intern;
 use pyo3::prelude::*;
-use std::sync::atomic::{fence, AtomicI32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{fence, AtomicI32, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -23,7 +24,9 @@ pub struct Pulse {
     thread_state: AtomicUsize,
     /// The frame that called the loop: a stack is told up to there.
     caller: AtomicUsize,
+    /// How many loops run in this thread, each inside a callback of the one before: in the process of that generation.
     depth: AtomicUsize,
+    generation: AtomicU32,
     /// What the watchdog has seen so far of the stall of which it wants to hear.
     stall: Mutex<Option<Stall>>,
 }
@@ -35,6 +38,7 @@ pub struct Watched {
     pulse: Arc<Pulse>,
     ran: bool,
     caller: usize,
+    generation: u32,
 }
 
 impl Watched {
@@ -43,6 +47,11 @@ impl Watched {
         let beat = pulse.beat.load(Ordering::Relaxed);
         let caller = observe::running_frame(py);
         let before = pulse.caller.swap(caller, Ordering::Relaxed);
+        let generation = fork::generation();
+        if pulse.generation.swap(generation, Ordering::Relaxed) != generation {
+            // In a child, inside a run that was the parent's: that one is not watched here.
+            pulse.depth.store(0, Ordering::Relaxed);
+        }
         if pulse.depth.fetch_add(1, Ordering::Relaxed) == 0 {
             pulse.native_id.store(rustix::thread::gettid().as_raw_nonzero().get(), Ordering::Relaxed);
             pulse.thread_state.store(observe::current_thread(py), Ordering::Relaxed);
@@ -51,7 +60,7 @@ impl Watched {
         }
         pulse.wakes();
         rouse(py);
-        Watched { pulse, ran: beat & 1 == 1, caller: before }
+        Watched { pulse, ran: beat & 1 == 1, caller: before, generation }
     }
 
     #[inline(always)]
@@ -69,6 +78,9 @@ impl Drop for Watched {
             self.pulse.sleeps();
         }
         self.pulse.caller.store(self.caller, Ordering::Relaxed);
+        if self.generation != fork::generation() {
+            return;
+        }
         if self.pulse.depth.fetch_sub(1, Ordering::Relaxed) == 1 {
             super::registry().pulses.retain(|pulse| !Arc::ptr_eq(pulse, &self.pulse));
             CHANGES.fetch_add(1, Ordering::Release);
