@@ -168,8 +168,8 @@ def _passing_signals_on() -> Iterator[Callable[[subprocess.Popen[bytes]], None]]
     try:
         yield children.append
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for caught, handler in before.items():
+            signal.signal(caught, handler)
 
 
 def _follow(pipe: IO[str], options: _Options) -> str | None:

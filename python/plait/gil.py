@@ -195,8 +195,8 @@ def _thread(row: dict[str, Any]) -> Thread:
     entry, name = _place(row.pop("entry")), row.pop("name")
     if name is None:
         name = f"thread {row['native_id']}" if entry is None else f"{entry.function} ({row['native_id']})"
-    places = {key: _place(row.pop(key)) for key in ("longest_at", "longest_wanted_at")}
-    return Thread(name=name, **places, **row)
+    row |= {key: _place(row[key]) for key in ("longest_at", "longest_wanted_at")}
+    return Thread(name=name, **row)
 
 
 def _holders(data: dict[str, Any], names: list[str]) -> list[Holder]:

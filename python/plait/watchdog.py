@@ -163,7 +163,8 @@ def _lasts(raw: str, native_id: int) -> None:
         _report(raw, what, task)
     finally:
         if not known:  # logging asks for the current thread, and a dummy is made
-            threading._active.pop(threading.get_ident(), None)  # type: ignore[attr-defined]
+            with threading._active_limbo_lock:  # type: ignore[attr-defined]
+                threading._active.pop(threading.get_ident(), None)  # type: ignore[attr-defined]
 
 
 def _report(raw: str, what: str, task: str | None) -> None:
@@ -190,7 +191,7 @@ def _show(error: Exception, hook: Hook) -> None:
     from types import SimpleNamespace
 
     sys.unraisablehook(
-        SimpleNamespace(  # type: ignore[arg-type]
+        SimpleNamespace(
             exc_type=type(error),
             exc_value=error,
             exc_traceback=error.__traceback__,

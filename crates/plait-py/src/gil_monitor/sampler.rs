@@ -191,7 +191,8 @@ impl Sampler {
 
     fn list(&mut self, now: Instant) {
         self.listed = now;
-        let listed = self.interpreter.threads();
+        let mut listed = self.interpreter.threads();
+        listed.retain(|state| state.native_id != 0);
         self.threads.retain(|thread| listed.contains(&thread.state));
         let shared = self.shared.clone();
         for state in listed {
