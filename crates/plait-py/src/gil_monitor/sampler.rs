@@ -191,8 +191,7 @@ impl Sampler {
 
     fn list(&mut self, now: Instant) {
         self.listed = now;
-        let mut listed = self.interpreter.threads();
-        listed.retain(|state| state.native_id != 0);
+        let listed = self.interpreter.threads();
         self.threads.retain(|thread| listed.contains(&thread.state));
         let shared = self.shared.clone();
         for state in listed {

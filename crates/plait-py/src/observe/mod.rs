@@ -31,8 +31,6 @@ use pyo3::prelude::*;
 
 /// How many frames are compared with the interpreter's own answer.
 const COMPARED: usize = 3;
-/// How often what may change meanwhile is compared.
-const ATTEMPTS: usize = 3;
 
 /// Where the interpreter's own data lie. Plain numbers: it can be copied to the thread that looks.
 #[derive(Clone, Copy)]
@@ -98,17 +96,13 @@ impl Interpreter {
     }
 
     fn check_threads(&self, py: Python<'_>) -> PyResult<()> {
+        let expected = threads::told_by_interpreter(py);
+        let seen: Vec<usize> = self.threads().iter().map(|thread| thread.address).collect();
         let here = threads::current(py);
-        let native_id = rustix::thread::gettid().as_raw_nonzero().get();
-        // A thread may come just then: it enters the list before it asks for the GIL.
-        let agrees = (0..ATTEMPTS).any(|_| {
-            let seen = self.threads();
-            let told = threads::told_by_interpreter(py);
-            let knows_itself =
-                seen.iter().any(|thread| (thread.address, thread.native_id) == (here, native_id));
-            knows_itself && seen.iter().map(|thread| thread.address).eq(told)
-        });
-        match agrees {
+        let native = rustix::thread::gettid().as_raw_nonzero().get();
+        let knows_itself =
+            self.threads().iter().any(|thread| thread.address == here && thread.native_id == native);
+        match seen == expected && knows_itself {
             true => Ok(()),
             false => Err(unknown("the list of threads is not where it should be")),
         }

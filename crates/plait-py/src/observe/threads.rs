@@ -13,7 +13,7 @@ pub struct ThreadState {
     pub address: usize,
     /// `threading.get_ident()`.
     pub ident: usize,
-    /// `threading.get_native_id()`: the kernel's number. 0: the thread has not begun.
+    /// `threading.get_native_id()`: the kernel's number.
     pub native_id: i32,
 }
 
@@ -30,7 +30,10 @@ impl Interpreter {
             if interpreter != self.state || previous != before {
                 break; // it was taken out of the list, or is none any more
             }
-            threads.push(ThreadState { address, ident, native_id: native_id as i32 });
+            // 0: made, and not begun.
+            if native_id != 0 {
+                threads.push(ThreadState { address, ident, native_id: native_id as i32 });
+            }
             (before, address) = (address, next);
         }
         threads

@@ -45,8 +45,7 @@ impl Watched {
     pub fn begin(py: Python<'_>) -> Watched {
         let pulse = PULSE.with(Arc::clone);
         let beat = pulse.beat.load(Ordering::Relaxed);
-        // Only if it may be wanted: a sandbox may have something against how it is found out.
-        let caller = if threshold().is_some() { observe::running_frame(py) } else { 0 };
+        let caller = observe::running_frame(py);
         let before = pulse.caller.swap(caller, Ordering::Relaxed);
         let generation = fork::generation();
         if pulse.generation.swap(generation, Ordering::Relaxed) != generation {

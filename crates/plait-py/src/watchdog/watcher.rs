@@ -64,9 +64,6 @@ struct Watcher {
     changes: u64,
     pulses: Vec<Look>,
     looked: Instant,
-    /// This thread's own files, and for how long it had waited for a processor at the last look, in nanoseconds.
-    own: Files,
-    queued: u64,
 }
 
 /// One pulse, and since when it stands still.
@@ -95,8 +92,7 @@ impl Watcher {
         let known = interpreter.map(|interpreter| (interpreter, Places::new(interpreter)));
         // Another number than the registry's: it is read at the first look.
         let changes = CHANGES.load(Ordering::Acquire).wrapping_sub(1);
-        let own = Files::of(rustix::thread::gettid().as_raw_nonzero().get());
-        Watcher { known, ends, changes, pulses: Vec::new(), looked: Instant::now(), own, queued: 0 }
+        Watcher { known, ends, changes, pulses: Vec::new(), looked: Instant::now() }
     }
 
     fn run(&mut self) {
@@ -131,12 +127,8 @@ impl Watcher {
             }
         }
         let now = Instant::now();
-        let queued = self.own.processor().map_or(self.queued, |processor| processor.waited);
-        let late = Duration::from_nanos(queued.saturating_sub(self.queued));
-        self.queued = queued;
-        // A look may come late because there was no processor for this thread. Of a longer time nobody knows what happened in it: the process
-        // was stopped, or the whole machine.
-        let passed = (now - self.looked).min(2 * tick + late);
+        // Of a longer time nobody knows what happened in it: the process was stopped, or the whole machine.
+        let passed = (now - self.looked).min(2 * tick);
         self.looked = now;
         Round { now, passed, threshold, tick }
     }
