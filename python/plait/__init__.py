@@ -12,6 +12,8 @@ and ``PriorityQueue`` are for threads, tasks of any loop, and greenlets at once.
 its name (``lock.acquire()`` and ``await lock.aacquire()``; where that makes a keyword, an underscore after it: ``event.wait()`` and
 ``await event.await_()``).
 
+``plait.gil`` shows who holds the GIL, ``plait.watchdog`` what blocks a loop.
+
 The files here are thin on purpose: signatures and docstrings, with the algorithms in the native module.
 Beware when editing them: ``plait.asyncio`` is a module of this package, so the standard one is always
 imported absolutely, and never into this file's namespace.
@@ -43,6 +45,7 @@ from plait._native import (
 )
 from plait._shut_down import ShutDown
 from plait._switch import debugging as _debugging
+from plait._switch import watch_loops_if_asked as _watch_loops_if_asked
 
 __all__ = [
     "Barrier",
@@ -71,20 +74,22 @@ __all__ = [
 ]
 
 
-
-def __getattr__(name: str) -> object:
-    """``plait.fs`` is imported when it is first asked for: it needs much of the standard library that other programs do not."""
-    if name == "fs":
-        import importlib
-
-        return importlib.import_module("plait.fs")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
+_watch_loops_if_asked()
 
 if _debugging():
     from plait._deadlock import explain as _explain_deadlocks
 
     _explain_deadlocks(True)
+
+
+def __getattr__(name: str) -> object:
+    """The modules that most programs have no use for, imported when they are named: ``fs`` needs much of the standard library."""
+    if name in ("fs", "gil", "watchdog"):
+        from importlib import import_module
+
+        return import_module(f"plait.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 if sys.version_info < (3, 16):  # asyncio drops its policies in 3.16
     from plait._policy import EventLoopPolicy as EventLoopPolicy

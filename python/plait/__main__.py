@@ -1,6 +1,6 @@
 """The command line: ``plait`` and ``python -m plait``.
 
-``run`` and ``bench`` take the rest of the line as it is (a script's options are the script's own), so they are passed on
+``run``, ``gil`` and ``bench`` take the rest of the line as it is (a script's options are the script's own), so they are passed on
 before argparse sees them. argparse is imported only when it is needed: ``plait run`` should add as little as it can
 to the start of a program.
 """
@@ -15,13 +15,15 @@ _EPILOG = """\
 examples:
   plait run app.py --port 8000     run an unmodified program on plait
   plait run -m package.module      the same for a module
+  plait gil --why app.py           who holds the GIL meanwhile, and what to do about it
   plait bench --list               what the benchmark measures
 
 environment:
   PLAIT_DISABLE=1                  run programs without plait
+  PLAIT_WATCHDOG=0.1               report what holds a loop for longer (seconds, or off)
   PLAIT_DEBUG=1                    explain deadlocks, as `plait run --debug` does
 
-`plait run --help` and `plait bench --help` tell more.
+`plait run --help`, `plait gil --help` and `plait bench --help` tell more.
 """
 
 
@@ -41,6 +43,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     if arguments[:1] == ["run"]:
         return _run.main(arguments[1:])
+    if arguments[:1] == ["gil"]:
+        from plait import _gil_command
+
+        return _gil_command.main(arguments[1:])
     if arguments[:1] == ["bench"]:
         from plait import bench
 
@@ -57,6 +63,7 @@ def _version_or_help(arguments: list[str]) -> int:
     parser.add_argument("--version", action="store_true", help="the same as the command version")
     commands = parser.add_subparsers(dest="command", metavar="command")
     commands.add_parser("run", help="run a script, module or string on plait, as python would", add_help=False)
+    commands.add_parser("gil", help="run a program and show who holds the GIL, who waits for it, and where", add_help=False)
     commands.add_parser("bench", help="measure plait's loop against its peers", add_help=False)
     commands.add_parser("version", help="say which plait and which Python this is")
     chosen = parser.parse_args(arguments)

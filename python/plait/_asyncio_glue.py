@@ -101,7 +101,7 @@ def connect(native: ModuleType) -> None:
     _futures.connect(native)
     _offload.connect(native)
     _show_native_tasks(native.registered_tasks)
-    os.register_at_fork(after_in_child=native.after_fork_in_child)
+    os.register_at_fork(before=native.watchdog_before_fork, after_in_child=native.after_fork_in_child)
 
 
 def _lend_reprs(native: ModuleType) -> None:

@@ -104,6 +104,9 @@ __all__ = [
     "registered_tasks",
     "after_fork_in_child",
     "explain_deadlocks",
+    "watch_loops",
+    "watched_threshold",
+    "watchdog_before_fork",
     "ThreadingLock",
     "ThreadingRLock",
     "allocate_lock",
@@ -112,6 +115,7 @@ __all__ = [
     "bench_churn",
     "bench_client",
     "bench_cpu_ns",
+    "GilMonitor",
     "bench_download",
     "bench_flood",
     "bench_idle",
@@ -175,6 +179,11 @@ class ThreadingRLock:
 def allocate_lock() -> ThreadingLock:
     """A new lock. Safe to call from any thread. Counterpart: ``threading.Lock`` before Python 3.13, where that is a function."""
 
+def watch_loops(seconds: float | None, /) -> float | None:
+    """Set the watchdog's threshold; None switches it off. Returns the one before."""
+
+def watched_threshold() -> float | None: ...
+def watchdog_before_fork() -> None: ...
 def explain_deadlocks(on: bool, /) -> bool:
     """Have locks tell ``plait._deadlock`` who takes them and who waits. Programs call ``plait._deadlock.explain``.
 
@@ -1162,3 +1171,11 @@ class LifoQueue(Queue[_T]):
 
 class PriorityQueue(Queue[SupportsRichComparisonT]):
     """The same, smallest item first. Counterparts: ``queue`` and ``asyncio.PriorityQueue``."""
+
+@final
+class GilMonitor:
+    """A monitor of the GIL (`plait.gil`). What it answers is JSON."""
+
+    def __new__(cls, interval: float, budget: float, descriptor: int | None = None, period: float = 1.0) -> Self: ...
+    def stop(self) -> str: ...
+    def snapshot(self) -> str: ...

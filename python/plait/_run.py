@@ -23,11 +23,11 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from plait._install import install
-from plait._switch import debug
+from plait._switch import debug, watchdog, watchdog_by_default
 
 _run_module_as_main: Callable[..., object] = vars(runpy)["_run_module_as_main"]  # what the interpreter itself calls for -m
 
-_USAGE = "usage: plait run [--debug] [script | directory | zipfile | - | -m module | -c code] [argument ...]"
+_USAGE = "usage: plait run [--debug] [--watchdog SECONDS] [script | directory | zipfile | - | -m module | -c code] [argument ...]"
 _HELP = f"""{_USAGE}
 
 Run an unmodified program on plait, as python would run it: the same sys.argv,
@@ -40,12 +40,14 @@ sys.path, __main__, tracebacks and exit status.
   -c code              a string of source
   --debug              explain deadlocks among locks on stderr, and log them
                        (slower; asyncio's own debug mode is another thing)
+  --watchdog SECONDS   report what holds a loop for longer (0.1; off: do not)
   --                   ends plait's own options: what follows is the script
   argument ...         the program's own sys.argv[1:]
 
 Options of the interpreter go to the interpreter (python -X dev -m plait run
 app.py) or by the environment (PYTHONDEVMODE=1 plait run app.py).
-PLAIT_DISABLE=1 runs the program without plait; PLAIT_DEBUG=1 is --debug.
+PLAIT_DISABLE=1 runs the program without plait; PLAIT_DEBUG=1 is --debug;
+PLAIT_WATCHDOG=SECONDS (or off) is --watchdog.
 """
 
 
@@ -64,8 +66,13 @@ def main(argv: Sequence[str]) -> int:
             SIGINT as python does.
     """
     first, rest = (argv[0], list(argv[1:])) if argv else ("", [])
-    if first == "--debug":
-        debug()
+    while first == "--debug" or first.partition("=")[0] == "--watchdog":
+        if first == "--debug":
+            debug()
+        else:
+            problem, rest = _watch(first, rest)
+            if problem:
+                return _misused(problem)
         first, rest = (rest[0], rest[1:]) if rest else ("", [])
     if first in ("-h", "--help"):
         print(_HELP, end="")
@@ -84,6 +91,21 @@ def main(argv: Sequence[str]) -> int:
     if not first:
         return _misused("a script, -m module or -c code is needed")
     return _run_stdin(rest) if first == "-" else _run_path(first, rest)
+
+
+def _watch(option: str, rest: list[str]) -> tuple[str | None, list[str]]:
+    """``--watchdog SECONDS`` or ``--watchdog=SECONDS``: what is wrong with it, and what is left of the line."""
+    _, equals, setting = option.partition("=")
+    if not equals:
+        if not rest:
+            return "argument expected for the --watchdog option", rest
+        setting, rest = rest[0], rest[1:]
+    try:
+        watchdog(setting)
+    except ValueError:
+        return f"{setting!r} is no threshold: a number of seconds from 0.001 to 3600, or off", rest
+    os.environ["PLAIT_WATCHDOG"] = setting  # the program's children hear of it too
+    return None, rest
 
 
 def _misused(problem: str) -> int:
@@ -206,6 +228,7 @@ def _become(argv: list[str], *, path0: str, always: bool = False) -> dict[str, o
 def _live(program: Callable[[], object]) -> int:
     """Run the program under plait to its end; an exception that it did not catch is reported as python would."""
     install()
+    watchdog_by_default()
     error = _uncaught(program)
     if error is None:
         return 0

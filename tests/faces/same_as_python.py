@@ -24,7 +24,8 @@ class Outcome:
 def environment(**changes: str) -> dict[str, str]:
     """This process's environment without what steers plait or Python, and with `changes`."""
     kept = {name: value for name, value in os.environ.items() if name not in ("PLAIT_DISABLE", "PYTHONSAFEPATH")}
-    return {**kept, **changes}
+    # On a machine that does other work something may hold a loop for too long, and the watchdog would say so on stderr.
+    return {**kept, "PLAIT_WATCHDOG": "off", **changes}
 
 
 def outcome(command: list[str], cwd: Path, stdin: bytes = b"", **changes: str) -> Outcome:

@@ -56,7 +56,8 @@ def run_on_both(
 
 def _run(command: list[str], stdin: str, changes: dict[str, str], expected: str) -> Ran:
     environment = {name: value for name, value in os.environ.items() if name not in _STEERING}
-    environment |= {"PYTHON_COLORS": "0", "PYTHONDONTWRITEBYTECODE": "1", **changes}
+    # The watchdog speaks on stderr when something holds the loop, as a breakpoint does; asyncio's does not.
+    environment |= {"PLAIT_WATCHDOG": "off", "PYTHON_COLORS": "0", "PYTHONDONTWRITEBYTECODE": "1", **changes}
     done = subprocess.run(
         command, input=stdin, capture_output=True, env=environment, timeout=60, text=True, check=False
     )

@@ -41,4 +41,4 @@ pub mod wait_queue;
 pub mod waiter;
 // Under loom only its own tests use it: see `sync`.
 #[cfg_attr(loom, allow(dead_code))]
-mod word_lock;
+pub mod word_lock;

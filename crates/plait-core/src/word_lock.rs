@@ -29,7 +29,7 @@ const STATE: u32 = 3;
 const SPINS: u32 = if cfg!(any(loom, miri)) { 0 } else { 60 };
 
 /// A value, and the lock that it is reached through.
-pub(crate) struct WordLock<T> {
+pub struct WordLock<T> {
     word: AtomicU32,
     value: UnsafeCell<T>,
 }
@@ -42,21 +42,24 @@ unsafe impl<T: Send> Sync for WordLock<T> {}
 #[allow(unsafe_code)]
 unsafe impl<T: Send> Send for WordLock<T> {}
 
-pub(crate) struct WordGuard<'a, T> {
+/// The lock is held while this lives.
+pub struct WordGuard<'a, T> {
     lock: &'a WordLock<T>,
     /// It stays in its thread: shared with another it would show that one a value that need not be `Sync`.
     _stays: PhantomData<*mut T>,
     /// Whether the parent process was the last to hold the lock.
-    pub(crate) inherited: bool,
+    pub inherited: bool,
 }
 
 impl<T> WordLock<T> {
-    pub(crate) fn new(value: T) -> Self {
+    /// An open lock.
+    pub fn new(value: T) -> Self {
         WordLock { word: AtomicU32::new(FREE), value: UnsafeCell::new(value) }
     }
 
+    /// Waits for the lock.
     #[inline]
-    pub(crate) fn lock(&self) -> WordGuard<'_, T> {
+    pub fn lock(&self) -> WordGuard<'_, T> {
         let free = fork::generation() << 2;
         // Acquire: sees what the last holder wrote.
         let taken = self.word.compare_exchange(free, free | HELD, Ordering::Acquire, Ordering::Relaxed);

@@ -2,7 +2,7 @@
 //!
 //! Read [`guarded`] first (how Python objects hold mutable state), then [`event_loop`]. [`ffi`], [`fastcall`] and [`freelist`]
 //! have the only raw calls of the C API, [`standard`] the objects of the standard library that are used, [`errors`] its exceptions.
-//! [`trashcan`] takes long chains of objects apart, [`daemon_threads`] keeps a thread from aborting the process when the interpreter exits. [`bench`] is what `plait bench` loads servers with.
+//! [`observe`] looks into the interpreter from outside, for [`gil_monitor`] and [`watchdog`]. [`trashcan`] takes long chains of objects apart, [`daemon_threads`] keeps a thread from aborting the process when the interpreter exits. [`bench`] is what `plait bench` loads servers with.
 
 mod arguments;
 mod bench;
@@ -15,12 +15,17 @@ mod fastcall;
 mod ffi;
 mod files;
 mod freelist;
+mod gil_monitor;
 mod guarded;
 #[cfg(all(Py_GIL_DISABLED, not(Py_3_14)))]
 mod instance_dict;
+mod json;
+mod native_thread;
+mod observe;
 mod standard;
 mod trashcan;
 mod waiters;
+mod watchdog;
 
 use event_loop::answered::Answered;
 use event_loop::completions::Completions;
@@ -60,6 +65,7 @@ fn registered_tasks(py: Python<'_>) -> Vec<Bound<'_, Task>> {
 #[pyfunction]
 fn after_fork_in_child() {
     plait_core::fork::bump();
+    watchdog::after_fork_in_child();
 }
 
 #[pymodule(gil_used = false)]
@@ -149,6 +155,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<files::file::File>()?;
     module.add_class::<bench::BenchIdle>()?;
     module.add_class::<bench::BenchReceiver>()?;
+    module.add_class::<gil_monitor::GilMonitor>()?;
     module.add_function(wrap_pyfunction!(event_loop::process::start::start_process, module)?)?;
     module.add_function(wrap_pyfunction!(event_loop::sleep::start_timer, module)?)?;
     module.add_function(wrap_pyfunction!(event_loop::gather::gather, module)?)?;
@@ -163,6 +170,9 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(registered_tasks, module)?)?;
     module.add_function(wrap_pyfunction!(deadlock::explain_deadlocks, module)?)?;
     module.add_function(wrap_pyfunction!(after_fork_in_child, module)?)?;
+    module.add_function(wrap_pyfunction!(watchdog::watch_loops, module)?)?;
+    module.add_function(wrap_pyfunction!(watchdog::watched_threshold, module)?)?;
+    module.add_function(wrap_pyfunction!(watchdog::watchdog_before_fork, module)?)?;
     module.add_function(wrap_pyfunction!(bench::bench_client, module)?)?;
     module.add_function(wrap_pyfunction!(bench::bench_churn, module)?)?;
     module.add_function(wrap_pyfunction!(bench::bench_download, module)?)?;

@@ -22,6 +22,7 @@ use crate::faces::futures::follower;
 use crate::ffi;
 use crate::standard::standard;
 use crate::waiters;
+use crate::watchdog::{self, Pulse, Watched};
 use plait_core::reactor::{Events, Reactor, Wakeup as ReactorWakeup};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::intern;
@@ -65,15 +66,17 @@ pub fn run_forever(slf: &Bound<'_, EventLoop>) -> PyResult<()> {
             (std::mem::replace(&mut s.thread_id, thread), std::mem::replace(&mut s.current, false))
         })
     };
+    let watched = Watched::begin(py);
     let runner_before = this.runner.swap(thread_token(), Ordering::Relaxed);
     let result = standard(py).set_running_loop.bind(py).call1((slf,)).and_then(|_| {
         // A nested run (nest_asyncio) happens inside a task, which must be current again afterwards.
         current::swapped(slf.as_any(), None, || {
-            let result = iterate_until_stopped(slf, &reactor);
+            let result = iterate_until_stopped(slf, &reactor, watched.pulse());
             current::leave(slf);
             result
         })
     });
+    drop(watched);
     this.runner.store(runner_before, Ordering::Relaxed);
     this.state.with(py, |s| {
         s.stopping = false;
@@ -85,11 +88,12 @@ pub fn run_forever(slf: &Bound<'_, EventLoop>) -> PyResult<()> {
     result
 }
 
-fn iterate_until_stopped(slf: &Bound<'_, EventLoop>, reactor: &Arc<Reactor>) -> PyResult<()> {
+fn iterate_until_stopped(slf: &Bound<'_, EventLoop>, reactor: &Arc<Reactor>, pulse: &Pulse) -> PyResult<()> {
     let py = slf.py();
     let mut iteration = Iteration {
         loop_: slf,
         reactor,
+        pulse,
         events: Events::with_capacity(256),
         wakeups: Vec::new(),
         // The first iteration of a run always looks: for signals, if for nothing else.
@@ -106,6 +110,7 @@ fn iterate_until_stopped(slf: &Bound<'_, EventLoop>, reactor: &Arc<Reactor>) -> 
 struct Iteration<'a, 'py> {
     loop_: &'a Bound<'py, EventLoop>,
     reactor: &'a Arc<Reactor>,
+    pulse: &'a Pulse,
     events: Events,
     wakeups: Vec<Wakeup>,
     unpolled: u32,
@@ -146,10 +151,11 @@ impl Iteration<'_, '_> {
             let Some(ready) = this.state.with(py, |s| s.ready.pop_front()) else {
                 break;
             };
+            self.pulse.begins();
             if debug {
-                execute_in_debug_mode(self.loop_, ready)?;
+                execute_in_debug_mode(self.loop_, self.pulse, ready)?;
             } else {
-                execute(self.loop_, ready)?;
+                execute(self.loop_, self.pulse, ready)?;
             }
         }
         if todo > LARGE_BATCH {
@@ -177,13 +183,15 @@ impl Iteration<'_, '_> {
         let waited = if sleeps && this.works_elsewhere.any() {
             self.watch_and_sleep(timeout)
         } else if sleeps && this.inbox.prepare_sleep() {
-            let (reactor, events) = (self.reactor, &mut self.events);
-            py.detach(|| reactor.wait(events, timeout))
+            self.detached(|reactor, events| reactor.wait(events, timeout))
         } else {
             self.reactor.wait(&mut self.events, Some(Duration::ZERO))
         };
         if sleeps {
             this.inbox.woke();
+        }
+        if self.pulse.is_asked() {
+            self.pulse.tell(self.loop_, None)?;
         }
         py.check_signals()?;
         match waited {
@@ -201,11 +209,28 @@ impl Iteration<'_, '_> {
         }
     }
 
+    /// Waits without the GIL, and tells the watchdog that the loop is asleep.
+    fn detached(
+        &mut self,
+        wait: impl FnOnce(&Reactor, &mut Events) -> io::Result<ReactorWakeup> + Send,
+    ) -> io::Result<ReactorWakeup> {
+        let py = self.loop_.py();
+        let (reactor, events, pulse) = (self.reactor, &mut self.events, self.pulse);
+        pulse.sleeps();
+        let waited = py.detach(|| {
+            let waited = wait(reactor, events);
+            // Still detached: that the loop has to wait for the GIL now is something to be watched.
+            pulse.wakes();
+            waited
+        });
+        watchdog::rouse(py);
+        waited
+    }
+
     /// Another thread works for this one: what it does is often done before a sleep has begun (`elsewhere`).
     fn watch_and_sleep(&mut self, timeout: Option<Duration>) -> io::Result<ReactorWakeup> {
         let inbox = &self.loop_.get().inbox;
-        let (reactor, events) = (self.reactor, &mut self.events);
-        self.loop_.py().detach(|| {
+        self.detached(|reactor, events| {
             let came = waiters::thread::watch_hopefully(|| !inbox.is_empty());
             let timeout = if came || !inbox.prepare_sleep() { Some(Duration::ZERO) } else { timeout };
             reactor.wait(events, timeout)
@@ -274,21 +299,32 @@ impl Iteration<'_, '_> {
 }
 
 /// Runs one entry of the ready queue. An error leaves the loop.
+///
+/// What runs code of the program is `told` to the watchdog in the end, should it have asked, while it is there to be named.
 #[inline]
-fn execute(loop_: &Bound<'_, EventLoop>, ready: Ready) -> PyResult<()> {
+fn execute(loop_: &Bound<'_, EventLoop>, pulse: &Pulse, ready: Ready) -> PyResult<()> {
     let py = loop_.py();
+    let told = |what: &Bound<'_, PyAny>, result: PyResult<()>| match pulse.is_asked() {
+        false => result,
+        true => result.and(pulse.tell(loop_, Some(what))),
+    };
     match ready {
         Ready::Handle(handle) => {
             current::leave(loop_);
-            run_handle(loop_, &handle.into_bound(py))
+            let handle = handle.into_bound(py);
+            told(&handle, run_handle(loop_, &handle))
         }
-        Ready::Step(task) => reported(loop_, step::step_on(loop_, &task.into_bound(py), None), STEP),
+        Ready::Step(task) => {
+            let task = task.into_bound(py);
+            told(&task, reported(loop_, step::step_on(loop_, &task, None), STEP))
+        }
         Ready::Throw(task, error) => {
-            reported(loop_, step::step_on(loop_, &task.into_bound(py), Some(error)), STEP)
+            let task = task.into_bound(py);
+            told(&task, reported(loop_, step::step_on(loop_, &task, Some(error)), STEP))
         }
         Ready::Wake(task, future) => {
             let (task, future) = (task.into_bound(py), future.into_bound(py));
-            reported(loop_, step::wake_on(loop_, &task, &future), STEP)
+            told(&task, reported(loop_, step::wake_on(loop_, &task, &future), STEP))
         }
         Ready::Woken(future) => {
             reported(loop_, waiters::task::settle(&future.into_bound(py)).map(drop), "wake-up")
@@ -307,31 +343,45 @@ fn execute(loop_: &Bound<'_, EventLoop>, ready: Ready) -> PyResult<()> {
         Ready::Call { callback, argument, context } => {
             current::leave(loop_);
             let called = ffi::in_context(context.bind(py), || callback.bind(py).call1((argument.bind(py),)));
-            match called {
+            let result = match called {
                 Ok(_) => Ok(()),
                 Err(error) if leaves_the_loop(py, &error) => Err(error),
-                Err(error) => report_call(loop_, callback, argument, context, error),
-            }
+                Err(error) => report_call(loop_, callback.clone_ref(py), argument, context, error),
+            };
+            told(callback.bind(py), result)
         }
         Ready::Transport(transport, step) => {
             current::leave(loop_);
-            SocketTransport::advance(transport.bind(py), step)
+            let transport = transport.into_bound(py);
+            told(&transport, SocketTransport::advance(&transport, step))
         }
         Ready::Datagrams(transport, step) => {
             current::leave(loop_);
-            DatagramTransport::advance(transport.bind(py), step)
+            let transport = transport.into_bound(py);
+            told(&transport, DatagramTransport::advance(&transport, step))
         }
-        Ready::ReadPipe(transport, step) => ReadPipeTransport::advance(transport.bind(py), step),
-        Ready::WritePipe(transport, step) => WritePipeTransport::advance(transport.bind(py), step),
+        Ready::ReadPipe(transport, step) => {
+            let transport = transport.into_bound(py);
+            told(&transport, ReadPipeTransport::advance(&transport, step))
+        }
+        Ready::WritePipe(transport, step) => {
+            let transport = transport.into_bound(py);
+            told(&transport, WritePipeTransport::advance(&transport, step))
+        }
         Ready::Process(transport, step) => {
-            reported(loop_, SubprocessTransport::advance(transport.bind(py), step), "subprocess transport")
+            let transport = transport.into_bound(py);
+            told(
+                &transport,
+                reported(loop_, SubprocessTransport::advance(&transport, step), "subprocess transport"),
+            )
         }
         Ready::ForeignHandle(handle) => {
             current::leave(loop_);
-            if !handle.bind(py).getattr(intern!(py, "_cancelled"))?.is_truthy()? {
-                handle.bind(py).call_method0(intern!(py, "_run"))?;
+            let handle = handle.bind(py);
+            if handle.getattr(intern!(py, "_cancelled"))?.is_truthy()? {
+                return Ok(());
             }
-            Ok(())
+            told(handle, handle.call_method0(intern!(py, "_run")).map(drop))
         }
     }
 }
@@ -396,7 +446,7 @@ fn report_call(
 }
 
 /// Debug mode: the same, timed, with the slow ones logged in asyncio's words.
-fn execute_in_debug_mode(loop_: &Bound<'_, EventLoop>, ready: Ready) -> PyResult<()> {
+fn execute_in_debug_mode(loop_: &Bound<'_, EventLoop>, pulse: &Pulse, ready: Ready) -> PyResult<()> {
     let py = loop_.py();
     let this = loop_.get();
     let shown = match &ready {
@@ -426,7 +476,7 @@ fn execute_in_debug_mode(loop_: &Bound<'_, EventLoop>, ready: Ready) -> PyResult
     let replaced = this.state.with(py, |s| std::mem::replace(&mut s.current_handle, handle));
     drop(replaced);
     let started = now();
-    let result = execute(loop_, ready);
+    let result = execute(loop_, pulse, ready);
     let seconds = now() - started;
     drop(this.state.with(py, |s| s.current_handle.take()));
     result?;

@@ -1,0 +1,137 @@
+//! `plait.gil`: which thread holds the GIL, which wait for it, and in which line it is held.
+//!
+//! A native thread looks every few milliseconds (`sampler`), without ever asking for the GIL itself, and adds what it saw to the `tally`. The time
+//! since the look before is credited to what each thread is at now. A second native thread (`names`) does ask for the GIL, once for each few new
+//! threads: Python alone knows what they are called. Before it starts, `self_check` has it tell a holder and a waiter of which the truth is known.
+//!
+//! Rejected: a hook on the GIL's functions, which are no symbols that one could put oneself before; `perf` and eBPF, which need privileges; counting the
+//! futex calls of all threads.
+
+mod names;
+mod sampler;
+mod self_check;
+mod tally;
+
+use crate::native_thread;
+use crate::observe::Interpreter;
+use names::Names;
+use plait_core::fork;
+use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
+use pyo3::prelude::*;
+use sampler::Sampler;
+use std::fs::File;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tally::Tally;
+
+/// What the threads of a monitor have in common.
+struct Shared {
+    tally: Mutex<Tally>,
+    names: Names,
+    ends: AtomicBool,
+}
+
+impl Shared {
+    /// Held for some microseconds, by threads that wait for nothing meanwhile.
+    fn tally(&self) -> MutexGuard<'_, Tally> {
+        self.tally.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn ends(&self) -> bool {
+        self.ends.load(Ordering::Relaxed)
+    }
+}
+
+/// A monitor at work. A child process has none of its threads, and leaves it alone.
+#[pyclass(module = "plait", frozen)]
+pub struct GilMonitor {
+    shared: Arc<Shared>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    generation: u32,
+}
+
+#[pymethods]
+impl GilMonitor {
+    /// Starts looking, every `interval` seconds on average, for no more than that share of a processor. With a descriptor, what is known is written to it as a line of JSON
+    /// every `period` seconds.
+    #[new]
+    #[pyo3(signature = (interval, budget, descriptor=None, period=1.0))]
+    fn new(
+        py: Python<'_>,
+        interval: f64,
+        budget: f64,
+        descriptor: Option<u32>,
+        period: f64,
+    ) -> PyResult<GilMonitor> {
+        let seconds = |number: f64| {
+            let valid = number.is_finite() && (0.0001..=60.0).contains(&number);
+            valid.then(|| Duration::from_secs_f64(number)).ok_or_else(|| {
+                PyValueError::new_err(format!("{number} is no interval: between 0.0001 and 60 seconds"))
+            })
+        };
+        if !(0.0001..=1.0).contains(&budget) {
+            return Err(PyValueError::new_err(format!(
+                "{budget} is no share of a processor: above 0 and up to 1"
+            )));
+        }
+        let (interval, period) = (seconds(interval)?, seconds(period)?);
+        let interpreter = Interpreter::find(py)?;
+        if interpreter.gil().is_none() {
+            return Err(PyRuntimeError::new_err("there is no GIL in this interpreter"));
+        }
+        self_check::check(py, &interpreter)?;
+        let stream = match descriptor {
+            // Opened anew: the program's own number stays the program's.
+            Some(number) => Some(File::options().write(true).open(format!("/proc/self/fd/{number}"))?),
+            None => None,
+        };
+        let shared = Arc::new(Shared {
+            tally: Mutex::new(Tally::new(interval)),
+            names: Names::default(),
+            ends: AtomicBool::new(false),
+        });
+        let sampler =
+            Sampler::new(interpreter, shared.clone(), (interval, budget), stream.map(|file| (file, period)));
+        let failed =
+            |error: std::io::Error| PyOSError::new_err(format!("no thread for the monitor: {error}"));
+        let mut threads = vec![native_thread::spawn("plait-gil", move || sampler.run()).map_err(failed)?];
+        let named = shared.clone();
+        threads.extend(native_thread::spawn("plait-gil-names", move || names::run(&named)));
+        Ok(GilMonitor { shared, threads: Mutex::new(threads), generation: fork::generation() })
+    }
+
+    /// Ends it, and returns what was seen. Once more: the same again.
+    fn stop(&self, py: Python<'_>) -> PyResult<String> {
+        self.check_process()?;
+        self.shared.ends.store(true, Ordering::Relaxed);
+        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        self.shared.names.wake();
+        for thread in threads {
+            thread.thread().unpark();
+            // The thread of names may be waiting for the GIL.
+            let _ = py.detach(|| thread.join());
+        }
+        self.snapshot(py)
+    }
+
+    /// What was seen so far, as JSON.
+    fn snapshot(&self, py: Python<'_>) -> PyResult<String> {
+        self.check_process()?;
+        let nameless = self.shared.tally().nameless();
+        let named = names::look_up(py, &nameless)?;
+        let mut tally = self.shared.tally();
+        tally.name(named);
+        Ok(tally.to_json())
+    }
+}
+
+impl GilMonitor {
+    fn check_process(&self) -> PyResult<()> {
+        match self.generation == fork::generation() {
+            true => Ok(()),
+            false => Err(PyRuntimeError::new_err("the monitor belongs to the parent process")),
+        }
+    }
+}

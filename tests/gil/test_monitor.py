@@ -1,0 +1,144 @@
+"""The interface of plait.gil: what it refuses, what becomes of it at exit and after a fork, what it costs."""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import threading
+import time
+
+import plait.gil
+import pytest
+from known_truth import computes, watch
+
+pytestmark = pytest.mark.skipif(not plait.gil.exists(), reason="this Python has no GIL")
+
+
+def python(program: str, *options: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, *options, "-c", program], capture_output=True, text=True, timeout=60)
+
+
+def test_one_monitor_at_a_time() -> None:
+    with plait.gil.monitor():
+        with pytest.raises(RuntimeError, match="being watched already"):
+            plait.gil.start()
+    with pytest.raises(RuntimeError, match="is not being watched"):
+        plait.gil.stop()
+    with pytest.raises(RuntimeError, match="is not being watched"):
+        plait.gil.snapshot()
+
+
+@pytest.mark.parametrize("interval", [0, -1, float("nan"), float("inf"), 61])
+def test_an_interval_that_is_none(interval: float) -> None:
+    with pytest.raises(ValueError, match="is no interval"):
+        plait.gil.start(interval=interval)
+    with pytest.raises(RuntimeError, match="is not being watched"):
+        plait.gil.stop()
+
+
+@pytest.mark.parametrize("budget", [0, -1, 1.5, float("nan")])
+def test_a_budget_that_is_none(budget: float) -> None:
+    with pytest.raises(ValueError, match="is no share of a processor"):
+        plait.gil.start(budget=budget)
+
+
+def test_a_snapshot_grows_and_the_threads_of_the_monitor_are_not_in_it() -> None:
+    before = threading.active_count()
+    plait.gil.start()
+    try:
+        while (first := plait.gil.snapshot()).samples < 5:
+            pass
+        while (second := plait.gil.snapshot()).samples <= first.samples:
+            pass
+        assert {row.name for row in second.threads} <= {thread.name for thread in threading.enumerate()}
+        assert threading.active_count() == before
+    finally:
+        report = plait.gil.stop()
+    assert report.samples > second.samples
+    assert "thread" in report.text()
+    assert json.loads(report.json())["samples"] == report.samples
+
+
+def test_the_times_of_a_thread_add_up() -> None:
+    watched = watch(0.5, one=computes, two=computes)
+    for row in watched.report.threads:
+        assert row.seen <= watched.report.seconds * 1.001
+    total = watched.report.held + watched.report.free
+    assert total == pytest.approx(watched.report.seconds, rel=0.05)
+
+
+def test_a_program_that_does_not_stop_it_ends_well() -> None:
+    done = python("import plait.gil, threading, time; plait.gil.start(); print('well')\n"
+                  "for _ in range(20): threading.Thread(target=time.sleep, args=(0.001,)).start()")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "well\n", "")
+
+
+def test_a_child_begins_without() -> None:
+    done = python("""
+import os, plait.gil
+plait.gil.start()
+if os.fork() == 0:
+    try:
+        plait.gil.stop()
+    except RuntimeError as error:
+        print(error, flush=True)
+    with plait.gil.monitor() as report:
+        for _ in range(2_000_000): pass
+    print(report.samples > 0, report.threads[0].name, flush=True)
+    os._exit(0)
+print(os.wait()[1], plait.gil.stop().samples > 0)
+""", "-W", "ignore")
+    assert done.stdout.splitlines() == ["the GIL is not being watched", "True MainThread", "0 True"], done.stderr
+
+
+def test_an_interpreter_that_cannot_be_looked_into_is_told() -> None:
+    """Where the switch interval is not what the interpreter says, the GIL is not found; nothing is guessed."""
+    done = python("""
+import sys, plait.gil
+real, sys.getswitchinterval = sys.getswitchinterval, lambda: 0.123
+try:
+    plait.gil.start()
+except RuntimeError as error:
+    print(error)
+sys.getswitchinterval = real
+plait.gil.start(); print(plait.gil.stop().samples > 0)
+""")
+    assert done.stdout.splitlines() == ["plait cannot look into this interpreter: the GIL was not found", "True"]
+
+
+def test_no_descriptor_is_kept() -> None:
+    before = set(os.listdir("/proc/self/fd"))
+    with plait.gil.monitor():
+        during = set(os.listdir("/proc/self/fd"))
+    assert during == before
+
+
+def work(rounds: int) -> float:
+    """Seconds of processor time of the whole process for the same work."""
+    def part() -> None:
+        for _ in range(rounds):
+            sum(range(1000))
+
+    start = time.process_time()
+    threads = [threading.Thread(target=part) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return time.process_time() - start
+
+
+def test_it_costs_less_than_two_percent() -> None:
+    """Pairs of runs one after the other, with and without: the median of their ratios; up to three times, on a machine that does other work too."""
+    for _ in range(3):
+        ratios = []
+        for _ in range(7):
+            without = work(25_000)
+            plait.gil.start()
+            watched = work(25_000)
+            plait.gil.stop()
+            ratios.append(watched / without)
+        if statistics.median(ratios) < 1.02:
+            return
+    pytest.fail(f"the monitor costs {100 * (statistics.median(ratios) - 1):.1f} %")
