@@ -52,6 +52,13 @@ def test_text_that_is_read(
     run(script.play(steps))
 
 
+@pytest.mark.parametrize("content", [b"\r", b"a\r", b"\r\n\r", b"\xc3", b"ab\xc3"])
+@pytest.mark.parametrize("read", [("read", (2,)), ("read", (3,)), ("readline", ()), ("readlines", ()), ("read", ())], ids=str)
+def test_what_a_decoder_holds_back_until_the_end(engine: Any, run: Any, tmp_path: Path, content: bytes, read: Any) -> None:
+    for newline in (None, ""):
+        run(Script(tmp_path, content, "r", newline=newline, encoding="utf-8", errors="replace").play([read] * 3))
+
+
 @many
 @given(
     newline=st.sampled_from([None, "", "\n", "\r\n"]),

@@ -50,18 +50,20 @@ class AsyncTextIOWrapper(AsyncFile):
         return self._text.read() if self._ready(self._file.all_ready) else None
 
     def _read_some(self, size: int) -> str | None:
-        return self._text.read(size) if self._ready(self._file.bytes_ready, _MOST_PER_CHARACTER * size + _SLACK) else None
+        ready = self._ready(self._file.bytes_ready, _MOST_PER_CHARACTER * size + _SLACK)
+        return self._up_to_the_end(self._text.read, size) if ready else None
 
     def _read_line(self, size: int) -> str | None:
-        return self._text.readline(size) if self._ready(self._file.line_ready) else None
+        return self._up_to_the_end(self._text.readline, size) if self._ready(self._file.line_ready) else None
 
     def _read_lines(self) -> list[str] | None:
-        if not self._ready(self._file.all_ready):
-            return None
-        # The wrapper goes on until it has met the end twice.
+        return self._up_to_the_end(self._text.readlines) if self._ready(self._file.all_ready) else None
+
+    def _up_to_the_end(self, read: Callable[..., Any], *args: Any) -> Any:
+        """The wrapper may meet the end twice: what its decoder held back until then is text, after which it tries once more."""
         self._file.hold_end(True)
         try:
-            return self._text.readlines()
+            return read(*args)
         finally:
             self._file.hold_end(False)
 

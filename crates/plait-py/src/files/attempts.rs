@@ -157,6 +157,9 @@ impl File {
 
     /// What one system call gives, up to `count` bytes; what was read ahead first.
     pub fn take_once<'py>(&self, py: Python<'py>, count: usize) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        if self.state.with(py, |s| self.is_part_of_a_read(s)) {
+            return self.take_exactly(py, count);
+        }
         self.attempt(py, "read of closed file", |s| {
             if count == 0 {
                 return Attempt::Done(PyBytes::new(py, &[]));
@@ -166,6 +169,11 @@ impl File {
                 None => Attempt::Lacks(Lack::Bytes { want: count, all: false }),
             }
         })
+    }
+
+    /// Whether a file without a buffer has read ahead, for a line: the standard one would not have, and gives all that was asked for in one read.
+    fn is_part_of_a_read(&self, s: &FileState) -> bool {
+        self.is_raw() && self.facts.is_regular() && !s.unread().is_empty()
     }
 
     /// How much was read ahead; if nothing, after one look. 0 at the end.
@@ -225,6 +233,7 @@ impl File {
     pub fn take_into(&self, py: Python<'_>, into: &mut [u8], once: bool) -> PyResult<Option<usize>> {
         self.attempt(py, "readinto of closed file", |s| loop {
             let available = s.unread().len();
+            let once = once && !self.is_part_of_a_read(s);
             if available >= into.len() || (once && available > 0) {
                 return Attempt::Done(copy_out(s, into));
             }

@@ -170,6 +170,12 @@ impl FileState {
 }
 
 impl File {
+    /// Whether the buffer takes so many bytes more. One piece that fills it goes past it from 3.13 on: which matters to the position in a
+    /// file that is appended to.
+    pub fn has_room(&self, older: usize, length: usize) -> bool {
+        older + length <= self.buffer_size && (length < self.buffer_size || cfg!(not(Py_3_13)))
+    }
+
     /// The object of a file that was opened.
     pub fn make(
         engine: &Bound<'_, FileEngine>,

@@ -95,7 +95,7 @@ impl File {
         drop(self.descriptor(py, "write to closed file")?);
         let view = super::engine::written(data)?;
         Ok(self.state.with(py, |s| {
-            let fits = !s.busy && s.behind.len() + view.len_bytes() <= self.buffer_size;
+            let fits = !s.busy && self.has_room(s.behind.len(), view.len_bytes());
             fits.then(|| {
                 s.rewind();
                 ffi::with_bytes(&view, |bytes| s.behind.extend_from_slice(bytes));
@@ -111,9 +111,9 @@ impl File {
         let descriptor = this.descriptor(py, "write to closed file")?;
         let older = this.state.with(py, |s| s.behind.len());
         let length = this.stream_write(py, data)?;
-        match older + length > this.buffer_size {
-            true => Ok((length, Some(File::drain(slf, descriptor, older)?))),
-            false => Ok((length, None)),
+        match this.has_room(older, length) {
+            true => Ok((length, None)),
+            false => Ok((length, Some(File::drain(slf, descriptor, older)?))),
         }
     }
 

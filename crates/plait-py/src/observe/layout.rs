@@ -40,6 +40,9 @@ pub mod frame {
     pub const CODE: usize = of_version(32, 0, 0);
     pub const PREVIOUS: usize = of_version(48, 8, 8);
     pub const INSTRUCTION: usize = 56;
+    /// A byte. 3.11 has no frames that are `OWNED_BY_C`: these stand for a call from C, with code of their own in 3.12.
+    pub const OWNER: usize = of_version(69, 70, 70);
+    pub const OWNED_BY_C: u8 = 3;
     pub const SIZE: usize = 72;
     use super::of_version;
 }

@@ -37,6 +37,7 @@ struct Frame {
     code: usize,
     previous: usize,
     instruction: usize,
+    from_c: bool,
 }
 
 impl Places {
@@ -70,6 +71,9 @@ impl Places {
     }
 
     fn place(&mut self, frame: &Frame) -> Option<Place> {
+        if frame.from_c {
+            return None;
+        }
         let interpreter = self.interpreter;
         let key = interpreter.code_key(frame.code)?;
         let start = frame.code + layout::code::INSTRUCTIONS;
@@ -94,6 +98,8 @@ impl Interpreter {
             code: words[layout::frame::CODE / 8],
             previous: words[layout::frame::PREVIOUS / 8],
             instruction: words[layout::frame::INSTRUCTION / 8],
+            from_c: words[layout::frame::OWNER / 8].to_ne_bytes()[layout::frame::OWNER % 8]
+                == layout::frame::OWNED_BY_C,
         })
     }
 }
