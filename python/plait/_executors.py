@@ -4,7 +4,8 @@ It is a subclass of the standard class, which is Python: ``isinstance`` and ``is
 failing initializer are the standard ones, and so are the attributes that programs read. What every call goes through is native: ``submit`` makes a
 future and puts the call into the queue, a worker takes it out, calls, and tells who waits (``crates/plait-py/src/faces/futures``).
 
-A subclass that puts another queue into the place of ``_work_queue`` (a priority queue, say) gets the standard methods, which work on any.
+A subclass that puts another queue into the place of ``_work_queue`` (a priority queue, say) gets the standard methods, which work on any. So does a program in which threads
+are greenlets (gevent's patch).
 """
 
 import importlib
@@ -14,6 +15,7 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from types import BuiltinFunctionType
 from typing import Any
 
 from plait._native import WorkQueue, result_or_cancel
@@ -54,10 +56,12 @@ class ThreadPoolExecutor(StandardExecutor):  # type: ignore[misc]
         carry_context: bool = False,
     ) -> None:
         super().__init__(max_workers, thread_name_prefix, initializer, initargs)
-        asks_always = type(self)._adjust_thread_count is not ThreadPoolExecutor._adjust_thread_count
-        self._work_queue: Any = WorkQueue(asks_always, carry_context)
         self._initializer = initializer
         self._initargs = initargs
+        if not _starts_real_threads():
+            return
+        asks_always = type(self)._adjust_thread_count is not ThreadPoolExecutor._adjust_thread_count
+        self._work_queue: Any = WorkQueue(asks_always, carry_context)
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         """Have ``fn(*args, **kwargs)`` called by a thread of the pool.
@@ -196,6 +200,16 @@ class ThreadPoolExecutor(StandardExecutor):  # type: ignore[misc]
         queue = vars(self).get("_work_queue")
         if refuses and type(queue) is WorkQueue:
             queue.close()
+
+
+# Where it is to be found.
+ThreadPoolExecutor.__module__ = "plait.concurrent.futures"
+
+
+def _starts_real_threads() -> bool:
+    """Whether what ``threading`` starts are threads. gevent's patch makes greenlets of them, which must not block; its patched queues know how they wait."""
+    starts = getattr(threading, "_start_joinable_thread", None) or vars(threading)["_start_new_thread"]
+    return isinstance(starts, BuiltinFunctionType)
 
 
 def _results(futures: list[Any], end: float | None) -> Iterator[Any]:

@@ -81,6 +81,10 @@ def as_completed(fs: Iterable[Any], timeout: float | None = None) -> Iterator[An
         watcher.forget(pending)
 
 
+# Where they are to be found.
+wait.__module__ = as_completed.__module__ = "plait.concurrent.futures"
+
+
 # ---- what the native side calls
 
 

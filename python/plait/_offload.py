@@ -9,6 +9,7 @@ sixty-four names that a dead server is asked for keep every other call from bein
 
 import concurrent.futures
 import functools
+import sys
 from asyncio import base_events, coroutines, events, futures, tasks
 from types import ModuleType
 from typing import Any
@@ -103,17 +104,29 @@ class _Both:
                 executor.shutdown(wait=True)
 
 
-@functools.wraps(_standard_shutdown)
-async def shutdown_default_executor(self: Any, *args: Any, **kwargs: Any) -> None:
-    default, resolver = self._default_executor, self._resolver
+async def _shut_both_down(loop: Any, *timeout: Any) -> None:
+    default, resolver = loop._default_executor, loop._resolver
     if resolver is None:
-        await _standard_shutdown(self, *args, **kwargs)
+        await _standard_shutdown(loop, *timeout)
         return
-    self._default_executor = resolver if default is None else _Both(default, resolver)
+    loop._default_executor = resolver if default is None else _Both(default, resolver)
     try:
-        await _standard_shutdown(self, *args, **kwargs)
+        await _standard_shutdown(loop, *timeout)
     finally:
-        self._default_executor = default
+        loop._default_executor = default
+
+
+if sys.version_info >= (3, 12):
+
+    @functools.wraps(_standard_shutdown)
+    async def shutdown_default_executor(self: Any, timeout: float | None = None) -> None:
+        await _shut_both_down(self, timeout)
+
+else:  # it takes no time-out
+
+    @functools.wraps(_standard_shutdown)
+    async def shutdown_default_executor(self: Any) -> None:
+        await _shut_both_down(self)
 
 
 # ---- name resolution

@@ -285,7 +285,7 @@ def test_collected_in_a_circle(make):
 
 def test_a_long_chain_of_results(futures):
     future = None
-    for _ in range(100_000):
+    for _ in range(100_000 if is_plaits(futures) else 1_000):  # the standard one is slow to make
         outer = futures.Future()
         outer.set_result(future)
         future = outer

@@ -1,6 +1,8 @@
 """``plait.install()`` and ``plait.uninstall()``: what they change, and that they change it back."""
 
 import asyncio
+import concurrent.futures
+import concurrent.futures.thread
 import multiprocessing.spawn
 import queue
 import sys
@@ -14,14 +16,18 @@ import pytest
 
 events = asyncio.events
 
-FUNCTIONS = ("sleep", "gather", "wait", "wait_for", "shield", "as_completed", "timeout", "timeout_at", "TaskGroup")
+FUNCTIONS = ("sleep", "gather", "wait", "wait_for", "shield", "as_completed", "timeout", "timeout_at", "TaskGroup", "wrap_future", "run_coroutine_threadsafe")
 LOCKS = ("Lock", "Event", "Condition", "Semaphore", "BoundedSemaphore", "Barrier")
 QUEUES = ("Queue", "LifoQueue", "PriorityQueue")
+POOLS = ("ThreadPoolExecutor", "wait", "as_completed")
 
 
 def snapshot_of_threads() -> dict[str, object]:
     """What install may touch of threading and queue."""
     primitives = {f"threading.{name}": getattr(threading, name) for name in LOCKS if name != "Lock"}
+    primitives |= {f"futures.{name}": getattr(concurrent.futures, name) for name in (*POOLS, "Future", "ProcessPoolExecutor")}
+    primitives |= {f"futures.thread.{POOLS[0]}": concurrent.futures.thread.ThreadPoolExecutor}
+    primitives |= {f"futures._base.{name}": getattr(concurrent.futures._base, name) for name in (*POOLS[1:], "Future")}
     return primitives | {f"queue.{name}": getattr(queue, name) for name in QUEUES}
 
 
@@ -240,6 +246,17 @@ def test_queues_are_plaits(name: str) -> None:
     assert getattr(queue, name).__module__ == "plait.queue"
 
 
+def test_pools_are_plaits() -> None:
+    future = concurrent.futures.Future
+    plait.install()
+    for name in POOLS:
+        assert getattr(concurrent.futures, name) is getattr(plait.concurrent.futures, name)
+        assert getattr(concurrent.futures, name).__module__ == "plait.concurrent.futures"
+    assert concurrent.futures.Future is concurrent.futures._base.Future is future, "it is never rebound"
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        assert type(pool.submit(int)) is plait.concurrent.futures.Future and isinstance(pool.submit(int), future)
+
+
 def test_threads_and_timers_made_while_installed_wait_on_native_events() -> None:
     plait.install()
     timer = threading.Timer(3600, print)
@@ -263,13 +280,13 @@ def test_objects_made_before_go_on() -> None:
     assert type(event) is kind is not threading.Event
 
 
-@pytest.mark.parametrize("left_out", ["asyncio", "threading", "queue"])
+@pytest.mark.parametrize("left_out", ["asyncio", "threading", "queue", "futures"])
 def test_what_is_left_out_stays_the_standard_one(left_out: str) -> None:
     before = {**asyncio_names(), **snapshot_of_threads()}
     plait.install(**{left_out: False}, multiprocessing=False)
     after = {**asyncio_names(), **snapshot_of_threads()}
     changed = {place.partition(".")[0] for place in before if before[place] is not after[place]}
-    assert changed == {"asyncio", "threading", "queue"} - {left_out}
+    assert changed == {"asyncio", "threading", "queue", "futures"} - {left_out}
 
 
 def test_nothing_chosen_changes_nothing() -> None:
@@ -294,7 +311,7 @@ def test_a_class_that_somebody_put_in_place_is_theirs() -> None:
 
 def test_asyncio_false_leaves_asyncio_alone() -> None:
     before = snapshot()
-    plait.install(asyncio=False, threading=False, queue=False, multiprocessing=False)
+    plait.install(asyncio=False, threading=False, queue=False, futures=False, multiprocessing=False)
     assert snapshot() == before
     plait.install(multiprocessing=False)
     assert asyncio.run(loop_type()) is plait.EventLoop

@@ -1,6 +1,7 @@
 """The package's own names: ``plait.run``, the primitives, the mirrors of standard modules, and where the import is refused."""
 
 import asyncio
+import concurrent.futures
 import inspect
 import queue
 import subprocess
@@ -146,6 +147,7 @@ def test_mirror_has_every_name() -> None:
 MIRRORS = {
     "threading": (threading, plait.threading, {"Condition", "Event", "Semaphore", "BoundedSemaphore", "Barrier", "Timer"}),
     "queue": (queue, plait.queue, {"Queue", "LifoQueue", "PriorityQueue"}),
+    "concurrent.futures": (concurrent.futures, plait.concurrent.futures, {"Future", "ThreadPoolExecutor", "wait", "as_completed"}),
 }
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import socket
+import sys
 import threading
 import weakref
 
@@ -11,6 +12,7 @@ import pytest
 from plait import _executors, _native, _offload
 
 BLOCKED = 64
+is_gil_enabled = getattr(sys, "_is_gil_enabled", lambda: True)
 
 
 class Blocker:
@@ -145,3 +147,38 @@ def test_nothing_is_left_of_offloaded_calls():
     known = plait.run(main())
     gc.collect()
     assert known() is None
+
+
+def test_where_threads_are_no_threads_the_standard_pool_runs(monkeypatch):
+    """gevent's patch puts a function of its own where threading starts threads."""
+    name = next(name for name in ("_start_joinable_thread", "_start_new_thread") if hasattr(threading, name))
+    starts, started = getattr(threading, name), []
+
+    def start(*args, **keywords):
+        started.append(args[0])
+        return starts(*args, **keywords)
+
+    monkeypatch.setattr(threading, name, start)
+    with _executors.ThreadPoolExecutor(2, initializer=started.append, initargs=("initialised",)) as pool:
+        assert type(pool._work_queue) is not _native.WorkQueue
+        assert list(pool.map(abs, [-1, -2])) == [1, 2] and pool.submit(divmod, 7, 2).result(10) == (3, 1)
+
+        async def main():
+            return await asyncio.get_running_loop().run_in_executor(pool, abs, -3)
+
+        assert plait.run(main()) == 3
+    assert "initialised" in started and len(started) >= 2
+
+
+def test_a_worker_that_calls_built_in_functions_lets_others_run():
+    """It runs no bytecode, between two of which the interpreter would look who else wants to run."""
+    with _executors.ThreadPoolExecutor(1) as pool:
+        go = threading.Event()
+        pool.submit(go.wait)
+        pending = [pool.submit(int) for _ in range(100_000)]
+        more = pool.map(abs, range(200_000))
+        go.set()
+        pending[0].result(10)
+        assert not is_gil_enabled() or not pending[-1].done(), "this thread had its turn long before the last"
+        more.close()
+        pool.shutdown(cancel_futures=True)

@@ -5,40 +5,27 @@ standard ones. Nothing is patched; see ``plait.install()``.
 """
 
 import concurrent.futures as _standard
-from concurrent.futures import (
-    ALL_COMPLETED,
-    FIRST_COMPLETED,
-    FIRST_EXCEPTION,
-    BrokenExecutor,
-    CancelledError,
-    Executor,
-    InvalidStateError,
-    TimeoutError,
-)
+from concurrent.futures import ALL_COMPLETED as ALL_COMPLETED
+from concurrent.futures import FIRST_COMPLETED as FIRST_COMPLETED
+from concurrent.futures import FIRST_EXCEPTION as FIRST_EXCEPTION
+from concurrent.futures import BrokenExecutor as BrokenExecutor
+from concurrent.futures import CancelledError as CancelledError
+from concurrent.futures import Executor as Executor
+from concurrent.futures import InvalidStateError as InvalidStateError
+from concurrent.futures import TimeoutError as TimeoutError
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # the standard signatures hold
-    from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor, as_completed, wait
+    from concurrent.futures import Future as Future
+    from concurrent.futures import ProcessPoolExecutor as ProcessPoolExecutor
+    from concurrent.futures import ThreadPoolExecutor as ThreadPoolExecutor
+    from concurrent.futures import as_completed as as_completed
+    from concurrent.futures import wait as wait
 else:
     from plait._futures import as_completed, wait
     from plait._native import ConcurrentFuture as Future
 
-__all__ = [
-    "ALL_COMPLETED",
-    "FIRST_COMPLETED",
-    "FIRST_EXCEPTION",
-    "BrokenExecutor",
-    "CancelledError",
-    "Executor",
-    "Future",
-    "InvalidStateError",
-    "ProcessPoolExecutor",
-    "ThreadPoolExecutor",
-    "TimeoutError",
-    "as_completed",
-    "wait",
-]
-__all__ += [name for name in _standard.__all__ if name not in __all__]
+__all__ = list(_standard.__all__)
 
 
 def __getattr__(name: str) -> Any:

@@ -354,16 +354,18 @@ impl ConcurrentFuture {
     pub fn awaited(slf: &Bound<'_, Self>, patience: Patience<'_>) -> PyResult<Option<Seen>> {
         let py = slf.py();
         let this = slf.get();
-        let poll = |wait: &mut _, waker: &mut _, _: &mut _| this.done.poll(wait, waker);
-        let woken = block(py, &this.done, Manner::Barging, patience, poll)?;
-        if this.is_open(py) {
-            return Ok(None);
-        }
-        match (this.look(py), woken) {
-            (Some(seen), _) => Ok(Some(seen)),
-            (None, None) => Err(PyTimeoutError::new_err(())),
-            // Set by hand to something that is not done.
-            (None, Some(())) => ConcurrentFuture::awaited(slf, patience),
+        loop {
+            let poll = |wait: &mut _, waker: &mut _, _: &mut _| this.done.poll(wait, waker);
+            let woken = block(py, &this.done, Manner::Barging, patience, poll)?;
+            if this.is_open(py) {
+                return Ok(None);
+            }
+            match (this.look(py), woken) {
+                (Some(seen), _) => return Ok(Some(seen)),
+                (None, None) => return Err(PyTimeoutError::new_err(())),
+                // Set by hand to something that is not done.
+                (None, Some(())) => {}
+            }
         }
     }
 
@@ -409,6 +411,10 @@ impl ConcurrentFuture {
         fire(py, &slf.get().done, slf.get().done.set());
         if !done {
             slf.get().done.clear();
+            // Without the GIL it may have been finished just then.
+            if slf.get().phase(py).is_done() {
+                fire(py, &slf.get().done, slf.get().done.set());
+            }
         }
         ConcurrentFuture::show_callbacks(slf)?;
         ConcurrentFuture::open(slf, part)
@@ -416,7 +422,11 @@ impl ConcurrentFuture {
 
     /// Puts something else in the place of a part.
     pub fn replace_part(&self, py: Python<'_>, part: fn(&mut Opened) -> &mut Py<PyAny>, with: Py<PyAny>) {
-        let before = self.with(py, |s| s.opened.as_mut().map(|opened| std::mem::replace(part(opened), with)));
+        let mut with = Some(with);
+        let before = self.with(py, |s| match (&mut s.opened, with.take()) {
+            (Some(opened), Some(new)) => Some(std::mem::replace(part(opened), new)),
+            (_, unused) => unused,
+        });
         drop(before);
     }
 

@@ -2,7 +2,7 @@
 //!
 //! * [`future`] is the state machine, [`methods`] what Python sees of it, [`follower`] how an asyncio future is told through its loop's inbox;
 //! * [`watcher`] is what `wait` and `as_completed` wait with;
-//! * [`work`] is a pool's queue, [`worker`] the body of its threads.
+//! * [`work`] is a pool's queue, [`worker`] the body of its threads; [`give_way`] keeps both from being too busy for others.
 //!
 //! The executor itself is a Python class, a subclass of the standard one (`python/plait/_executors.py`): the standard one is Python too, nothing is
 //! lost by that, and `issubclass`, its attributes, `shutdown` and what it does at the interpreter's exit are just the standard ones. What is done once per
@@ -10,6 +10,7 @@
 
 pub mod follower;
 pub mod future;
+mod give_way;
 mod methods;
 pub mod watcher;
 pub mod work;

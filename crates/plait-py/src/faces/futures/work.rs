@@ -8,6 +8,7 @@
 
 use super::follower::Follower;
 use super::future::{Callback, ConcurrentFuture, Outcome, Phase, Seen};
+use super::give_way::GiveWay;
 use crate::deadlock;
 use crate::event_loop::future::Future;
 use crate::event_loop::EventLoop;
@@ -107,7 +108,8 @@ impl Job {
             }
         };
         let kwargs = self.kwargs.unwrap_or_else(|| PyDict::new(py).unbind());
-        let item = WorkItem { future, function: self.function, args: self.args, kwargs };
+        let (function, args, context) = (self.function, self.args, self.context);
+        let item = WorkItem { future, function, args, kwargs, context };
         Ok(Bound::new(py, item)?.into_any())
     }
 }
@@ -123,27 +125,34 @@ pub struct WorkItem {
     args: Py<PyTuple>,
     #[pyo3(get)]
     kwargs: Py<PyDict>,
+    context: Option<Py<PyAny>>,
+}
+
+impl WorkItem {
+    fn job(&self, py: Python<'_>) -> Job {
+        Job {
+            target: Target::Future(self.future.clone_ref(py)),
+            function: self.function.clone_ref(py),
+            args: self.args.clone_ref(py),
+            kwargs: Some(self.kwargs.clone_ref(py)),
+            context: self.context.as_ref().map(|context| context.clone_ref(py)),
+        }
+    }
 }
 
 #[pymethods]
 impl WorkItem {
     /// Makes the call.
     fn run(&self, py: Python<'_>) -> PyResult<()> {
-        let job = Job {
-            target: Target::Future(self.future.clone_ref(py)),
-            function: self.function.clone_ref(py),
-            args: self.args.clone_ref(py),
-            kwargs: Some(self.kwargs.clone_ref(py)),
-            context: None,
-        };
-        job.run(py)
+        self.job(py).run(py)
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.future)?;
         visit.call(&self.function)?;
         visit.call(&self.args)?;
-        visit.call(&self.kwargs)
+        visit.call(&self.kwargs)?;
+        visit.call(&self.context)
     }
 }
 
@@ -279,7 +288,9 @@ impl WorkQueue {
         arguments: &Bound<'py, PyAny>,
     ) -> PyResult<Option<Bound<'py, PyList>>> {
         let mut futures = Vec::new();
+        let mut others = GiveWay::from_now();
         for args in arguments.try_iter()? {
+            others.now_and_then(slf.py())?;
             let args = args?.cast_into::<PyTuple>()?.unbind();
             match WorkQueue::submit_one(slf, executor, function.clone().unbind(), args, None)? {
                 Some(future) => futures.push(future),
@@ -366,13 +377,7 @@ impl WorkQueue {
             return Ok(());
         }
         let job = match item.cast_exact::<WorkItem>() {
-            Ok(item) => Job {
-                target: Target::Future(item.get().future.clone_ref(py)),
-                function: item.get().function.clone_ref(py),
-                args: item.get().args.clone_ref(py),
-                kwargs: Some(item.get().kwargs.clone_ref(py)),
-                context: None,
-            },
+            Ok(item) => item.get().job(py),
             Err(_) => Job {
                 target: Target::Itself,
                 function: item.unbind(),

@@ -1,8 +1,10 @@
 //! The body of a pool's thread: take a call, make it, tell who waits; for as long as the queue is open, or has something in it.
 //!
-//! The thread is an ordinary `threading.Thread`. Between two calls it neither looks anything up nor lets the GIL go; when there is nothing to do it
+//! The thread is an ordinary `threading.Thread`. Between two calls it neither looks anything up nor lets the GIL go (but see
+//! [`super::give_way`]); when there is nothing to do it
 //! waits as every thread does here (`waiters::thread`): it watches for a moment, and sleeps then.
 
+use super::give_way::GiveWay;
 use super::names;
 use super::work::WorkQueue;
 use pyo3::intern;
@@ -43,8 +45,10 @@ fn initialise(initializer: &Bound<'_, PyAny>, initargs: &Bound<'_, PyAny>) -> Py
 
 fn run_all(queue: &Bound<'_, WorkQueue>) -> PyResult<()> {
     let py = queue.py();
+    let mut others = GiveWay::from_now();
     while let Some(job) = queue.get().take(py)? {
         job.run(py)?;
+        others.now_and_then(py)?;
     }
     Ok(())
 }
