@@ -23,7 +23,7 @@ _ASKED_AS = {
     "bytes_ready": "read",
     "line_ready": "readline",
 }
-_ARGUMENTS: dict[str, tuple[Any, ...]] = {"write": (b"",), "seek": (0,)}
+_ARGUMENTS: dict[str, tuple[Any, ...]] = {"write": (b"",), "seek": (0,), "writelines": ([],)}
 
 
 @functools.cache
