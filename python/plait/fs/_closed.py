@@ -24,6 +24,7 @@ _ASKED_AS = {
     "line_ready": "readline",
 }
 _ARGUMENTS: dict[str, tuple[Any, ...]] = {"write": (b"",), "seek": (0,), "writelines": ([],)}
+_ARGUMENTS |= {"readinto": (bytearray(1),), "readinto1": (bytearray(1),)}
 
 
 @functools.cache
@@ -52,9 +53,7 @@ class ClosedFile:
         return getattr(twin, method)(*arguments)
 
     def take_into(self, _buffer: Any, once: bool) -> Any:
-        twin = _closed_twin(*self._kind)
-        getattr(twin, "readinto1" if once else "readinto")(bytearray(1))
-        return self.refuse("read")
+        return self.refuse("readinto1" if once else "readinto")
 
     def set_blocking(self, _blocking: bool) -> None:
         pass
