@@ -71,7 +71,12 @@ class Script:
             for step in steps:
                 if not hasattr(plain, self._prepared(step)[0]):
                     continue
-                expected = self._plainly(plain, step)
+                try:
+                    expected = self._plainly(plain, step)
+                except TypeError:
+                    # The standard writer takes no None for a size, though its readers do.
+                    assert step[1] == (None,)
+                    continue
                 found = await self._asynchronously(ours, step)
                 if step[0] in SOME and expected[0] == found[0] == "answer":
                     self._compare_some(step, found, expected)
