@@ -71,10 +71,12 @@ class Script:
             for step in steps:
                 if not hasattr(plain, self._prepared(step)[0]):
                     continue
-                # Where nothing can be read, the standard buffer's `read` looks at its argument's type first.
-                if step == ("read", (None,)) and self.mode in ("wb", "ab", "xb"):
+                try:
+                    expected = self._plainly(plain, step)
+                except TypeError:
+                    # The standard writer takes no None for a size, though its readers do.
+                    assert step[1] == (None,)
                     continue
-                expected = self._plainly(plain, step)
                 found = await self._asynchronously(ours, step)
                 if step[0] in SOME and expected[0] == found[0] == "answer":
                     self._compare_some(step, found, expected)

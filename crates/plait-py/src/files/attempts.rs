@@ -25,9 +25,7 @@ impl File {
         body: impl FnOnce(&mut FileState) -> Attempt<T>,
     ) -> PyResult<Option<T>> {
         let made = self.state.with(py, |s| {
-            if s.descriptor.is_none() {
-                return None;
-            }
+            s.descriptor.as_ref()?;
             let attempt = match (s.busy, s.behind.is_empty()) {
                 (true, _) => Attempt::Lacks(Lack::Peace),
                 (false, false) => Attempt::Lacks(Lack::Drained),

@@ -304,7 +304,7 @@ fn buffer_size(openness: &Openness, facts: &Facts) -> usize {
     let block = facts.block as usize;
     match openness.buffering {
         size if size > 0 => size as usize,
-        _ if cfg!(Py_3_14) => block.min(8 * 1024 * 1024).max(DEFAULT),
+        _ if cfg!(Py_3_14) => block.clamp(DEFAULT, 8 * 1024 * 1024),
         _ if block > 1 => block,
         _ => DEFAULT,
     }
