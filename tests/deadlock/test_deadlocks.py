@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import SCENARIOS, Program, until
+from told import SCENARIOS, Program, until
 
 Run = Callable[..., Program]
 

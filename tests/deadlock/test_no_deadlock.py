@@ -8,8 +8,8 @@ from typing import Any
 
 import plait
 import pytest
-from conftest import Said, until
 from plait import _deadlock
+from told import Said, until
 
 FACTORIES = [plait.new_event_loop, asyncio.SelectorEventLoop]
 

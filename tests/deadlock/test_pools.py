@@ -7,9 +7,9 @@ from concurrent.futures import FIRST_COMPLETED
 from pathlib import Path
 
 import pytest
-from conftest import Program, Said, until
 from plait import _native
 from plait.concurrent import futures
+from told import Program, Said, until
 
 Run = Callable[..., Program]
 HEAD = """
