@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import signal
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -53,6 +54,10 @@ def loops_of(factory: Callable[[], Any]) -> Iterator[Callable[[], Any]]:
     made.clear()
     asyncio.set_event_loop(None)
     gc.collect()
+    # A thread that has told of its work's end may still be about to let go of what it was told by.
+    late = time.monotonic() + 2
+    while open_descriptors() != before and time.monotonic() < late:
+        time.sleep(0.001)
     assert open_descriptors() == before, "descriptors were left open"
 
 
