@@ -142,11 +142,17 @@ class ThreadPoolExecutor(StandardExecutor):  # type: ignore[misc]
 
     # ---- how many threads there are
 
-    def _grow(self) -> None:
-        """More is to be done than there are idle workers. Called by the queue, with no lock held."""
+    def _plait_grow(self) -> None:
+        """More is to be done than there are idle workers. Called by the queue, with no lock held, when the call is in it already.
+
+        Whoever shuts the pool down, or the interpreter, may have come in between. Workers that there are empty the queue before they go; where there are none, nobody
+        ever will, and the call is refused. It stays in the queue, so that whoever submits the next one is sent here, too.
+        """
         with self._shutdown_lock, _thread._global_shutdown_lock:
-            if not _thread._shutdown:
+            if not (_thread._shutdown or self._shutdown or self._broken):
                 self._adjust_thread_count()
+            elif not self._threads:
+                raise self._refusal()
 
     def _adjust_thread_count(self) -> None:
         """Start another thread, if there may be one more."""

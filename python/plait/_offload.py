@@ -17,6 +17,7 @@ from typing import Any
 _native: Any = None  # `connect` brings it
 _ThreadPoolExecutor: Any = None  # imported when it is needed first
 _StandardExecutor: Any = None
+_threads_of_pools: Any = None  # `concurrent.futures.thread`
 
 # As they were before plait could take their places.
 _standard_wrap_future: Any = futures.wrap_future
@@ -30,10 +31,10 @@ MOST_RESOLVERS = 8
 
 
 def _import_executor() -> None:
-    global _ThreadPoolExecutor, _StandardExecutor
-    from plait._executors import StandardExecutor, ThreadPoolExecutor
+    global _ThreadPoolExecutor, _StandardExecutor, _threads_of_pools
+    from plait import _executors
 
-    _ThreadPoolExecutor, _StandardExecutor = ThreadPoolExecutor, StandardExecutor
+    _ThreadPoolExecutor, _StandardExecutor, _threads_of_pools = _executors.ThreadPoolExecutor, _executors.StandardExecutor, _executors._thread
 
 
 def run_in_executor(self: Any, executor: Any, func: Any, *args: Any) -> Any:
@@ -48,7 +49,7 @@ def run_in_executor(self: Any, executor: Any, func: Any, *args: Any) -> Any:
         A future of the loop. If it is cancelled before the call has begun, the call is not made.
 
     Raises:
-        RuntimeError: the loop is closed, or its default executor was shut down.
+        RuntimeError: the loop is closed, its default executor was shut down, or the interpreter exits.
 
     For the loop's own thread. Counterpart: ``asyncio.loop.run_in_executor``.
     """
@@ -65,7 +66,8 @@ def run_in_executor(self: Any, executor: Any, func: Any, *args: Any) -> Any:
     if type(executor) is _ThreadPoolExecutor and type(self) is _native.EventLoop and "submit" not in executor.__dict__:
         queue = executor._work_queue
         if type(queue) is _native.WorkQueue:
-            future = queue.offload(self, executor, func, args)
+            # No worker is started any more when the interpreter exits.
+            future = None if _threads_of_pools._shutdown else queue.offload(self, executor, func, args)
             if future is None:
                 raise executor._refusal()
             return future

@@ -217,7 +217,7 @@ impl WorkQueue {
     fn attend(&self, executor: &Bound<'_, PyAny>) -> PyResult<()> {
         let grows = self.may_grow.load(Ordering::Relaxed) && self.channel.unattended() > 0;
         if grows || self.asks_always.load(Ordering::Relaxed) {
-            executor.call_method0(intern!(executor.py(), "_grow"))?;
+            executor.call_method0(intern!(executor.py(), "_plait_grow"))?;
         }
         Ok(())
     }
