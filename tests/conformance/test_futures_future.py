@@ -302,3 +302,14 @@ def test_the_standard_functions_on_it(make):
     threading.Timer(0.001, first.cancel).start()
     threading.Timer(0.002, lambda: until(first.cancelled) or first.set_running_or_notify_cancel()).start()
     assert [future for future in _base.as_completed([first, second], timeout=10)] == [second, first]
+
+
+def test_one_that_is_done_and_initialised_again(make):
+    future = make()
+    future.set_result(1)
+    future.__init__()
+    assert future._state == "PENDING"
+    with pytest.raises(TimeoutError):
+        future.result(0.01)
+    future.set_result(2)
+    assert future.result(10) == 2

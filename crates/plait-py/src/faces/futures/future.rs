@@ -176,7 +176,17 @@ impl ConcurrentFuture {
     /// As `__init__` leaves it.
     pub fn reset(&self, py: Python<'_>) {
         let before = self.with(py, |s| std::mem::replace(s, State::pending()));
+        self.is_awaited_again(py);
         drop(before);
+    }
+
+    /// Who waits for it waits, from now on, unless it is done.
+    fn is_awaited_again(&self, py: Python<'_>) {
+        self.done.clear();
+        // Without the GIL it may have been finished just then.
+        if self.phase(py).is_done() {
+            fire(py, &self.done, self.done.set());
+        }
     }
 
     pub fn phase(&self, py: Python<'_>) -> Phase {
@@ -363,8 +373,14 @@ impl ConcurrentFuture {
             match (this.look(py), woken) {
                 (Some(seen), _) => return Ok(Some(seen)),
                 (None, None) => return Err(PyTimeoutError::new_err(())),
-                // Set by hand to something that is not done.
-                (None, Some(())) => {}
+                // Set by hand to something that is not done. Whoever does that again and again is not to keep others from running.
+                (None, Some(())) => {
+                    py.detach(|| {});
+                    py.check_signals()?;
+                    if patience.is_over() {
+                        return Err(PyTimeoutError::new_err(()));
+                    }
+                }
             }
         }
     }
@@ -410,11 +426,7 @@ impl ConcurrentFuture {
         // Who waits is sent to wait at the condition.
         fire(py, &slf.get().done, slf.get().done.set());
         if !done {
-            slf.get().done.clear();
-            // Without the GIL it may have been finished just then.
-            if slf.get().phase(py).is_done() {
-                fire(py, &slf.get().done, slf.get().done.set());
-            }
+            slf.get().is_awaited_again(py);
         }
         ConcurrentFuture::show_callbacks(slf)?;
         ConcurrentFuture::open(slf, part)
@@ -470,7 +482,7 @@ impl ConcurrentFuture {
         });
         match phase.is_done() {
             true => fire(py, &slf.get().done, slf.get().done.set()),
-            false => slf.get().done.clear(),
+            false => slf.get().is_awaited_again(py),
         }
         ConcurrentFuture::tell(slf, told)
     }
