@@ -8,6 +8,7 @@ A subclass that puts another queue into the place of ``_work_queue`` (a priority
 are greenlets (gevent's patch).
 """
 
+import contextvars
 import importlib
 import itertools
 import threading
@@ -15,7 +16,7 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from types import BuiltinFunctionType
+from types import BuiltinFunctionType, FunctionType
 from typing import Any
 
 from plait._native import WorkQueue, result_or_cancel
@@ -25,6 +26,15 @@ from plait._native import work as _work
 _thread: Any = importlib.import_module("concurrent.futures.thread")
 # As it was before plait could take its place.
 StandardExecutor: Any = _thread.ThreadPoolExecutor
+
+
+def _is_the_librarys(function: Any) -> bool:
+    """Whether it is defined where the standard executor is. (A wrapper may copy the name of that module, but not what its globals are.)"""
+    return isinstance(function, FunctionType) and function.__globals__ is vars(_thread)
+
+
+# Tools that follow programs (of Sentry, OpenTelemetry, Datadog) put a `submit` of their own into the class, before plait is imported or after. None: it was there before.
+standard_submit: Any = StandardExecutor.submit if _is_the_librarys(StandardExecutor.submit) else None
 
 
 class ThreadPoolExecutor(StandardExecutor):  # type: ignore[misc]
@@ -46,6 +56,9 @@ class ThreadPoolExecutor(StandardExecutor):  # type: ignore[misc]
     ``concurrent.futures.ThreadPoolExecutor``.
     """
 
+    # For a subclass that goes without `__init__`.
+    _plait_carries_context = False
+
     def __init__(
         self,
         max_workers: int | None = None,
@@ -56,6 +69,7 @@ class ThreadPoolExecutor(StandardExecutor):  # type: ignore[misc]
         carry_context: bool = False,
     ) -> None:
         super().__init__(max_workers, thread_name_prefix, initializer, initargs)
+        self._plait_carries_context = carry_context
         self._initializer = initializer
         self._initargs = initargs
         if not _starts_real_threads():
@@ -75,7 +89,9 @@ class ThreadPoolExecutor(StandardExecutor):  # type: ignore[misc]
         Safe to call from all threads. Counterpart: ``concurrent.futures.ThreadPoolExecutor.submit``.
         """
         queue = self._work_queue
-        if type(queue) is not WorkQueue:
+        if type(queue) is not WorkQueue or StandardExecutor.submit is not standard_submit:
+            if self._plait_carries_context:
+                return StandardExecutor.submit(self, contextvars.copy_context().run, fn, *args, **kwargs)
             return StandardExecutor.submit(self, fn, *args, **kwargs)
         if _thread._shutdown:
             raise self._refusal()
@@ -121,7 +137,8 @@ class ThreadPoolExecutor(StandardExecutor):  # type: ignore[misc]
 
     def _submit_each(self, fn: Callable[..., Any], calls: Iterator[tuple[Any, ...]]) -> list[Any]:
         """Futures of all these calls, the last first."""
-        if type(self).submit is not ThreadPoolExecutor.submit or "submit" in vars(self) or type(self._work_queue) is not WorkQueue:
+        is_ours = type(self).submit is own_submit and StandardExecutor.submit is standard_submit and "submit" not in vars(self)
+        if not is_ours or type(self._work_queue) is not WorkQueue:
             futures = [self.submit(fn, *args) for args in calls]
             futures.reverse()
             return futures
@@ -155,10 +172,12 @@ class ThreadPoolExecutor(StandardExecutor):  # type: ignore[misc]
                 raise self._refusal()
 
     def _adjust_thread_count(self) -> None:
-        """Start another thread, if there may be one more."""
+        """Start another thread, if one is needed and there may be one more."""
         queue = self._work_queue
         if type(queue) is not WorkQueue:
             StandardExecutor._adjust_thread_count(self)
+            return
+        if not queue.needs_worker:
             return
         count = len(self._threads)
         if count >= self._max_workers:
@@ -210,6 +229,8 @@ class ThreadPoolExecutor(StandardExecutor):  # type: ignore[misc]
 
 # Where it is to be found.
 ThreadPoolExecutor.__module__ = "plait.concurrent.futures"
+# As long as the class has it, calls can be put into the queue by a shorter way.
+own_submit: Any = ThreadPoolExecutor.submit
 
 
 def _starts_real_threads() -> bool:

@@ -350,6 +350,58 @@ def test_an_overridden_submit_is_what_map_calls(futures):
         assert pool.submitted == 3
 
 
+@pytest.mark.parametrize("where", ["before", "after"])
+def test_a_submit_that_is_patched_into_the_class(futures, where):
+    """Tools that follow programs do that, before plait is imported or when it is installed."""
+    before, after = ("patch()", "") if where == "before" else ("", "patch()")
+    asyncio_run = "plait.run" if is_plaits(futures) else "asyncio.run"
+    program = f"""
+    import asyncio, concurrent.futures, contextvars, functools
+    submitted = []
+    def patch():
+        submit = concurrent.futures.ThreadPoolExecutor.submit
+        @functools.wraps(submit)
+        def patched(self, fn, /, *args, **kwargs):
+            submitted.append(fn)
+            return submit(self, fn, *args, **kwargs)
+        concurrent.futures.ThreadPoolExecutor.submit = patched
+    {before}
+    if {is_plaits(futures)}:
+        import plait
+        plait.install()
+    {after}
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        print(pool.submit(divmod, 7, 2).result(), list(pool.map(abs, [-1, -2, -3])), len(submitted))
+        print(len(pool._threads) <= 2, (not {is_plaits(futures)}) or type(pool._work_queue).__name__ == "WorkQueue")
+    async def main():
+        loop = asyncio.get_running_loop()
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            return await asyncio.to_thread(abs, -4), await loop.run_in_executor(pool, abs, -5), len(submitted)
+    print({asyncio_run}(main()))
+    if {is_plaits(futures)}:
+        variable = contextvars.ContextVar("variable", default=1)
+        variable.set(2)
+        with concurrent.futures.ThreadPoolExecutor(1, carry_context=True) as pool:
+            print(pool.submit(variable.get).result())
+    def fails():
+        raise LookupError
+    import logging
+    logging.disable()
+    pool = concurrent.futures.ThreadPoolExecutor(1, initializer=fails)
+    print(type(pool.submit(int).exception()).__name__)
+    pool.shutdown()
+    try:
+        pool.submit(int)
+    except RuntimeError as error:
+        print(error)
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, timeout=60)
+    said = done.stdout.splitlines()
+    assert (done.returncode, done.stderr) == (0, "")
+    assert said[:3] == ["(3, 1) [1, 2, 3] 4", "True True", "(4, 5, 6)"]
+    assert said[3:] == ["2"] * is_plaits(futures) + ["BrokenThreadPool", "A thread initializer failed, the thread pool is not usable anymore"]
+
+
 def test_an_overridden_adjust_thread_count(futures):
     class Eager(futures.ThreadPoolExecutor):
         asked = 0

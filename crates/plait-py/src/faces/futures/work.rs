@@ -342,6 +342,13 @@ impl WorkQueue {
         self.may_grow.load(Ordering::Relaxed)
     }
 
+    /// Whether more is to be done than there are idle workers; or nothing, and there is no idle one either (a program that wants threads beforehand asks for them).
+    #[getter]
+    fn needs_worker(&self) -> bool {
+        let [getters, ..] = self.channel.waiting();
+        self.channel.unattended() > 0 || (getters == 0 && self.channel.is_empty())
+    }
+
     #[setter(may_grow)]
     fn set_may_grow(&self, may: bool) {
         self.may_grow.store(may, Ordering::Relaxed);
