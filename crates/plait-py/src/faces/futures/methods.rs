@@ -1,6 +1,6 @@
 //! What Python sees of a pool's future.
 
-use super::future::{Callback, ConcurrentFuture, Outcome, Phase, Seen};
+use super::future::{Added, ConcurrentFuture, Outcome, Phase, Seen};
 use super::names;
 use crate::deadlock;
 use crate::faces::class_of;
@@ -120,13 +120,12 @@ impl ConcurrentFuture {
     /// is logged. Safe to call from all threads. Counterpart: concurrent.futures.Future.add_done_callback.
     fn add_done_callback(slf: &Bound<'_, Self>, r#fn: Bound<'_, PyAny>) -> PyResult<()> {
         let py = slf.py();
-        if slf.get().is_open(py) {
-            return ConcurrentFuture::openly(slf, "add_done_callback", (r#fn,)).map(drop);
-        }
-        let callback = Callback::Call(r#fn.clone().unbind());
-        match slf.get().add(py, callback, Phase::is_done) {
-            None => Ok(()),
-            Some(_) => ConcurrentFuture::call(slf, &r#fn),
+        match slf.get().add_call(py, r#fn.unbind()) {
+            Added::Yes => Ok(()),
+            Added::Done(callback) => ConcurrentFuture::call(slf, callback.bind(py)),
+            Added::Opened(callback) => {
+                ConcurrentFuture::openly(slf, "add_done_callback", (callback,)).map(drop)
+            }
         }
     }
 
