@@ -16,6 +16,7 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from queue import Empty as _Empty
 from types import BuiltinFunctionType, FunctionType
 from typing import Any
 
@@ -75,7 +76,7 @@ class ThreadPoolExecutor(StandardExecutor):  # type: ignore[misc]
         if not _starts_real_threads():
             return
         asks_always = type(self)._adjust_thread_count is not ThreadPoolExecutor._adjust_thread_count
-        self._work_queue: Any = WorkQueue(asks_always, carry_context)
+        self._work_queue: Any = WorkQueue(asks_always, carry_context, weakref.ref(self))
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         """Have ``fn(*args, **kwargs)`` called by a thread of the pool.
@@ -190,7 +191,27 @@ class ThreadPoolExecutor(StandardExecutor):  # type: ignore[misc]
         self._threads.add(thread)
         _thread._threads_queues[thread] = queue
 
-    # ---- attributes of the standard executor that the queue has to hear of; they lie where they always do
+    def _initializer_failed(self) -> None:
+        """The pool is broken: what is in the queue is not done, and nothing comes in any more."""
+        queue = self._work_queue
+        if type(queue) is not WorkQueue:
+            StandardExecutor._initializer_failed(self)
+            return
+        with self._shutdown_lock:
+            self._broken = "A thread initializer failed, the thread pool is not usable anymore"
+            # For a subclass that has an attribute in the place of `_broken`.
+            queue.refuse()
+            while not queue.empty():
+                try:
+                    item = queue.get_nowait()
+                except _Empty:
+                    break
+                # One that was cancelled is not to keep the others from hearing of it.
+                if item.future.set_running_or_notify_cancel():
+                    item.future.set_exception(_thread.BrokenThreadPool(self._broken))
+
+    # ---- attributes of the standard executor that the queue has to hear of; they lie where they always do. (A subclass may hide them behind attributes of its
+    # own. Then the queue hears of a shutdown by the None that is put into it.)
 
     @property
     def _max_workers(self) -> int:
@@ -210,7 +231,9 @@ class ThreadPoolExecutor(StandardExecutor):  # type: ignore[misc]
     @_shutdown.setter
     def _shutdown(self, shut_down: bool) -> None:
         self.__dict__["_shutdown"] = shut_down
-        self._close_if(shut_down)
+        queue = vars(self).get("_work_queue")
+        if shut_down and type(queue) is WorkQueue:
+            queue.close()
 
     @property
     def _broken(self) -> Any:
@@ -219,12 +242,9 @@ class ThreadPoolExecutor(StandardExecutor):  # type: ignore[misc]
     @_broken.setter
     def _broken(self, why: Any) -> None:
         self.__dict__["_broken"] = why
-        self._close_if(why)
-
-    def _close_if(self, refuses: Any) -> None:
         queue = vars(self).get("_work_queue")
-        if refuses and type(queue) is WorkQueue:
-            queue.close()
+        if why and type(queue) is WorkQueue:
+            queue.refuse()
 
 
 # Where it is to be found.

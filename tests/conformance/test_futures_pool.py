@@ -12,6 +12,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 import weakref
 
 import pytest
@@ -415,7 +416,7 @@ def test_an_overridden_adjust_thread_count(futures):
         assert pool.asked == 5
 
 
-def test_the_standard_worker_on_its_queue(futures):
+def daemons(futures):
     """Packages that make daemon threads copy the standard `_adjust_thread_count`."""
     from concurrent.futures.thread import _worker
 
@@ -433,10 +434,79 @@ def test_the_standard_worker_on_its_queue(futures):
                 thread.start()
                 self._threads.add(thread)
 
-    with Daemons(2) as pool:
+    return Daemons
+
+
+def test_the_standard_worker_on_its_queue(futures):
+    with daemons(futures)(2) as pool:
         assert list(pool.map(lambda n: (n, threading.current_thread().daemon), range(20))) == [(n, True) for n in range(20)]
         threads = list(pool._threads)
     assert not any(thread.is_alive() for thread in threads)
+
+
+def test_standard_workers_of_an_executor_that_is_dropped_end(futures):
+    pool = daemons(futures)(2)
+    assert list(pool.map(abs, range(20))) == list(range(20))
+    threads = list(pool._threads)
+    del pool
+    gc.collect()
+    for thread in threads:
+        thread.join(10)
+        assert not thread.is_alive()
+
+
+def test_a_standard_worker_of_a_broken_pool_waits(futures, caplog):
+    """It is to be told to go by the pool's end, not to look for it again and again."""
+    made = []
+
+    def fails_once_made():
+        made.append(1)
+        if len(made) > 1:
+            raise LookupError
+
+    gate = Gate()
+    pool = daemons(futures)(2, initializer=fails_once_made)
+    running = pool.submit(gate)
+    gate.await_inside(1)
+    assert type(pool.submit(int).exception(10)) is concurrent.futures.thread.BrokenThreadPool
+    gate.open()
+    running.result(10)
+    with pytest.raises(concurrent.futures.BrokenExecutor):
+        pool.submit(int)
+    used = time.process_time()
+    time.sleep(0.5)
+    assert time.process_time() - used < 0.25
+    pool.shutdown()
+    assert not any(thread.is_alive() for thread in pool._threads)
+
+
+def test_attributes_hidden_by_a_subclass(futures, caplog):
+    class Hides(futures.ThreadPoolExecutor):
+        _shutdown = False
+        _broken = False
+
+    pool = Hides(1)
+    assert pool.submit(int).result(10) == 0
+    pool.shutdown()
+    assert not any(thread.is_alive() for thread in pool._threads)
+    with pytest.raises(RuntimeError, match="^cannot schedule new futures after shutdown$"):
+        pool.submit(int)
+    gate = Gate()
+
+    def fails():
+        gate()
+        raise LookupError
+
+    pool = Hides(1, initializer=fails)
+    cancelled, *waiting = [pool.submit(int) for _ in range(3)]
+    if is_plaits(futures):  # the standard one tells nobody who comes after one that was cancelled
+        cancelled.cancel()
+    gate.open()
+    for future in waiting:
+        assert type(future.exception(10)) is concurrent.futures.thread.BrokenThreadPool
+    with pytest.raises(concurrent.futures.BrokenExecutor, match="^A thread initializer failed"):
+        pool.submit(int)
+    pool.shutdown()
 
 
 def test_another_queue_in_its_place(futures):
