@@ -7,6 +7,7 @@ import gc
 import pickle
 import re
 import threading
+import time
 import weakref
 from concurrent.futures import _base
 
@@ -313,3 +314,15 @@ def test_one_that_is_done_and_initialised_again(make):
         future.result(0.01)
     future.set_result(2)
     assert future.result(10) == 2
+
+
+@pytest.mark.parametrize("name", ["result", "exception"])
+def test_one_that_is_looked_into_while_somebody_waits_for_it_is_not_waited_for_anew(futures, name):
+    future = futures.Future()
+    looker = threading.Timer(0.8, lambda: future._condition)
+    looker.start()
+    begun = time.monotonic()
+    with pytest.raises(TimeoutError):
+        getattr(future, name)(1)
+    assert time.monotonic() - begun < 1.6
+    looker.join()
