@@ -213,9 +213,15 @@ class ThreadPoolExecutor(StandardExecutor):  # type: ignore[misc]
     # ---- attributes of the standard executor that the queue has to hear of; they lie where they always do. (A subclass may hide them behind attributes of its
     # own. Then the queue hears of a shutdown by the None that is put into it.)
 
+    def _kept(self, name: str) -> Any:
+        try:
+            return vars(self)[name]
+        except KeyError:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self) from None
+
     @property
     def _max_workers(self) -> int:
-        return vars(self)["_max_workers"]  # type: ignore[no-any-return]
+        return self._kept("_max_workers")  # type: ignore[no-any-return]
 
     @_max_workers.setter
     def _max_workers(self, number: int) -> None:
@@ -226,7 +232,7 @@ class ThreadPoolExecutor(StandardExecutor):  # type: ignore[misc]
 
     @property
     def _shutdown(self) -> bool:
-        return vars(self)["_shutdown"]  # type: ignore[no-any-return]
+        return self._kept("_shutdown")  # type: ignore[no-any-return]
 
     @_shutdown.setter
     def _shutdown(self, shut_down: bool) -> None:
@@ -237,7 +243,7 @@ class ThreadPoolExecutor(StandardExecutor):  # type: ignore[misc]
 
     @property
     def _broken(self) -> Any:
-        return vars(self)["_broken"]
+        return self._kept("_broken")
 
     @_broken.setter
     def _broken(self, why: Any) -> None:

@@ -480,6 +480,19 @@ def test_a_standard_worker_of_a_broken_pool_waits(futures, caplog):
     assert not any(thread.is_alive() for thread in pool._threads)
 
 
+@pytest.mark.parametrize("name", ["_max_workers", "_shutdown", "_broken", "_work_queue"])
+def test_attributes_of_one_that_is_not_initialised(futures, name):
+    class Late(futures.ThreadPoolExecutor):
+        def __init__(self):
+            assert not hasattr(self, name) and getattr(self, name, 7) == 7
+            with pytest.raises(AttributeError, match=f"^'Late' object has no attribute '{name}'$"):
+                getattr(self, name)
+            super().__init__(1)
+
+    with Late() as pool:
+        assert pool.submit(int).result(10) == 0
+
+
 def test_attributes_hidden_by_a_subclass(futures, caplog):
     class Hides(futures.ThreadPoolExecutor):
         _shutdown = False
