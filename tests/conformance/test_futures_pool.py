@@ -568,6 +568,16 @@ def test_a_work_item_of_ones_own(futures):
         assert done.wait(10)
 
 
+def test_a_work_item_for_a_pool_that_was_shut_down(futures):
+    if not is_plaits(futures):
+        pytest.skip("the standard queue takes it, and nobody ever takes it out")
+    pool = futures.ThreadPoolExecutor(1)
+    pool.shutdown()
+    pool._work_queue.put(None)
+    with pytest.raises(RuntimeError, match="^cannot put into the queue of a pool that takes no more calls$"):
+        pool._work_queue.put(object())
+
+
 def test_more_workers_than_at_first(futures):
     gate = Gate()
     with futures.ThreadPoolExecutor(1) as pool:

@@ -1,6 +1,7 @@
 """What is plait's own about executors: names are resolved beside them, and a loop that waits for a pool leaves nothing behind."""
 
 import asyncio
+import contextvars
 import gc
 import socket
 import subprocess
@@ -120,8 +121,6 @@ def test_a_subclass_that_overrides_run_in_executor_is_asked():
 
 
 def test_contexts_are_carried_into_offloaded_calls():
-    import contextvars
-
     variable = contextvars.ContextVar("variable", default="none")
 
     async def main():
@@ -164,6 +163,11 @@ def test_where_threads_are_no_threads_the_standard_pool_runs(monkeypatch):
     with _executors.ThreadPoolExecutor(2, initializer=started.append, initargs=("initialised",)) as pool:
         assert type(pool._work_queue) is not _native.WorkQueue
         assert list(pool.map(abs, [-1, -2])) == [1, 2] and pool.submit(divmod, 7, 2).result(10) == (3, 1)
+        variable = contextvars.ContextVar("variable", default="none")
+        variable.set("the caller's")
+        with _executors.ThreadPoolExecutor(1, carry_context=True) as carrying:
+            assert carrying.submit(variable.get).result(10) == "the caller's"
+            assert list(carrying.map(lambda _: variable.get(), range(2))) == ["the caller's"] * 2
 
         async def main():
             return await asyncio.get_running_loop().run_in_executor(pool, abs, -3)

@@ -21,6 +21,7 @@ use crate::waiters::{attempt, block, fire, Patience, Waker};
 use plait_core::primitives::channel::{Channel, Order, Refusal};
 use plait_core::primitives::event::Event;
 use plait_core::waiter::{Manner, Wakes};
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -104,7 +105,10 @@ impl Job {
             Target::Future(future) => future,
             Target::Loop(follower) => {
                 let future = Bound::new(py, ConcurrentFuture::blank())?;
-                drop(future.get().add(py, Callback::Follow(follower), Phase::is_done));
+                match follower.is_cancelled(py) {
+                    true => drop(ConcurrentFuture::cancel(&future)?),
+                    false => drop(future.get().add(py, Callback::Follow(follower), Phase::is_done)),
+                }
                 future.unbind()
             }
         };
@@ -428,8 +432,12 @@ impl WorkQueue {
                 context: None,
             },
         };
-        slf.get().push(py, job);
-        Ok(())
+        match slf.get().push(py, job) {
+            true => Ok(()),
+            false => {
+                Err(PyRuntimeError::new_err("cannot put into the queue of a pool that takes no more calls"))
+            }
+        }
     }
 
     fn put_nowait(slf: &Bound<'_, Self>, item: Bound<'_, PyAny>) -> PyResult<()> {
