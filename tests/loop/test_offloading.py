@@ -190,6 +190,20 @@ def test_a_worker_that_calls_built_in_functions_lets_others_run():
         pool.shutdown(cancel_futures=True)
 
 
+@pytest.mark.skipif(not is_gil_enabled(), reason="there is no GIL to let go of")
+def test_so_does_one_whose_calls_are_long():
+    much = list(range(2_000_000))  # to add them up takes milliseconds
+    with _executors.ThreadPoolExecutor(1) as pool:
+        go = threading.Event()
+        pool.submit(go.wait)
+        pending = [pool.submit(sum, much) for _ in range(64)]
+        go.set()
+        pending[0].result(10)
+        done = sum(future.done() for future in pending)
+        pool.shutdown(cancel_futures=True)
+    assert done < 24, "this thread had its turn after a few"
+
+
 # ---- calls that meet the end of the pool, or of the interpreter
 
 
