@@ -326,3 +326,30 @@ def test_one_that_is_looked_into_while_somebody_waits_for_it_is_not_waited_for_a
         getattr(future, name)(1)
     assert time.monotonic() - begun < 1.6
     looker.join()
+
+
+def test_one_that_is_finished_while_somebody_looks_into_it(futures, monkeypatch):
+    """Another thread comes at the moment at which its condition is made and taken."""
+    called, finishers = [], []
+
+    class Condition(threading.Condition):
+        def __init__(self, *lock):
+            super().__init__(*lock)
+            if not lock:  # those of threads have one
+                self.acquire = self._acquire
+
+        def _acquire(self):
+            if not finishers:
+                finishers.append(threading.Thread(target=future.set_result, args=(1,)))
+                finishers[0].start()
+                finishers[0].join(10)
+            return self._lock.acquire()
+
+    future = futures.Future()
+    future.add_done_callback(called.append)
+    with monkeypatch.context() as patched:
+        patched.setattr(threading, "Condition", Condition)
+        assert future._condition
+    if not finishers:  # the standard one has it from the beginning
+        future.set_result(1)
+    assert called == [future] and future.result(10) == 1
