@@ -45,6 +45,15 @@ def say(describe: Callable[[], str], what: str) -> None:
         text = describe()
     except Exception as error:
         text = f"plait: a deadlock {what}, which could not be described: {type(error).__name__}\n"
+    _say(text)
+
+
+def say_failure(what: str) -> None:
+    """An explainer has raised, which is being handled: the same with that."""
+    _say(f"plait: {what}:\n{traceback.format_exc()}")
+
+
+def _say(text: str) -> None:
     _write(text)
     try:
         _thread.start_new_thread(_log, (text,))

@@ -8,6 +8,7 @@ A subclass that puts another queue into the place of ``_work_queue`` (a priority
 are greenlets (gevent's patch).
 """
 
+import contextvars
 import importlib
 import itertools
 import threading
@@ -15,7 +16,8 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from types import BuiltinFunctionType
+from queue import Empty as _Empty
+from types import BuiltinFunctionType, FunctionType
 from typing import Any
 
 from plait._native import WorkQueue, result_or_cancel
@@ -25,6 +27,15 @@ from plait._native import work as _work
 _thread: Any = importlib.import_module("concurrent.futures.thread")
 # As it was before plait could take its place.
 StandardExecutor: Any = _thread.ThreadPoolExecutor
+
+
+def _is_the_librarys(function: Any) -> bool:
+    """Whether it is defined where the standard executor is. (A wrapper may copy the name of that module, but not what its globals are.)"""
+    return isinstance(function, FunctionType) and function.__globals__ is vars(_thread)
+
+
+# Tools that follow programs (of Sentry, OpenTelemetry, Datadog) put a `submit` of their own into the class, before plait is imported or after. None: it was there before.
+standard_submit: Any = StandardExecutor.submit if _is_the_librarys(StandardExecutor.submit) else None
 
 
 class ThreadPoolExecutor(StandardExecutor):  # type: ignore[misc]
@@ -46,6 +57,9 @@ class ThreadPoolExecutor(StandardExecutor):  # type: ignore[misc]
     ``concurrent.futures.ThreadPoolExecutor``.
     """
 
+    # For a subclass that goes without `__init__`.
+    _plait_carries_context = False
+
     def __init__(
         self,
         max_workers: int | None = None,
@@ -56,12 +70,13 @@ class ThreadPoolExecutor(StandardExecutor):  # type: ignore[misc]
         carry_context: bool = False,
     ) -> None:
         super().__init__(max_workers, thread_name_prefix, initializer, initargs)
+        self._plait_carries_context = carry_context
         self._initializer = initializer
         self._initargs = initargs
         if not _starts_real_threads():
             return
         asks_always = type(self)._adjust_thread_count is not ThreadPoolExecutor._adjust_thread_count
-        self._work_queue: Any = WorkQueue(asks_always, carry_context)
+        self._work_queue: Any = WorkQueue(asks_always, carry_context, weakref.ref(self))
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         """Have ``fn(*args, **kwargs)`` called by a thread of the pool.
@@ -75,7 +90,9 @@ class ThreadPoolExecutor(StandardExecutor):  # type: ignore[misc]
         Safe to call from all threads. Counterpart: ``concurrent.futures.ThreadPoolExecutor.submit``.
         """
         queue = self._work_queue
-        if type(queue) is not WorkQueue:
+        if type(queue) is not WorkQueue or StandardExecutor.submit is not standard_submit:
+            if self._plait_carries_context:
+                return StandardExecutor.submit(self, contextvars.copy_context().run, fn, *args, **kwargs)
             return StandardExecutor.submit(self, fn, *args, **kwargs)
         if _thread._shutdown:
             raise self._refusal()
@@ -121,7 +138,8 @@ class ThreadPoolExecutor(StandardExecutor):  # type: ignore[misc]
 
     def _submit_each(self, fn: Callable[..., Any], calls: Iterator[tuple[Any, ...]]) -> list[Any]:
         """Futures of all these calls, the last first."""
-        if type(self).submit is not ThreadPoolExecutor.submit or "submit" in vars(self) or type(self._work_queue) is not WorkQueue:
+        is_ours = type(self).submit is own_submit and StandardExecutor.submit is standard_submit and "submit" not in vars(self)
+        if not is_ours or type(self._work_queue) is not WorkQueue:
             futures = [self.submit(fn, *args) for args in calls]
             futures.reverse()
             return futures
@@ -142,17 +160,25 @@ class ThreadPoolExecutor(StandardExecutor):  # type: ignore[misc]
 
     # ---- how many threads there are
 
-    def _grow(self) -> None:
-        """More is to be done than there are idle workers. Called by the queue, with no lock held."""
+    def _plait_grow(self) -> None:
+        """More is to be done than there are idle workers. Called by the queue, with no lock held, when the call is in it already.
+
+        Whoever shuts the pool down, or the interpreter, may have come in between. Workers that there are empty the queue before they go; where there are none, nobody
+        ever will, and the call is refused. It stays in the queue, so that whoever submits the next one is sent here, too.
+        """
         with self._shutdown_lock, _thread._global_shutdown_lock:
-            if not _thread._shutdown:
+            if not (_thread._shutdown or self._shutdown or self._broken):
                 self._adjust_thread_count()
+            elif not self._threads:
+                raise self._refusal()
 
     def _adjust_thread_count(self) -> None:
-        """Start another thread, if there may be one more."""
+        """Start another thread, if one is needed and there may be one more."""
         queue = self._work_queue
         if type(queue) is not WorkQueue:
             StandardExecutor._adjust_thread_count(self)
+            return
+        if not queue.needs_worker:
             return
         count = len(self._threads)
         if count >= self._max_workers:
@@ -165,11 +191,37 @@ class ThreadPoolExecutor(StandardExecutor):  # type: ignore[misc]
         self._threads.add(thread)
         _thread._threads_queues[thread] = queue
 
-    # ---- attributes of the standard executor that the queue has to hear of; they lie where they always do
+    def _initializer_failed(self) -> None:
+        """The pool is broken: what is in the queue is not done, and nothing comes in any more."""
+        queue = self._work_queue
+        if type(queue) is not WorkQueue:
+            StandardExecutor._initializer_failed(self)
+            return
+        with self._shutdown_lock:
+            self._broken = "A thread initializer failed, the thread pool is not usable anymore"
+            # For a subclass that has an attribute in the place of `_broken`.
+            queue.refuse()
+            while not queue.empty():
+                try:
+                    item = queue.get_nowait()
+                except _Empty:
+                    break
+                # One that was cancelled is not to keep the others from hearing of it.
+                if item.future.set_running_or_notify_cancel():
+                    item.future.set_exception(_thread.BrokenThreadPool(self._broken))
+
+    # ---- attributes of the standard executor that the queue has to hear of; they lie where they always do. (A subclass may hide them behind attributes of its
+    # own. Then the queue hears of a shutdown by the None that is put into it.)
+
+    def _kept(self, name: str) -> Any:
+        try:
+            return vars(self)[name]
+        except KeyError:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self) from None
 
     @property
     def _max_workers(self) -> int:
-        return vars(self)["_max_workers"]  # type: ignore[no-any-return]
+        return self._kept("_max_workers")  # type: ignore[no-any-return]
 
     @_max_workers.setter
     def _max_workers(self, number: int) -> None:
@@ -180,30 +232,31 @@ class ThreadPoolExecutor(StandardExecutor):  # type: ignore[misc]
 
     @property
     def _shutdown(self) -> bool:
-        return vars(self)["_shutdown"]  # type: ignore[no-any-return]
+        return self._kept("_shutdown")  # type: ignore[no-any-return]
 
     @_shutdown.setter
     def _shutdown(self, shut_down: bool) -> None:
         self.__dict__["_shutdown"] = shut_down
-        self._close_if(shut_down)
+        queue = vars(self).get("_work_queue")
+        if shut_down and type(queue) is WorkQueue:
+            queue.close()
 
     @property
     def _broken(self) -> Any:
-        return vars(self)["_broken"]
+        return self._kept("_broken")
 
     @_broken.setter
     def _broken(self, why: Any) -> None:
         self.__dict__["_broken"] = why
-        self._close_if(why)
-
-    def _close_if(self, refuses: Any) -> None:
         queue = vars(self).get("_work_queue")
-        if refuses and type(queue) is WorkQueue:
-            queue.close()
+        if why and type(queue) is WorkQueue:
+            queue.refuse()
 
 
 # Where it is to be found.
 ThreadPoolExecutor.__module__ = "plait.concurrent.futures"
+# As long as the class has it, calls can be put into the queue by a shorter way.
+own_submit: Any = ThreadPoolExecutor.submit
 
 
 def _starts_real_threads() -> bool:

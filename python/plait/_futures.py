@@ -67,16 +67,20 @@ def as_completed(fs: Iterable[Any], timeout: float | None = None) -> Iterator[An
         return
     total = len(pending)
     try:
-        while pending:
-            left = None if end is None else end - time.monotonic()
-            finished = watcher.take(pending, left)
-            if not finished and left is not None and left <= 0:
-                raise TimeoutError(f"{len(pending)} (of {total}) futures unfinished")
+        # What is done at the beginning comes whatever the time is.
+        finished = watcher.take(pending, 0)
+        while True:
             finished.reverse()
             while finished:
                 pending.discard(finished[-1])
                 # Whoever iterates has the only reference.
                 yield finished.pop()
+            if not pending:
+                return
+            left = None if end is None else end - time.monotonic()
+            if left is not None and left < 0:
+                raise TimeoutError(f"{len(pending)} (of {total}) futures unfinished")
+            finished = watcher.take(pending, left)
     finally:
         watcher.forget(pending)
 

@@ -17,6 +17,9 @@ from typing import Any
 _native: Any = None  # `connect` brings it
 _ThreadPoolExecutor: Any = None  # imported when it is needed first
 _StandardExecutor: Any = None
+_own_submit: Any = None
+_standard_submit: Any = None
+_threads_of_pools: Any = None  # `concurrent.futures.thread`
 
 # As they were before plait could take their places.
 _standard_wrap_future: Any = futures.wrap_future
@@ -30,10 +33,16 @@ MOST_RESOLVERS = 8
 
 
 def _import_executor() -> None:
-    global _ThreadPoolExecutor, _StandardExecutor
-    from plait._executors import StandardExecutor, ThreadPoolExecutor
+    global _ThreadPoolExecutor, _StandardExecutor, _own_submit, _standard_submit, _threads_of_pools
+    from plait import _executors
 
-    _ThreadPoolExecutor, _StandardExecutor = ThreadPoolExecutor, StandardExecutor
+    _ThreadPoolExecutor, _StandardExecutor, _threads_of_pools = _executors.ThreadPoolExecutor, _executors.StandardExecutor, _executors._thread
+    _own_submit, _standard_submit = _executors.own_submit, _executors.standard_submit
+
+
+def _is_submit_ours(executor: Any) -> bool:
+    """Whether nobody has put something else into the place of ``submit``: then what it does may be done without it."""
+    return _ThreadPoolExecutor.submit is _own_submit and _StandardExecutor.submit is _standard_submit and "submit" not in executor.__dict__
 
 
 def run_in_executor(self: Any, executor: Any, func: Any, *args: Any) -> Any:
@@ -48,7 +57,7 @@ def run_in_executor(self: Any, executor: Any, func: Any, *args: Any) -> Any:
         A future of the loop. If it is cancelled before the call has begun, the call is not made.
 
     Raises:
-        RuntimeError: the loop is closed, or its default executor was shut down.
+        RuntimeError: the loop is closed, its default executor was shut down, or the interpreter exits.
 
     For the loop's own thread. Counterpart: ``asyncio.loop.run_in_executor``.
     """
@@ -62,10 +71,11 @@ def run_in_executor(self: Any, executor: Any, func: Any, *args: Any) -> Any:
             if _ThreadPoolExecutor is None:
                 _import_executor()
             executor = self._default_executor = _ThreadPoolExecutor(thread_name_prefix="asyncio")
-    if type(executor) is _ThreadPoolExecutor and type(self) is _native.EventLoop and "submit" not in executor.__dict__:
+    if type(executor) is _ThreadPoolExecutor and type(self) is _native.EventLoop and _is_submit_ours(executor):
         queue = executor._work_queue
         if type(queue) is _native.WorkQueue:
-            future = queue.offload(self, executor, func, args)
+            # No worker is started any more when the interpreter exits.
+            future = None if _threads_of_pools._shutdown else queue.offload(self, executor, func, args)
             if future is None:
                 raise executor._refusal()
             return future

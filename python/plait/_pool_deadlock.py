@@ -39,16 +39,25 @@ def awaits_job(key: int, futures: Iterable[Any], every: bool) -> None:
     pool = None if thread is None else _pools.get(thread)
     if pool is None or thread is None:
         return
-    with _guard:
-        _waiting[key] = Waiting(thread, pool, list(futures), every)
-        stuck = _stuck(pool)
-        known = frozenset(key for key, _ in stuck)
-        if known in _reported:
-            return
+    try:
+        stuck = _closed_trap(key, Waiting(thread, pool, list(futures), every))
         if stuck:
-            _reported.add(known)
-    if stuck:
-        _deadlock_report.say(lambda: _in_words([waiting for _, waiting in stuck]), "of a pool")
+            _deadlock_report.say(lambda: _in_words(stuck), "of a pool")
+    except Exception:
+        # Of ours, or of a future of the program's that was asked: the program waits on as it would without us. (No signal handler runs here: their thread is no pool's.)
+        _deadlock_report.say_failure("a pool's deadlock could not be looked for")
+
+
+def _closed_trap(key: int, waiting: Waiting) -> list[Waiting]:
+    """All who are stuck, if this wait is the last of theirs."""
+    with _guard:
+        _waiting[key] = waiting
+        stuck = _stuck(waiting.pool)
+        known = frozenset(key for key, _ in stuck)
+        if not stuck or known in _reported:
+            return []
+        _reported.add(known)
+    return [waiting for _, waiting in stuck]
 
 
 def awaits_job_no_more(key: int) -> None:
@@ -68,7 +77,9 @@ def _stuck(pool: Any) -> list[tuple[int, Waiting]]:
     if pool.may_grow:
         return []
     waits = {waiting.thread: (key, waiting) for key, waiting in _waiting.items() if waiting.pool is pool}
-    threads = [thread for thread, queue in list(_pools.items()) if queue is pool and thread.is_alive()]
+    # In one step: its own iterator runs Python code, while other threads start workers.
+    known = [(reference(), queue) for reference, queue in list(_pools.data.items())]
+    threads = [thread for thread, queue in known if queue is pool and thread is not None and thread.is_alive()]
     if not all(thread in waits and _is_in_vain(waits[thread][1]) for thread in threads):
         return []
     return [waits[thread] for thread in threads]

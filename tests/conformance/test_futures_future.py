@@ -7,6 +7,7 @@ import gc
 import pickle
 import re
 import threading
+import time
 import weakref
 from concurrent.futures import _base
 
@@ -302,3 +303,53 @@ def test_the_standard_functions_on_it(make):
     threading.Timer(0.001, first.cancel).start()
     threading.Timer(0.002, lambda: until(first.cancelled) or first.set_running_or_notify_cancel()).start()
     assert [future for future in _base.as_completed([first, second], timeout=10)] == [second, first]
+
+
+def test_one_that_is_done_and_initialised_again(make):
+    future = make()
+    future.set_result(1)
+    future.__init__()
+    assert future._state == "PENDING"
+    with pytest.raises(TimeoutError):
+        future.result(0.01)
+    future.set_result(2)
+    assert future.result(10) == 2
+
+
+@pytest.mark.parametrize("name", ["result", "exception"])
+def test_one_that_is_looked_into_while_somebody_waits_for_it_is_not_waited_for_anew(futures, name):
+    future = futures.Future()
+    looker = threading.Timer(0.8, lambda: future._condition)
+    looker.start()
+    begun = time.monotonic()
+    with pytest.raises(TimeoutError):
+        getattr(future, name)(1)
+    assert time.monotonic() - begun < 1.6
+    looker.join()
+
+
+def test_one_that_is_finished_while_somebody_looks_into_it(futures, monkeypatch):
+    """Another thread comes at the moment at which its condition is made and taken."""
+    called, finishers = [], []
+
+    class Condition(threading.Condition):
+        def __init__(self, *lock):
+            super().__init__(*lock)
+            if not lock:  # those of threads have one
+                self.acquire = self._acquire
+
+        def _acquire(self):
+            if not finishers:
+                finishers.append(threading.Thread(target=future.set_result, args=(1,)))
+                finishers[0].start()
+                finishers[0].join(10)
+            return self._lock.acquire()
+
+    future = futures.Future()
+    future.add_done_callback(called.append)
+    with monkeypatch.context() as patched:
+        patched.setattr(threading, "Condition", Condition)
+        assert future._condition
+    if not finishers:  # the standard one has it from the beginning
+        future.set_result(1)
+    assert called == [future] and future.result(10) == 1

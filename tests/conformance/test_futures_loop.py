@@ -36,6 +36,25 @@ def test_what_runs(loop, run):
         assert [future.cancelled() for future in waiting] == [False] * (len(waiting) - 1) + [True] and len(results) == len(waiting)
 
 
+def test_a_cancelled_call_that_is_taken_out_by_hand(loop, run, pool):
+    gate, made = Gate(), []
+
+    async def main():
+        busy = [loop.run_in_executor(pool, gate) for _ in range(2)]
+        gate.await_inside(2)
+        cancelled = loop.run_in_executor(pool, made.append, 1)
+        cancelled.cancel()
+        await asyncio.sleep(0)
+        item = pool._work_queue.get_nowait()
+        assert item.future.cancelled()
+        item.run()
+        gate.open()
+        await asyncio.wait(busy)
+
+    run(main())
+    assert made == []
+
+
 def test_results_and_exceptions(loop, run, pool):
     class Mine(Exception):
         pass

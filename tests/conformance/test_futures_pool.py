@@ -12,6 +12,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 import weakref
 
 import pytest
@@ -350,6 +351,58 @@ def test_an_overridden_submit_is_what_map_calls(futures):
         assert pool.submitted == 3
 
 
+@pytest.mark.parametrize("where", ["before", "after"])
+def test_a_submit_that_is_patched_into_the_class(futures, where):
+    """Tools that follow programs do that, before plait is imported or when it is installed."""
+    before, after = ("patch()", "") if where == "before" else ("", "patch()")
+    asyncio_run = "plait.run" if is_plaits(futures) else "asyncio.run"
+    program = f"""
+    import asyncio, concurrent.futures, contextvars, functools
+    submitted = []
+    def patch():
+        submit = concurrent.futures.ThreadPoolExecutor.submit
+        @functools.wraps(submit)
+        def patched(self, fn, /, *args, **kwargs):
+            submitted.append(fn)
+            return submit(self, fn, *args, **kwargs)
+        concurrent.futures.ThreadPoolExecutor.submit = patched
+    {before}
+    if {is_plaits(futures)}:
+        import plait
+        plait.install()
+    {after}
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        print(pool.submit(divmod, 7, 2).result(), list(pool.map(abs, [-1, -2, -3])), len(submitted))
+        print(len(pool._threads) <= 2, (not {is_plaits(futures)}) or type(pool._work_queue).__name__ == "WorkQueue")
+    async def main():
+        loop = asyncio.get_running_loop()
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            return await asyncio.to_thread(abs, -4), await loop.run_in_executor(pool, abs, -5), len(submitted)
+    print({asyncio_run}(main()))
+    if {is_plaits(futures)}:
+        variable = contextvars.ContextVar("variable", default=1)
+        variable.set(2)
+        with concurrent.futures.ThreadPoolExecutor(1, carry_context=True) as pool:
+            print(pool.submit(variable.get).result())
+    def fails():
+        raise LookupError
+    import logging
+    logging.disable()
+    pool = concurrent.futures.ThreadPoolExecutor(1, initializer=fails)
+    print(type(pool.submit(int).exception()).__name__)
+    pool.shutdown()
+    try:
+        pool.submit(int)
+    except RuntimeError as error:
+        print(error)
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, timeout=60)
+    said = done.stdout.splitlines()
+    assert (done.returncode, done.stderr) == (0, "")
+    assert said[:3] == ["(3, 1) [1, 2, 3] 4", "True True", "(4, 5, 6)"]
+    assert said[3:] == ["2"] * is_plaits(futures) + ["BrokenThreadPool", "A thread initializer failed, the thread pool is not usable anymore"]
+
+
 def test_an_overridden_adjust_thread_count(futures):
     class Eager(futures.ThreadPoolExecutor):
         asked = 0
@@ -363,7 +416,7 @@ def test_an_overridden_adjust_thread_count(futures):
         assert pool.asked == 5
 
 
-def test_the_standard_worker_on_its_queue(futures):
+def daemons(futures):
     """Packages that make daemon threads copy the standard `_adjust_thread_count`."""
     from concurrent.futures.thread import _worker
 
@@ -381,10 +434,92 @@ def test_the_standard_worker_on_its_queue(futures):
                 thread.start()
                 self._threads.add(thread)
 
-    with Daemons(2) as pool:
+    return Daemons
+
+
+def test_the_standard_worker_on_its_queue(futures):
+    with daemons(futures)(2) as pool:
         assert list(pool.map(lambda n: (n, threading.current_thread().daemon), range(20))) == [(n, True) for n in range(20)]
         threads = list(pool._threads)
     assert not any(thread.is_alive() for thread in threads)
+
+
+def test_standard_workers_of_an_executor_that_is_dropped_end(futures):
+    pool = daemons(futures)(2)
+    assert list(pool.map(abs, range(20))) == list(range(20))
+    threads = list(pool._threads)
+    del pool
+    gc.collect()
+    for thread in threads:
+        thread.join(10)
+        assert not thread.is_alive()
+
+
+def test_a_standard_worker_of_a_broken_pool_waits(futures, caplog):
+    """It is to be told to go by the pool's end, not to look for it again and again."""
+    made = []
+
+    def fails_once_made():
+        made.append(1)
+        if len(made) > 1:
+            raise LookupError
+
+    gate = Gate()
+    pool = daemons(futures)(2, initializer=fails_once_made)
+    running = pool.submit(gate)
+    gate.await_inside(1)
+    assert type(pool.submit(int).exception(10)) is concurrent.futures.thread.BrokenThreadPool
+    gate.open()
+    running.result(10)
+    with pytest.raises(concurrent.futures.BrokenExecutor):
+        pool.submit(int)
+    used = time.process_time()
+    time.sleep(0.5)
+    assert time.process_time() - used < 0.25
+    pool.shutdown()
+    assert not any(thread.is_alive() for thread in pool._threads)
+
+
+@pytest.mark.parametrize("name", ["_max_workers", "_shutdown", "_broken", "_work_queue"])
+def test_attributes_of_one_that_is_not_initialised(futures, name):
+    class Late(futures.ThreadPoolExecutor):
+        def __init__(self):
+            assert not hasattr(self, name) and getattr(self, name, 7) == 7
+            with pytest.raises(AttributeError, match=f"^'Late' object has no attribute '{name}'$"):
+                getattr(self, name)
+            super().__init__(1)
+
+    with Late() as pool:
+        assert pool.submit(int).result(10) == 0
+
+
+def test_attributes_hidden_by_a_subclass(futures, caplog):
+    class Hides(futures.ThreadPoolExecutor):
+        _shutdown = False
+        _broken = False
+
+    pool = Hides(1)
+    assert pool.submit(int).result(10) == 0
+    pool.shutdown()
+    assert not any(thread.is_alive() for thread in pool._threads)
+    with pytest.raises(RuntimeError, match="^cannot schedule new futures after shutdown$"):
+        pool.submit(int)
+    gate = Gate()
+
+    def fails():
+        gate()
+        raise LookupError
+
+    pool = Hides(1, initializer=fails)
+    cancelled, *waiting = [pool.submit(int) for _ in range(3)]
+    if is_plaits(futures):  # the standard one tells nobody who comes after one that was cancelled
+        cancelled.cancel()
+    gate.open()
+    for future in waiting:
+        assert type(future.exception(10)) is concurrent.futures.thread.BrokenThreadPool
+    with pytest.raises(concurrent.futures.BrokenExecutor, match="^A thread initializer failed"):
+        pool.submit(int)
+    pool.shutdown()
 
 
 def test_another_queue_in_its_place(futures):
@@ -431,6 +566,16 @@ def test_a_work_item_of_ones_own(futures):
         pool.submit(int).result(10)
         pool._work_queue.put(Item())
         assert done.wait(10)
+
+
+def test_a_work_item_for_a_pool_that_was_shut_down(futures):
+    if not is_plaits(futures):
+        pytest.skip("the standard queue takes it, and nobody ever takes it out")
+    pool = futures.ThreadPoolExecutor(1)
+    pool.shutdown()
+    pool._work_queue.put(None)
+    with pytest.raises(RuntimeError, match="^cannot put into the queue of a pool that takes no more calls$"):
+        pool._work_queue.put(object())
 
 
 def test_more_workers_than_at_first(futures):

@@ -3,6 +3,7 @@
 import concurrent.futures
 import gc
 import threading
+import time
 import weakref
 
 import pytest
@@ -148,3 +149,16 @@ def test_an_iterator_that_is_left_leaves_nothing_behind(futures, make):
     del first, second, completed
     gc.collect()
     assert known() is None
+
+
+def test_as_completed_is_asked_after_its_time(futures, make):
+    """What is done at the beginning comes, what gets done later does not any more."""
+    first, second = make(), make()
+    finish(first)
+    completed = futures.as_completed([first, second], timeout=0.01)
+    assert next(completed) is first
+    finish(second)
+    time.sleep(0.02)
+    with pytest.raises(TimeoutError, match=r"^1 \(of 2\) futures unfinished$"):
+        next(completed)
+    assert set(futures.as_completed([first, second], timeout=0)) == {first, second}

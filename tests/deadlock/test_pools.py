@@ -1,13 +1,15 @@
 """A pool that recurses into itself says so; one that only looks like it does not."""
 
 import re
+import sys
 import textwrap
+import threading
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED
 from pathlib import Path
 
 import pytest
-from plait import _native
+from plait import _native, _pool_deadlock
 from plait.concurrent import futures
 from told import Program, Said, until
 
@@ -115,3 +117,45 @@ def test_somebody_cancels_and_it_goes_on(said: Said) -> None:
         assert isinstance(waiting.result(10), futures.CancelledError)
         assert pool.submit(int).result(10) == 0
     assert said.count() == 1 and said.records[0].getMessage().startswith("plait: deadlock: the only thread of a pool")
+
+
+def test_threads_that_are_started_while_a_pool_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The table of all pools' threads grows whenever it could, as by other threads."""
+
+    class Queue:
+        may_grow = False
+
+    grown: list[threading.Thread] = []
+
+    def grow(*_: object) -> None:
+        thread = threading.Thread.__new__(threading.Thread)
+        grown.append(thread)
+        _pool_deadlock._pools[thread] = None
+
+    queue = Queue()
+    with futures.ThreadPoolExecutor(1) as pool:
+        pool.submit(int).result(10)
+        monkeypatch.setitem(_pool_deadlock._pools, next(iter(pool._threads)), queue)
+        sys.setprofile(grow)
+        try:
+            stuck = _pool_deadlock._stuck(queue)
+        finally:
+            sys.setprofile(None)
+            for thread in grown:
+                del _pool_deadlock._pools[thread]
+    assert stuck == [] and grown
+
+
+def test_what_fails_in_the_looking_does_not_fail_the_program(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    def fails(pool: object) -> None:
+        raise LookupError("of the explainer")
+
+    monkeypatch.setattr(_pool_deadlock, "_stuck", fails)
+    was_on = _native.explain_deadlocks(True)
+    try:
+        with futures.ThreadPoolExecutor(2) as pool:
+            assert pool.submit(lambda: pool.submit(threading.Event().wait, 0.2).result()).result(10) is False
+    finally:
+        _native.explain_deadlocks(was_on)
+    said = capfd.readouterr().err
+    assert said.startswith("plait: a pool's deadlock could not be looked for:\nTraceback") and said.endswith("LookupError: of the explainer\n")

@@ -1,9 +1,12 @@
 """What is plait's own about executors: names are resolved beside them, and a loop that waits for a pool leaves nothing behind."""
 
 import asyncio
+import contextvars
 import gc
 import socket
+import subprocess
 import sys
+import textwrap
 import threading
 import weakref
 
@@ -118,8 +121,6 @@ def test_a_subclass_that_overrides_run_in_executor_is_asked():
 
 
 def test_contexts_are_carried_into_offloaded_calls():
-    import contextvars
-
     variable = contextvars.ContextVar("variable", default="none")
 
     async def main():
@@ -162,6 +163,11 @@ def test_where_threads_are_no_threads_the_standard_pool_runs(monkeypatch):
     with _executors.ThreadPoolExecutor(2, initializer=started.append, initargs=("initialised",)) as pool:
         assert type(pool._work_queue) is not _native.WorkQueue
         assert list(pool.map(abs, [-1, -2])) == [1, 2] and pool.submit(divmod, 7, 2).result(10) == (3, 1)
+        variable = contextvars.ContextVar("variable", default="none")
+        variable.set("the caller's")
+        with _executors.ThreadPoolExecutor(1, carry_context=True) as carrying:
+            assert carrying.submit(variable.get).result(10) == "the caller's"
+            assert list(carrying.map(lambda _: variable.get(), range(2))) == ["the caller's"] * 2
 
         async def main():
             return await asyncio.get_running_loop().run_in_executor(pool, abs, -3)
@@ -182,3 +188,101 @@ def test_a_worker_that_calls_built_in_functions_lets_others_run():
         assert not is_gil_enabled() or not pending[-1].done(), "this thread had its turn long before the last"
         more.close()
         pool.shutdown(cancel_futures=True)
+
+
+@pytest.mark.skipif(not is_gil_enabled(), reason="there is no GIL to let go of")
+def test_so_does_one_whose_calls_are_long():
+    much = list(range(2_000_000))  # to add them up takes milliseconds
+    with _executors.ThreadPoolExecutor(1) as pool:
+        go = threading.Event()
+        pool.submit(go.wait)
+        pending = [pool.submit(sum, much) for _ in range(64)]
+        go.set()
+        pending[0].result(10)
+        done = sum(future.done() for future in pending)
+        pool.shutdown(cancel_futures=True)
+    assert done < 24, "this thread had its turn after a few"
+
+
+# ---- calls that meet the end of the pool, or of the interpreter
+
+
+@pytest.mark.parametrize("run", ["asyncio.run", "plait.run"])
+def test_calls_offloaded_when_the_interpreter_exits_are_refused(run):
+    program = """
+    import asyncio, atexit, concurrent.futures.thread, plait
+    async def main():
+        loop = asyncio.get_running_loop()
+        for refused in (asyncio.to_thread(int), loop.getaddrinfo("127.0.0.1", 80), loop.getnameinfo(("127.0.0.1", 80), 0)):
+            try:
+                print(await asyncio.wait_for(refused, 10))
+            except RuntimeError as error:
+                print(error)
+    atexit.register(lambda: RUN(main()))
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(program).replace("RUN", run)], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == ["cannot schedule new futures after interpreter shutdown"] * 3
+
+
+class Held(_executors.ThreadPoolExecutor):
+    """Whoever submits is held up between putting the call into the queue and starting a thread for it."""
+
+    def __init__(self, *args, **keywords):
+        super().__init__(*args, **keywords)
+        self.is_held, self.goes_on = threading.Event(), threading.Event()
+
+    def _plait_grow(self):
+        self.is_held.set()
+        assert self.goes_on.wait(10)
+        super()._plait_grow()
+
+
+def in_a_thread(submit):
+    came_to = []
+
+    def body():
+        try:
+            came_to.append(submit())
+        except RuntimeError as error:
+            came_to.append(str(error))
+
+    thread = threading.Thread(target=body)
+    thread.start()
+    return thread, came_to
+
+
+@pytest.mark.parametrize("end", ["shutdown", "broken", "exit"])
+def test_a_call_that_was_put_when_the_end_came_is_refused(end, monkeypatch):
+    texts = {
+        "shutdown": "cannot schedule new futures after shutdown",
+        "broken": "A thread initializer failed, the thread pool is not usable anymore",
+        "exit": "cannot schedule new futures after interpreter shutdown",
+    }
+    pool = Held(2)
+    (thread, came_to), (other, came_to_other) = (in_a_thread(lambda: pool.submit(int)) for _ in range(2))
+    assert pool.is_held.wait(10)
+    if end == "shutdown":
+        pool.shutdown()
+    elif end == "broken":
+        pool._initializer_failed()
+    else:
+        monkeypatch.setattr(_executors._thread, "_shutdown", True)
+    pool.goes_on.set()
+    thread.join(10), other.join(10)
+    assert came_to == came_to_other == [texts[end]] and not pool._threads
+
+
+def test_a_call_that_was_put_before_the_end_is_made_by_the_threads_that_there_are(blocker):
+    pool = Held(2)
+    pool.goes_on.set()
+    first = pool.submit(blocker)
+    blocker.await_inside(1)
+    pool.is_held.clear(), pool.goes_on.clear()
+    thread, came_to = in_a_thread(lambda: pool.submit(int))
+    assert pool.is_held.wait(10) and not first.done()
+    blocker.open()
+    pool.shutdown()  # iterates over the threads
+    pool.goes_on.set()
+    thread.join(10)
+    assert came_to[0].result(10) == 0 and len(pool._threads) == 1

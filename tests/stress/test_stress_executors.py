@@ -283,3 +283,30 @@ def test_standard_pools_beside_it():
         assert sorted(future.result(0) for future in futures.as_completed(mixed, LIMIT)) == list(range(200))
         done, left = futures.wait(mixed)
         assert len(done) == 200 and not left
+
+
+def test_nothing_is_lost_of_a_future_that_is_opened_meanwhile():
+    """One thread looks at what it is made of while others add callbacks to it, or finish it."""
+    for turn in range(400):
+        called = collections.Counter()
+        future, start = futures.Future(), threading.Barrier(3)
+
+        def add(future=future, called=called, start=start):
+            start.wait()
+            for n in range(50):
+                future.add_done_callback(lambda _, n=n: called.update([n]))
+
+        def look(future=future, start=start):
+            start.wait()
+            assert future._condition is future._condition
+
+        def finish(future=future, start=start, turn=turn):
+            start.wait()
+            if turn % 2:
+                future.set_result(turn)
+
+        in_threads(add, look, finish)
+        if not turn % 2:
+            future.set_result(turn)
+        assert future.result(LIMIT) == turn
+        assert called == collections.Counter(range(50))

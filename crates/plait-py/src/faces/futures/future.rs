@@ -152,6 +152,14 @@ pub enum Seen {
     Raised(Py<PyAny>),
 }
 
+/// What became of a callback; who has no use for it hands it back.
+pub enum Added {
+    Yes,
+    Done(Py<PyAny>),
+    /// It belongs into the list that Python sees.
+    Opened(Py<PyAny>),
+}
+
 /// What a change of the state came to.
 enum Changed<T> {
     Yes(T),
@@ -176,7 +184,17 @@ impl ConcurrentFuture {
     /// As `__init__` leaves it.
     pub fn reset(&self, py: Python<'_>) {
         let before = self.with(py, |s| std::mem::replace(s, State::pending()));
+        self.is_awaited_again(py);
         drop(before);
+    }
+
+    /// Who waits for it waits, from now on, unless it is done.
+    fn is_awaited_again(&self, py: Python<'_>) {
+        self.done.clear();
+        // Without the GIL it may have been finished just then.
+        if self.phase(py).is_done() {
+            fire(py, &self.done, self.done.set());
+        }
     }
 
     pub fn phase(&self, py: Python<'_>) -> Phase {
@@ -363,8 +381,14 @@ impl ConcurrentFuture {
             match (this.look(py), woken) {
                 (Some(seen), _) => return Ok(Some(seen)),
                 (None, None) => return Err(PyTimeoutError::new_err(())),
-                // Set by hand to something that is not done.
-                (None, Some(())) => {}
+                // Set by hand to something that is not done. Whoever does that again and again is not to keep others from running.
+                (None, Some(())) => {
+                    py.detach(|| {});
+                    py.check_signals()?;
+                    if patience.is_over() {
+                        return Err(PyTimeoutError::new_err(()));
+                    }
+                }
             }
         }
     }
@@ -395,29 +419,43 @@ impl ConcurrentFuture {
         if let Some(known) = slf.get().with(py, known) {
             return Ok(known.into_bound(py));
         }
+        ConcurrentFuture::unseal(slf)?;
+        ConcurrentFuture::open(slf, part)
+    }
+
+    /// Makes what an open future has, unless another thread comes first. An open future changes under its condition only, and this thread holds it before
+    /// others can see it: nobody finishes the future, or adds to it, before everything has found its place.
+    fn unseal(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let py = slf.py();
+        let condition = py.import("threading")?.call_method0("Condition")?;
+        let list = PyList::empty(py);
         let mut opened = Some(Box::new(Opened {
-            condition: py.import("threading")?.call_method0("Condition")?.unbind(),
+            condition: condition.clone().unbind(),
             waiters: PyList::empty(py).into_any().unbind(),
-            callbacks: PyList::empty(py).into_any().unbind(),
+            callbacks: list.clone().into_any().unbind(),
         }));
-        let done = slf.get().with(py, |s| {
-            if s.opened.is_none() {
-                s.opened = opened.take();
+        condition.call_method0(intern!(py, "acquire"))?;
+        // What Python has added goes into the list that Python sees.
+        let calls: Vec<Callback> = slf.get().with(py, |s| {
+            if s.opened.is_some() {
+                return Vec::new();
             }
-            s.phase.is_done()
+            s.opened = opened.take();
+            let is_call = |callback: &Callback| matches!(callback, Callback::Call(_));
+            let (calls, others) = std::mem::take(&mut s.callbacks).into_iter().partition(is_call);
+            s.callbacks = others;
+            calls
         });
+        let filled = calls.into_iter().try_for_each(|callback| match callback {
+            Callback::Call(callback) => list.append(callback),
+            _ => Ok(()),
+        });
+        let released = condition.call_method0(intern!(py, "release"));
         drop(opened);
         // Who waits is sent to wait at the condition.
         fire(py, &slf.get().done, slf.get().done.set());
-        if !done {
-            slf.get().done.clear();
-            // Without the GIL it may have been finished just then.
-            if slf.get().phase(py).is_done() {
-                fire(py, &slf.get().done, slf.get().done.set());
-            }
-        }
-        ConcurrentFuture::show_callbacks(slf)?;
-        ConcurrentFuture::open(slf, part)
+        slf.get().is_awaited_again(py);
+        filled.and(released.map(drop))
     }
 
     /// Puts something else in the place of a part.
@@ -428,30 +466,6 @@ impl ConcurrentFuture {
             (_, unused) => unused,
         });
         drop(before);
-    }
-
-    /// Moves what Python has added into the list that Python sees. An open future changes under its condition only.
-    fn show_callbacks(slf: &Bound<'_, Self>) -> PyResult<()> {
-        let py = slf.py();
-        let (condition, list) = slf.get().with(py, |s| {
-            s.opened.as_ref().map(|o| (o.condition.clone_ref(py), o.callbacks.clone_ref(py))).unzip()
-        });
-        let (Some(condition), Some(list)) = (condition, list) else { return Ok(()) };
-        condition.call_method0(py, intern!(py, "acquire"))?;
-        let calls: Vec<Callback> = slf.get().with(py, |s| {
-            let (calls, others) =
-                std::mem::take(&mut s.callbacks).into_iter().partition(|c| matches!(c, Callback::Call(_)));
-            s.callbacks = others;
-            calls
-        });
-        let mut moved = Ok(());
-        for (at, callback) in calls.into_iter().enumerate() {
-            if let Callback::Call(callback) = callback {
-                moved = moved.and(list.call_method1(py, intern!(py, "insert"), (at, callback)).map(drop));
-            }
-        }
-        condition.call_method0(py, intern!(py, "release"))?;
-        moved
     }
 
     /// Somebody has set the state by hand, or the standard algorithm has.
@@ -470,12 +484,26 @@ impl ConcurrentFuture {
         });
         match phase.is_done() {
             true => fire(py, &slf.get().done, slf.get().done.set()),
-            false => slf.get().done.clear(),
+            false => slf.get().is_awaited_again(py),
         }
         ConcurrentFuture::tell(slf, told)
     }
 
-    /// Adds one; hands it back if the future is done.
+    /// Adds what Python wants to be called. Whether it has a place here is decided while nobody can finish the future, or open it.
+    pub fn add_call(&self, py: Python<'_>, callback: Py<PyAny>) -> Added {
+        self.with(py, |s| {
+            if s.opened.is_some() {
+                return Added::Opened(callback);
+            }
+            if s.phase.is_done() {
+                return Added::Done(callback);
+            }
+            s.callbacks.push(Callback::Call(callback));
+            Added::Yes
+        })
+    }
+
+    /// Adds one of plait's own, which an open future keeps here, too; hands it back if the future is done.
     pub fn add(&self, py: Python<'_>, callback: Callback, counts: fn(Phase) -> bool) -> Option<Callback> {
         self.with(py, |s| match counts(s.phase) {
             true => Some(callback),

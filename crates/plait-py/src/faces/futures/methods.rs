@@ -1,6 +1,6 @@
 //! What Python sees of a pool's future.
 
-use super::future::{Callback, ConcurrentFuture, Outcome, Phase, Seen};
+use super::future::{Added, ConcurrentFuture, Outcome, Phase, Seen};
 use super::names;
 use crate::deadlock;
 use crate::faces::class_of;
@@ -10,28 +10,41 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple, PyType};
+use pyo3::types::{PyDict, PyFloat, PyTuple, PyType};
 
 impl ConcurrentFuture {
-    /// What it came to; blocks until it is done. None: it is open.
+    /// What it came to; blocks until it is done.
     #[inline]
-    fn wait_and_see(slf: &Bound<'_, Self>, timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Option<Seen>> {
+    fn wait_and_see<'py>(
+        slf: &Bound<'py, Self>,
+        timeout: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<Waited<'py>> {
         let py = slf.py();
         let this = slf.get();
         if this.is_open(py) {
-            return Ok(None);
+            return Ok(Waited::Open(timeout));
         }
         if let Some(seen) = this.look(py) {
-            return Ok(Some(seen));
+            return Ok(Waited::Seen(seen));
         }
-        let patience = patience(timeout)?;
-        match patience {
+        let patience = patience(timeout.as_ref())?;
+        let seen = match patience {
             Patience::Forever if deadlock::explaining() => {
-                deadlock::awaits_jobs((slf,), true, py, || ConcurrentFuture::awaited(slf, patience))
+                deadlock::awaits_jobs((slf,), true, py, || ConcurrentFuture::awaited(slf, patience))?
             }
-            _ => ConcurrentFuture::awaited(slf, patience),
-        }
+            _ => ConcurrentFuture::awaited(slf, patience)?,
+        };
+        Ok(match seen {
+            Some(seen) => Waited::Seen(seen),
+            None => Waited::Open(patience.left().map(|left| PyFloat::new(py, left.as_secs_f64()).into_any())),
+        })
     }
+}
+
+enum Waited<'py> {
+    Seen(Seen),
+    /// It is open: the standard algorithm has to wait, for what is left of the time-out.
+    Open(Option<Bound<'py, PyAny>>),
 }
 
 #[pymethods]
@@ -88,9 +101,9 @@ impl ConcurrentFuture {
     /// For threads and greenlets. Counterpart: concurrent.futures.Future.result.
     #[pyo3(signature = (timeout = None))]
     fn result(slf: &Bound<'_, Self>, timeout: Option<Bound<'_, PyAny>>) -> PyResult<Py<PyAny>> {
-        match ConcurrentFuture::wait_and_see(slf, timeout.as_ref())? {
-            Some(seen) => ConcurrentFuture::hand_out(slf.py(), seen),
-            None => ConcurrentFuture::openly(slf, "result", (timeout,)).map(Bound::unbind),
+        match ConcurrentFuture::wait_and_see(slf, timeout)? {
+            Waited::Seen(seen) => ConcurrentFuture::hand_out(slf.py(), seen),
+            Waited::Open(left) => ConcurrentFuture::openly(slf, "result", (left,)).map(Bound::unbind),
         }
     }
 
@@ -108,11 +121,11 @@ impl ConcurrentFuture {
     #[pyo3(signature = (timeout = None))]
     fn exception(slf: &Bound<'_, Self>, timeout: Option<Bound<'_, PyAny>>) -> PyResult<Py<PyAny>> {
         let py = slf.py();
-        match ConcurrentFuture::wait_and_see(slf, timeout.as_ref())? {
-            Some(Seen::Raised(error)) => Ok(error),
-            Some(Seen::Returned(_)) => Ok(py.None()),
-            Some(Seen::Cancelled) => Err(super::future::cancelled_error(py)),
-            None => ConcurrentFuture::openly(slf, "exception", (timeout,)).map(Bound::unbind),
+        match ConcurrentFuture::wait_and_see(slf, timeout)? {
+            Waited::Seen(Seen::Raised(error)) => Ok(error),
+            Waited::Seen(Seen::Returned(_)) => Ok(py.None()),
+            Waited::Seen(Seen::Cancelled) => Err(super::future::cancelled_error(py)),
+            Waited::Open(left) => ConcurrentFuture::openly(slf, "exception", (left,)).map(Bound::unbind),
         }
     }
 
@@ -120,13 +133,12 @@ impl ConcurrentFuture {
     /// is logged. Safe to call from all threads. Counterpart: concurrent.futures.Future.add_done_callback.
     fn add_done_callback(slf: &Bound<'_, Self>, r#fn: Bound<'_, PyAny>) -> PyResult<()> {
         let py = slf.py();
-        if slf.get().is_open(py) {
-            return ConcurrentFuture::openly(slf, "add_done_callback", (r#fn,)).map(drop);
-        }
-        let callback = Callback::Call(r#fn.clone().unbind());
-        match slf.get().add(py, callback, Phase::is_done) {
-            None => Ok(()),
-            Some(_) => ConcurrentFuture::call(slf, &r#fn),
+        match slf.get().add_call(py, r#fn.unbind()) {
+            Added::Yes => Ok(()),
+            Added::Done(callback) => ConcurrentFuture::call(slf, callback.bind(py)),
+            Added::Opened(callback) => {
+                ConcurrentFuture::openly(slf, "add_done_callback", (callback,)).map(drop)
+            }
         }
     }
 

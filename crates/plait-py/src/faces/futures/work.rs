@@ -19,7 +19,9 @@ use crate::standard::standard;
 use crate::trashcan;
 use crate::waiters::{attempt, block, fire, Patience, Waker};
 use plait_core::primitives::channel::{Channel, Order, Refusal};
+use plait_core::primitives::event::Event;
 use plait_core::waiter::{Manner, Wakes};
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -103,7 +105,10 @@ impl Job {
             Target::Future(future) => future,
             Target::Loop(follower) => {
                 let future = Bound::new(py, ConcurrentFuture::blank())?;
-                drop(future.get().add(py, Callback::Follow(follower), Phase::is_done));
+                match follower.is_cancelled(py) {
+                    true => drop(ConcurrentFuture::cancel(&future)?),
+                    false => drop(future.get().add(py, Callback::Follow(follower), Phase::is_done)),
+                }
                 future.unbind()
             }
         };
@@ -165,6 +170,10 @@ pub struct WorkQueue {
     /// A subclass has its own idea of when there are to be more, and is asked after each call that is submitted.
     asks_always: AtomicBool,
     carries_context: AtomicBool,
+    /// A weak reference to the executor.
+    executor: Option<Py<PyAny>>,
+    /// The executor has come to its end: not only does it take no more calls, its workers are to go.
+    ended: Event<Waker>,
     built: Built,
 }
 
@@ -212,12 +221,37 @@ impl WorkQueue {
         block(py, &self.channel, Manner::NewestFirst, patience, poll)
     }
 
+    /// Lets nothing more in. Who waits for a job finds that out.
+    fn shut(&self, py: Python<'_>) {
+        let mut wakes = Wakes::None;
+        drop(self.channel.shut_down(false, &mut wakes));
+        fire(py, &self.channel, wakes);
+    }
+
+    /// What the standard worker asks when it has taken out a None: whether the interpreter exits, or the executor is gone or was shut down.
+    fn is_to_end(&self, py: Python<'_>) -> PyResult<bool> {
+        let flag = intern!(py, "_shutdown");
+        if py.import("concurrent.futures.thread")?.getattr(flag)?.is_truthy()? {
+            return Ok(true);
+        }
+        let Some(reference) = &self.executor else { return Ok(false) };
+        let executor = reference.bind(py).call0()?;
+        Ok(executor.is_none() || executor.getattr(flag)?.is_truthy()?)
+    }
+
+    /// Whether it has ended, or does so in time. A worker of the standard kind that was told of an end would look for the reason, find none in a pool that is
+    /// only broken, and come back at once.
+    fn await_end(&self, py: Python<'_>, patience: Patience<'_>) -> PyResult<bool> {
+        let poll = |wait: &mut _, waker: &mut _, _: &mut _| self.ended.poll(wait, waker);
+        Ok(block(py, &self.ended, Manner::Barging, patience, poll)?.is_some())
+    }
+
     /// Sees to it that somebody makes the call that has just been put.
     #[inline]
     fn attend(&self, executor: &Bound<'_, PyAny>) -> PyResult<()> {
         let grows = self.may_grow.load(Ordering::Relaxed) && self.channel.unattended() > 0;
         if grows || self.asks_always.load(Ordering::Relaxed) {
-            executor.call_method0(intern!(executor.py(), "_grow"))?;
+            executor.call_method0(intern!(executor.py(), "_plait_grow"))?;
         }
         Ok(())
     }
@@ -255,13 +289,15 @@ impl WorkQueue {
 #[pymethods]
 impl WorkQueue {
     #[new]
-    #[pyo3(signature = (asks_always = false, carries_context = false))]
-    fn new(asks_always: bool, carries_context: bool) -> WorkQueue {
+    #[pyo3(signature = (asks_always = false, carries_context = false, executor = None))]
+    fn new(asks_always: bool, carries_context: bool, executor: Option<Py<PyAny>>) -> WorkQueue {
         WorkQueue {
             channel: Channel::new(Order::Fifo, 0),
             may_grow: AtomicBool::new(true),
             asks_always: AtomicBool::new(asks_always),
             carries_context: AtomicBool::new(carries_context),
+            executor,
+            ended: Event::default(),
             built: Built::new(),
         }
     }
@@ -325,9 +361,13 @@ impl WorkQueue {
     /// From now on nothing comes in; workers go when it is empty. (As a weak reference's callback it is given that.)
     #[pyo3(signature = (_reference = None, /))]
     fn close(&self, py: Python<'_>, _reference: Option<Bound<'_, PyAny>>) {
-        let mut wakes = Wakes::None;
-        drop(self.channel.shut_down(false, &mut wakes));
-        fire(py, &self.channel, wakes);
+        self.shut(py);
+        fire(py, &self.ended, self.ended.set());
+    }
+
+    /// From now on nothing comes in, for the pool is broken: plait's workers go, those of a program's own wait for its end.
+    fn refuse(&self, py: Python<'_>) {
+        self.shut(py);
     }
 
     /// Whether it is closed.
@@ -340,6 +380,13 @@ impl WorkQueue {
     #[getter]
     fn may_grow(&self) -> bool {
         self.may_grow.load(Ordering::Relaxed)
+    }
+
+    /// Whether more is to be done than there are idle workers; or nothing, and there is no idle one either (a program that wants threads beforehand asks for them).
+    #[getter]
+    fn needs_worker(&self) -> bool {
+        let [getters, ..] = self.channel.waiting();
+        self.channel.unattended() > 0 || (getters == 0 && self.channel.is_empty())
     }
 
     #[setter(may_grow)]
@@ -359,7 +406,7 @@ impl WorkQueue {
         self.channel.is_empty()
     }
 
-    /// Puts a work item; None: look whether the interpreter exits, and close then.
+    /// Puts a work item; None: look whether this is the end, and close then.
     #[pyo3(signature = (item, block = true, timeout = None))]
     fn put(
         slf: &Bound<'_, Self>,
@@ -370,8 +417,7 @@ impl WorkQueue {
         let _ = (block, timeout);
         let py = slf.py();
         if item.is_none() {
-            let thread = py.import("concurrent.futures.thread")?;
-            if thread.getattr(intern!(py, "_shutdown"))?.is_truthy()? {
+            if slf.get().is_to_end(py)? {
                 slf.get().close(py, None);
             }
             return Ok(());
@@ -386,8 +432,12 @@ impl WorkQueue {
                 context: None,
             },
         };
-        slf.get().push(py, job);
-        Ok(())
+        match slf.get().push(py, job) {
+            true => Ok(()),
+            false => {
+                Err(PyRuntimeError::new_err("cannot put into the queue of a pool that takes no more calls"))
+            }
+        }
     }
 
     fn put_nowait(slf: &Bound<'_, Self>, item: Bound<'_, PyAny>) -> PyResult<()> {
@@ -402,13 +452,17 @@ impl WorkQueue {
         block: bool,
         timeout: Option<Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
+        let patience = match block {
+            true => patience(timeout.as_ref())?,
+            false => Patience::seconds(0.0),
+        };
         let taken = match block {
-            true => self.take_within(py, patience(timeout.as_ref())?)?,
+            true => self.take_within(py, patience)?,
             false => self.take_now(py),
         };
         match taken {
             Some(Ok(job)) => job.shown(py),
-            Some(Err(_)) if block => Ok(py.None().into_bound(py)),
+            Some(Err(_)) if block && self.await_end(py, patience)? => Ok(py.None().into_bound(py)),
             _ => Err(PyErr::from_type(standard(py).queue_empty.bind(py).clone(), ())),
         }
     }
@@ -419,7 +473,11 @@ impl WorkQueue {
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         match self.built.is_complete() {
-            true => self.channel.visit(|job| job.traverse(&visit), |waker| waker.traverse(&visit)),
+            true => {
+                visit.call(&self.executor)?;
+                self.ended.visit(|waker| waker.traverse(&visit))?;
+                self.channel.visit(|job| job.traverse(&visit), |waker| waker.traverse(&visit))
+            }
             false => Ok(()),
         }
     }
