@@ -23,6 +23,10 @@ impl File {
         count: Option<usize>,
         once: bool,
     ) -> PyResult<Bound<'py, PyBytes>> {
+        if self.state.with(py, |s| s.blocking && !s.behind.is_empty()) {
+            // The position is before what is to be written: read first, that would be written over what follows what was read.
+            self.stream_flush(py)?;
+        }
         loop {
             let descriptor = self.descriptor(py, "read of closed file")?;
             let (available, at_end, blocking) =
