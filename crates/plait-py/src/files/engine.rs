@@ -48,6 +48,16 @@ pub enum Then {
     Release { file: Py<File> },
 }
 
+impl Then {
+    /// The file that is busy until then.
+    fn file(&self) -> Option<&Py<File>> {
+        match self {
+            Then::Fill { file } | Then::Drain { file } | Then::Release { file } => Some(file),
+            _ => None,
+        }
+    }
+}
+
 struct Pending {
     future: Py<PyAny>,
     then: Then,
@@ -111,6 +121,13 @@ impl FileEngine {
         self.loop_.bind(py).call_method0(intern!(py, "create_future")).map(Bound::unbind)
     }
 
+    /// What has nothing to wait for.
+    pub fn settled_future(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        let future = self.create_future(py)?;
+        settle_future(future.bind(py), Ok(py.None()))?;
+        Ok(future)
+    }
+
     /// Closes a file for which nobody waits any more.
     pub fn close_behind(slf: &Bound<'_, Self>, fd: OwnedFd) -> PyResult<()> {
         let work = Work::Steps(Box::new(Single::close(fd)));
@@ -122,7 +139,29 @@ impl FileEngine {
         self.state.with(py, |s| s.served.at_once += 1);
     }
 
-    fn check_usable(&self, py: Python<'_>) -> PyResult<()> {
+    /// Whether nobody will be told of anything any more: the engine is closed, or its loop is.
+    pub fn has_ended(&self, py: Python<'_>) -> PyResult<bool> {
+        let inherited = self.state.with(py, |s| s.engine.as_ref().map(Engine::is_inherited));
+        match inherited {
+            None => Ok(true),
+            Some(true) => Ok(false),
+            Some(false) => self.loop_.bind(py).call_method0(intern!(py, "is_closed"))?.is_truthy(),
+        }
+    }
+
+    /// The loop is closed: what is being written is waited for, for some seconds, the rest is given up.
+    pub fn end(&self, py: Python<'_>) {
+        let engine = self.state.with(py, |s| s.engine.take());
+        py.detach(move || drop(engine));
+        let pending = self.state.with(py, |s| std::mem::take(&mut s.pending));
+        for file in pending.iter().filter_map(|(_, pending)| pending.then.file()) {
+            file.get().let_be(py);
+        }
+        drop(pending);
+    }
+
+    /// An error where nothing can be begun.
+    pub fn check_usable(&self, py: Python<'_>) -> PyResult<()> {
         let reason = self.state.with(py, |s| match &s.engine {
             None => Some("the engine of this loop's files is closed"),
             Some(engine) if engine.is_inherited() => {
@@ -469,10 +508,7 @@ impl FileEngine {
 
     /// The loop is closed: what is being written is waited for, for some seconds, the rest is given up.
     fn close(&self, py: Python<'_>) {
-        let engine = self.state.with(py, |s| s.engine.take());
-        py.detach(move || drop(engine));
-        let pending = self.state.with(py, |s| std::mem::take(&mut s.pending));
-        drop(pending);
+        self.end(py);
     }
 
     /// Opens a file: gives the `File`, or a future of it. Its arguments were checked.
@@ -580,11 +616,12 @@ impl FileEngine {
         visit.call(&self.loop_)?;
         for (_, pending) in &self.state.traverse().pending {
             visit.call(&pending.future)?;
+            visit.call(pending.then.file())?;
             match &pending.then {
-                Then::Fill { file } | Then::Drain { file } | Then::Release { file } => visit.call(file)?,
                 Then::Value { path } => visit.call(path)?,
                 Then::Whole { name, .. } => visit.call(name)?,
                 Then::Open { openness, .. } | Then::Adopt { openness, .. } => visit.call(&openness.name)?,
+                _ => {}
             }
         }
         Ok(())

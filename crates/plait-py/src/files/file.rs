@@ -284,6 +284,15 @@ impl File {
         Ok(())
     }
 
+    /// Nobody will be told of the operation's end: whoever closes the file need not wait for it.
+    pub fn let_be(&self, py: Python<'_>) {
+        let waiters = self.state.with(py, |s| {
+            s.busy = false;
+            std::mem::take(&mut s.waiters)
+        });
+        drop(waiters);
+    }
+
     /// Gives an operation to the engine; the file is busy until it is over.
     pub fn begin(
         slf: &Bound<'_, Self>,

@@ -36,7 +36,12 @@ impl File {
     /// Waits for the end of an operation that its caller has given up.
     fn wait_for_peace(slf: &Bound<'_, Self>) -> PyResult<Py<PyAny>> {
         let py = slf.py();
-        let future = slf.get().engine.get().create_future(py)?;
+        let engine = slf.get().engine.get();
+        if engine.has_ended(py)? {
+            // The loop does not collect what is over any more.
+            engine.end(py);
+        }
+        let future = engine.create_future(py)?;
         let kept = future.clone_ref(py);
         let quiet = slf.get().state.with(py, |s| match s.busy {
             true => {
@@ -65,6 +70,14 @@ impl File {
     /// Writes what is to be written. `older` of it was so before the call that waits for it.
     pub fn drain(slf: &Bound<'_, Self>, descriptor: Arc<Descriptor>, older: usize) -> PyResult<Py<PyAny>> {
         let py = slf.py();
+        let engine = slf.get().engine.get();
+        if engine.has_ended(py)? {
+            // Nobody else is left to write it, and it must not be lost.
+            slf.get().write_waiting(py)?;
+            return engine.settled_future(py);
+        }
+        // Before anything is taken.
+        engine.check_usable(py)?;
         let data = slf.get().state.with(py, |s| {
             s.older = older;
             std::mem::take(&mut s.behind)
@@ -126,7 +139,8 @@ impl File {
         let Some(fd) = Descriptor::into_owned(descriptor) else {
             return Ok(None);
         };
-        if this.is_local() && !this.openness.writable {
+        let at_once = this.is_local() && !this.openness.writable;
+        if at_once || this.engine.get().has_ended(py)? {
             drop(fd);
             return Ok(None);
         }
