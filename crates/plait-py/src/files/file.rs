@@ -147,9 +147,9 @@ impl FileState {
     /// Forgets what was read ahead: the kernel's position becomes the file's. Waits for nothing, as it moves only a number.
     pub fn rewind(&mut self) {
         let unread = self.unread().len();
-        if unread > 0 {
-            // On a pipe it cannot be done, and need not: what is written there does not overtake what is read.
-            let _ = opening::seek_number(self.number, -(unread as i64), libc::SEEK_CUR);
+        if unread > 0 && opening::seek_number(self.number, -(unread as i64), libc::SEEK_CUR).is_err() {
+            // A pipe, a socket, a terminal: what is written there goes elsewhere, and what was read cannot be had again.
+            return;
         }
         self.ahead.clear();
         self.at = 0;
