@@ -6,6 +6,7 @@ use super::pool::Pool;
 use super::uring::Ring;
 use super::Done;
 use rustix::event::{poll, PollFd, PollFlags, Timespec};
+use rustix::io::Errno;
 use std::collections::{HashSet, VecDeque};
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -139,8 +140,17 @@ impl Engine {
         }
     }
 
-    /// Asks for an operation to be given up, where it waits for somebody else. It may end as if nobody had asked.
+    /// Asks for an operation to be given up, where it waits for a thread or for somebody else. It may end as if nobody had asked; what
+    /// writes does.
     pub fn cancel(&mut self, id: u64) {
+        if self.writing.contains(&id) {
+            return;
+        }
+        let staged = self.staged.iter().position(|(staged, _)| *staged == id);
+        let work = staged.map(|place| self.staged.remove(place).1);
+        if work.or_else(|| self.pool.withdraw(id)).is_some() {
+            return self.completions.push(id, Done::failed(Errno::CANCELED.raw_os_error()));
+        }
         if let Some(ring) = &mut self.ring {
             ring.cancel(id);
         }

@@ -57,6 +57,13 @@ impl Pool {
         self.shared.call_somebody(state);
     }
 
+    /// Takes work back that no thread has come for.
+    pub fn withdraw(&self, id: u64) -> Option<Work> {
+        let mut state = self.shared.lock();
+        let place = state.queue.iter().position(|(queued, _)| *queued == id)?;
+        state.queue.remove(place).map(|(_, work)| work)
+    }
+
     /// How many threads there are: for tests and for the curious.
     pub fn threads(&self) -> usize {
         self.shared.lock().threads

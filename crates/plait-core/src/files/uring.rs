@@ -42,6 +42,24 @@ struct Flight {
     plan: Box<dyn Plan>,
     /// Where the call under way began, if the file has positions.
     begun_at: Option<Place>,
+    /// Nobody waits for it.
+    given_up: bool,
+}
+
+impl Flight {
+    /// An operation that was given up is told that it was interrupted, where a thread of the kernel's was at it: not to be begun anew.
+    fn answer(&mut self, result: i32) {
+        let interrupted = -Errno::INTR.raw_os_error();
+        let result = match self.given_up && result == interrupted {
+            true => -Errno::CANCELED.raw_os_error(),
+            false => result,
+        };
+        let answer: Answer = u64::try_from(result).map_err(|_| -result);
+        if let Some(place) = self.begun_at.take() {
+            place.move_behind(&answer);
+        }
+        self.plan.answer(answer);
+    }
 }
 
 /// A place in a file. The ring could use the file's own position, too (an offset of -1), but does not move it when a write that came short is
@@ -126,7 +144,7 @@ impl Ring {
 
     /// Begins with a plan. Its first call is made at the next [`Ring::submit`].
     pub fn start(&mut self, id: u64, plan: Box<dyn Plan>, over: &mut VecDeque<Completion>) {
-        let key = self.flights.insert(Flight { id, plan, begun_at: None });
+        let key = self.flights.insert(Flight { id, plan, begun_at: None, given_up: false });
         self.advance(key, over);
     }
 
@@ -177,12 +195,7 @@ impl Ring {
             }
             for (key, result) in came {
                 if key != CANCEL {
-                    let answer: Answer = u64::try_from(result).map_err(|_| -result);
-                    let flight = &mut self.flights[key as usize];
-                    if let Some(place) = flight.begun_at.take() {
-                        place.move_behind(&answer);
-                    }
-                    flight.plan.answer(answer);
+                    self.flights[key as usize].answer(result);
                     self.advance(key as usize, over);
                 }
             }
@@ -200,7 +213,8 @@ impl Ring {
 
     /// Asks the kernel to give that operation up. It may be done all the same.
     pub fn cancel(&mut self, id: u64) {
-        if let Some((key, _)) = self.flights.iter().find(|(_, flight)| flight.id == id) {
+        if let Some((key, flight)) = self.flights.iter_mut().find(|(_, flight)| flight.id == id) {
+            flight.given_up = true;
             self.push(&opcode::AsyncCancel::new(key as u64).build().user_data(CANCEL));
             self.submit();
         }

@@ -44,6 +44,8 @@ pub enum Then {
     Fill { file: Py<File> },
     /// What the file had to write is written.
     Drain { file: Py<File> },
+    /// The same for a write beside whatever is at the file.
+    Aside { file: Py<File> },
     /// The file is free for the next operation, and the result is the future's; of an error it is told how much was written.
     Release { file: Py<File> },
 }
@@ -52,7 +54,9 @@ impl Then {
     /// The file that is busy until then.
     fn file(&self) -> Option<&Py<File>> {
         match self {
-            Then::Fill { file } | Then::Drain { file } | Then::Release { file } => Some(file),
+            Then::Fill { file } | Then::Drain { file } | Then::Release { file } | Then::Aside { file } => {
+                Some(file)
+            }
             _ => None,
         }
     }
@@ -119,6 +123,18 @@ impl FileEngine {
     /// Lets the caller wait for a future of the loop's that somebody else settles.
     pub fn create_future(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         self.loop_.bind(py).call_method0(intern!(py, "create_future")).map(Bound::unbind)
+    }
+
+    /// Gives up what a future stands for, if that only reads, and waits for somebody else.
+    pub fn withdraw(&self, future: &Bound<'_, PyAny>) {
+        self.state.with(future.py(), |s| {
+            let found = s.pending.iter().find(|(_, pending)| pending.future.is(future));
+            if let (Some((id, _)), Some(engine)) = (found, &mut s.engine) {
+                if !engine.is_inherited() {
+                    engine.cancel(id as u64);
+                }
+            }
+        });
     }
 
     /// What has nothing to wait for.
@@ -206,6 +222,10 @@ impl FileEngine {
             },
             Then::Fill { file } => File::filled(file.bind(py), done),
             Then::Drain { file } => File::drained_by(file.bind(py), done),
+            Then::Aside { file } => {
+                File::release_aside(file.bind(py))?;
+                value_of(py, done, None)
+            }
             Then::Release { file } => {
                 File::release(file.bind(py))?;
                 value_of(py, done, None)
@@ -488,6 +508,11 @@ impl FileEngine {
             FileEngine::settle(slf, id, done)?;
         }
         Ok(())
+    }
+
+    /// Nobody waits for that future any more.
+    fn give_up(&self, future: &Bound<'_, PyAny>) {
+        self.withdraw(future);
     }
 
     /// Waits, without the GIL, until nothing changes a file any more; False when the time is up.

@@ -64,6 +64,10 @@ pub struct FileState {
     pub older: usize,
     /// An operation is at it.
     pub busy: bool,
+    /// That operation writes.
+    pub writing: bool,
+    /// A write is under way beside it: of a file without positions.
+    pub aside: bool,
     pub lack: Option<Lack>,
     /// What waits for the end of an operation that is not its own.
     pub waiters: Vec<Py<PyAny>>,
@@ -196,6 +200,8 @@ impl File {
             behind: Vec::new(),
             older: 0,
             busy: false,
+            writing: false,
+            aside: false,
             lack: None,
             waiters: Vec::new(),
             quick,
@@ -274,10 +280,19 @@ impl File {
     /// The operation is over: whoever waited for that may go on.
     pub fn release(slf: &Bound<'_, Self>) -> PyResult<()> {
         let py = slf.py();
-        let waiters = slf.get().state.with(py, |s| {
-            s.busy = false;
-            std::mem::take(&mut s.waiters)
-        });
+        slf.get().state.with(py, |s| (s.busy, s.writing) = (false, false));
+        File::wake(slf)
+    }
+
+    /// The same of a write beside it.
+    pub fn release_aside(slf: &Bound<'_, Self>) -> PyResult<()> {
+        slf.get().state.with(slf.py(), |s| s.aside = false);
+        File::wake(slf)
+    }
+
+    fn wake(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let py = slf.py();
+        let waiters = slf.get().state.with(py, |s| std::mem::take(&mut s.waiters));
         for waiter in waiters {
             settle_future(waiter.bind(py), Ok(py.None()))?;
         }
@@ -287,7 +302,7 @@ impl File {
     /// Nobody will be told of the operation's end: whoever closes the file need not wait for it.
     pub fn let_be(&self, py: Python<'_>) {
         let waiters = self.state.with(py, |s| {
-            s.busy = false;
+            (s.busy, s.writing, s.aside) = (false, false, false);
             std::mem::take(&mut s.waiters)
         });
         drop(waiters);
@@ -302,7 +317,7 @@ impl File {
     ) -> PyResult<Py<PyAny>> {
         let py = slf.py();
         let future = FileEngine::begin(slf.get().engine.bind(py), work, then, writes)?;
-        slf.get().state.with(py, |s| s.busy = true);
+        slf.get().state.with(py, |s| (s.busy, s.writing) = (true, writes));
         Ok(future)
     }
 }

@@ -90,6 +90,28 @@ impl File {
         self.state.with(py, |s| s.busy)
     }
 
+    /// Whether that operation writes.
+    #[getter]
+    fn writing(&self, py: Python<'_>) -> bool {
+        self.state.with(py, |s| s.writing)
+    }
+
+    /// Whether a write is under way beside it.
+    #[getter]
+    fn aside(&self, py: Python<'_>) -> bool {
+        self.state.with(py, |s| s.aside)
+    }
+
+    /// A future of that write's end.
+    fn wait_aside(slf: &Bound<'_, Self>) -> PyResult<Py<PyAny>> {
+        File::wait_while(slf, |s| s.aside)
+    }
+
+    /// Nobody waits any more for what this future of `proceed` stands for.
+    fn give_up(slf: &Bound<'_, Self>, future: &Bound<'_, PyAny>) {
+        slf.get().engine.get().withdraw(future);
+    }
+
     /// Puts bytes into the buffer if they fit, and says how many there are. None if they do not, or an operation is at the file.
     fn put(&self, py: Python<'_>, data: &Bound<'_, PyAny>) -> PyResult<Option<usize>> {
         drop(self.descriptor(py, "write to closed file")?);
@@ -128,6 +150,13 @@ impl File {
         drop(slf.get().descriptor(slf.py(), "write to closed file")?);
         let view = super::engine::written(data)?;
         File::write_once(slf, ffi::with_bytes(&view, <[u8]>::to_vec))
+    }
+
+    #[pyo3(name = "write_aside")]
+    fn py_write_aside(slf: &Bound<'_, Self>, data: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        drop(slf.get().descriptor(slf.py(), "write to closed file")?);
+        let view = super::engine::written(data)?;
+        File::write_aside(slf, ffi::with_bytes(&view, <[u8]>::to_vec))
     }
 
     #[pyo3(name = "truncate_to")]

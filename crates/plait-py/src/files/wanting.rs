@@ -1,7 +1,7 @@
 //! How what an attempt lacks is had: by an operation of the engine, for whose end a future stands.
 
 use super::engine::{FileEngine, Then};
-use super::file::{File, Lack};
+use super::file::{File, FileState, Lack};
 use plait_core::files::descriptor::Descriptor;
 use plait_core::files::opening;
 use plait_core::files::plan::{Read, Single, Until, Write};
@@ -19,7 +19,7 @@ impl File {
             false => s.lack.take().unwrap_or(Lack::Peace),
         });
         match lack {
-            Lack::Peace => File::wait_for_peace(slf),
+            Lack::Peace => File::wait_while(slf, |s| s.busy),
             Lack::Bytes { want, all } => {
                 let until = if all { Until::Full } else { Until::Once };
                 File::fill(slf, descriptor, want, until)
@@ -33,8 +33,8 @@ impl File {
         }
     }
 
-    /// Waits for the end of an operation that its caller has given up.
-    fn wait_for_peace(slf: &Bound<'_, Self>) -> PyResult<Py<PyAny>> {
+    /// Waits for the end of an operation that its caller has given up: `still` tells whether it is under way.
+    pub fn wait_while(slf: &Bound<'_, Self>, still: fn(&FileState) -> bool) -> PyResult<Py<PyAny>> {
         let py = slf.py();
         let engine = slf.get().engine.get();
         if engine.has_ended(py)? {
@@ -43,7 +43,7 @@ impl File {
         }
         let future = engine.create_future(py)?;
         let kept = future.clone_ref(py);
-        let quiet = slf.get().state.with(py, |s| match s.busy {
+        let quiet = slf.get().state.with(py, |s| match still(s) {
             true => {
                 s.waiters.push(kept);
                 None
@@ -108,6 +108,19 @@ impl File {
         slf.get().state.with(py, |s| s.rewind());
         let plan = Write::new(descriptor, data, true);
         File::begin(slf, Work::Steps(Box::new(plan)), Then::Release { file: slf.clone().unbind() }, true)
+    }
+
+    /// The same for a file without positions: a read that waits there for somebody else has nothing to do with it, and goes on. Nobody
+    /// else writes meanwhile.
+    pub fn write_aside(slf: &Bound<'_, Self>, data: Vec<u8>) -> PyResult<Py<PyAny>> {
+        let py = slf.py();
+        let descriptor = slf.get().descriptor(py, "write to closed file")?;
+        let plan = Write::new(descriptor, data, true);
+        let then = Then::Aside { file: slf.clone().unbind() };
+        let engine = slf.get().engine.bind(py);
+        let future = FileEngine::begin(engine, Work::Steps(Box::new(plan)), then, true)?;
+        slf.get().state.with(py, |s| s.aside = true);
+        Ok(future)
     }
 
     /// Cuts the file, which has nothing to be written; a future.
