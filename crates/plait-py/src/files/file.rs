@@ -73,7 +73,9 @@ pub struct FileState {
     pub waiters: Vec<Py<PyAny>>,
     /// Reads from the cache may be tried.
     pub quick: bool,
-    /// Where a seek has come to.
+    /// The seek that is under way, or was answered: None when nobody waits for it any more.
+    pub sought: Option<(i64, i32)>,
+    /// Where it has come to.
     pub position: Option<Result<u64, i32>>,
     /// Its buffer is read and written by somebody who may wait: not the loop's thread.
     pub blocking: bool,
@@ -205,6 +207,7 @@ impl File {
             lack: None,
             waiters: Vec::new(),
             quick,
+            sought: None,
             position: None,
             blocking: false,
             seekable: None,

@@ -109,6 +109,8 @@ impl File {
 
     /// Nobody waits any more for what this future of `proceed` stands for.
     fn give_up(slf: &Bound<'_, Self>, future: &Bound<'_, PyAny>) {
+        // A seek's answer is for whoever asked: the file may be elsewhere when the same is asked again.
+        slf.get().state.with(slf.py(), |s| (s.sought, s.position) = (None, None));
         slf.get().engine.get().withdraw(future);
     }
 

@@ -94,7 +94,10 @@ impl File {
         whence: i32,
     ) -> PyResult<Py<PyAny>> {
         let py = slf.py();
-        slf.get().state.with(py, |s| s.rewind());
+        slf.get().state.with(py, |s| {
+            s.rewind();
+            (s.sought, s.position) = (Some((offset, whence)), None);
+        });
         let work = Work::Blocking(Box::new(move || {
             opening::seek_number(descriptor.number(), offset, whence).map(Done::Count).into()
         }));
