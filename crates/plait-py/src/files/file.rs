@@ -24,6 +24,9 @@ pub struct Openness {
     pub buffering: isize,
 }
 
+/// Nothing of what is written was brought by the call that waits: it is a `flush`.
+pub const ALL_OLDER: usize = usize::MAX;
+
 /// What an attempt lacks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lack {
@@ -168,7 +171,9 @@ impl FileState {
         if waited_for {
             // Whoever wrote is told that it failed: only what earlier writes left is tried again.
             rest.truncate(self.older.saturating_sub(failure.written as usize));
-            failure.written = failure.written.saturating_sub(self.older as u64);
+            if self.older != ALL_OLDER {
+                failure.written = failure.written.saturating_sub(self.older as u64);
+            }
         }
         rest.append(&mut self.behind);
         self.behind = rest;

@@ -1,7 +1,7 @@
 //! How what an attempt lacks is had: by an operation of the engine, for whose end a future stands.
 
 use super::engine::{FileEngine, Then};
-use super::file::{File, FileState, Lack};
+use super::file::{File, FileState, Lack, ALL_OLDER};
 use plait_core::files::descriptor::Descriptor;
 use plait_core::files::opening;
 use plait_core::files::plan::{Read, Single, Until, Write};
@@ -28,7 +28,7 @@ impl File {
                 let known = slf.get().facts.size as usize;
                 File::fill(slf, descriptor, known.saturating_add(1), Until::End)
             }
-            Lack::Drained => File::drain(slf, descriptor, usize::MAX),
+            Lack::Drained => File::drain(slf, descriptor, ALL_OLDER),
             Lack::Position { offset, whence } => File::find_position(slf, descriptor, offset, whence),
         }
     }
