@@ -504,10 +504,12 @@ impl FileEngine {
                 engine.collect(&mut over);
             }
         });
+        // All of them are told, whatever becomes of one.
+        let mut first = Ok(());
         for (id, done) in over {
-            FileEngine::settle(slf, id, done)?;
+            first = first.and(FileEngine::settle(slf, id, done));
         }
-        Ok(())
+        first
     }
 
     /// Nobody waits for that future any more.

@@ -301,10 +301,11 @@ impl File {
     fn wake(slf: &Bound<'_, Self>) -> PyResult<()> {
         let py = slf.py();
         let waiters = slf.get().state.with(py, |s| std::mem::take(&mut s.waiters));
+        let mut first = Ok(());
         for waiter in waiters {
-            settle_future(waiter.bind(py), Ok(py.None()))?;
+            first = first.and(settle_future(waiter.bind(py), Ok(py.None())));
         }
-        Ok(())
+        first
     }
 
     /// Nobody will be told of the operation's end: whoever closes the file need not wait for it.
