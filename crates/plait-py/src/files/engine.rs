@@ -583,10 +583,13 @@ impl FileEngine {
         writable: bool,
         buffering: isize,
     ) -> PyResult<Py<PyAny>> {
+        let py = slf.py();
         let descriptor = match owned {
             true => Descriptor::Owned(ffi::own_descriptor(fd)?),
-            false => Descriptor::Lent(fd),
+            false => Descriptor::lent(fd)
+                .map_err(|errno| os_error_named(py, errno.raw_os_error(), None))?,
         };
+        let fd = descriptor.number();
         let openness = Openness { name, readable, writable, buffering };
         let work = Work::Blocking(Box::new(move || opening::examine_number(fd).map(Done::Examined).into()));
         let then = Then::Adopt { openness, descriptor: Arc::new(descriptor) };

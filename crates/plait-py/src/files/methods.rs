@@ -195,7 +195,7 @@ impl File {
         let descriptor = self.state.with(py, |s| s.descriptor.take()).ok_or_else(|| self.closed_error(""))?;
         match Arc::try_unwrap(descriptor) {
             Ok(Descriptor::Owned(fd)) => Ok(Some((fd.into_raw_fd(), true))),
-            Ok(Descriptor::Lent(number)) => Ok(Some((number, false))),
+            Ok(Descriptor::Lent { lent, .. }) => Ok(Some((lent, false))),
             Err(shared) => {
                 self.state.with(py, |s| s.descriptor = Some(shared));
                 Ok(None)
