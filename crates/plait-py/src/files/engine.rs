@@ -19,11 +19,11 @@ use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
+use pyo3::types::{PyBytes, PyInt};
 use slab::Slab;
 use std::collections::HashMap;
 use std::ffi::CString;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -217,6 +217,9 @@ impl FileEngine {
                 done => value_of(py, done, Some(openness.name.bind(py))),
             },
             Then::Adopt { openness, descriptor } => match done {
+                Done::Examined(facts) if facts.is_directory() => {
+                    refuse_directory(py, &openness.name, descriptor)
+                }
                 Done::Examined(facts) => File::make(slf, descriptor, facts, openness),
                 done => value_of(py, done, None),
             },
@@ -292,6 +295,15 @@ impl FileEngine {
             AtOnce::Opened(opened) => read_whole(slf, opened),
         }
     }
+}
+
+/// A directory is no file. Whoever gave its number keeps it, open; what an opener has opened is closed.
+fn refuse_directory(py: Python<'_>, name: &Py<PyAny>, descriptor: Arc<Descriptor>) -> PyResult<Py<PyAny>> {
+    let name = name.bind(py);
+    if let (true, Some(Descriptor::Owned(fd))) = (name.is_instance_of::<PyInt>(), Arc::into_inner(descriptor)) {
+        let _ = fd.into_raw_fd();
+    }
+    Err(os_error_named(py, libc::EISDIR, Some(name)))
 }
 
 /// A whole read that is handed over.

@@ -245,7 +245,7 @@ impl File {
     }
 
     fn fileno(&self, py: Python<'_>) -> PyResult<i32> {
-        self.descriptor(py, "").map(|descriptor| descriptor.number())
+        self.descriptor(py, "").map(|descriptor| descriptor.shown())
     }
 
     fn isatty(&self, py: Python<'_>) -> PyResult<bool> {
