@@ -4,7 +4,7 @@ use super::engine::{FileEngine, Then};
 use super::file::{File, FileState, Lack, ALL_OLDER};
 use plait_core::files::descriptor::Descriptor;
 use plait_core::files::opening;
-use plait_core::files::plan::{Read, Single, Until, Write};
+use plait_core::files::plan::{perform, Plan, Read, Single, Until, Write};
 use plait_core::files::{Done, Work};
 use pyo3::prelude::*;
 use std::sync::Arc;
@@ -56,6 +56,15 @@ impl File {
         Ok(future)
     }
 
+    /// A read or a write for the engine. In non-blocking mode it has to say that it would wait; the ring would wait.
+    fn work(&self, py: Python<'_>, plan: impl Plan + 'static) -> Work {
+        let may_refuse = || opening::is_nonblocking(self.state.with(py, |s| s.number));
+        match !self.facts.is_regular() && may_refuse() {
+            true => Work::Blocking(Box::new(move || perform(Box::new(plan)))),
+            false => Work::Steps(Box::new(plan)),
+        }
+    }
+
     fn fill(
         slf: &Bound<'_, Self>,
         descriptor: Arc<Descriptor>,
@@ -64,7 +73,7 @@ impl File {
     ) -> PyResult<Py<PyAny>> {
         let plan = Read::new(descriptor, Vec::new(), want, until);
         let then = Then::Fill { file: slf.clone().unbind() };
-        File::begin(slf, Work::Steps(Box::new(plan)), then, false)
+        File::begin(slf, slf.get().work(slf.py(), plan), then, false)
     }
 
     /// Writes what is to be written. `older` of it was so before the call that waits for it.
@@ -84,7 +93,7 @@ impl File {
         });
         let plan = Write::new(descriptor, data, false);
         let then = Then::Drain { file: slf.clone().unbind() };
-        File::begin(slf, Work::Steps(Box::new(plan)), then, true)
+        File::begin(slf, slf.get().work(slf.py(), plan), then, true)
     }
 
     fn find_position(
@@ -110,7 +119,7 @@ impl File {
         let descriptor = slf.get().descriptor(py, "write to closed file")?;
         slf.get().state.with(py, |s| s.rewind());
         let plan = Write::new(descriptor, data, true);
-        File::begin(slf, Work::Steps(Box::new(plan)), Then::Release { file: slf.clone().unbind() }, true)
+        File::begin(slf, slf.get().work(slf.py(), plan), Then::Release { file: slf.clone().unbind() }, true)
     }
 
     /// The same for a file without positions: a read that waits there for somebody else has nothing to do with it, and goes on. Nobody
@@ -121,7 +130,7 @@ impl File {
         let plan = Write::new(descriptor, data, true);
         let then = Then::Aside { file: slf.clone().unbind() };
         let engine = slf.get().engine.bind(py);
-        let future = FileEngine::begin(engine, Work::Steps(Box::new(plan)), then, true)?;
+        let future = FileEngine::begin(engine, slf.get().work(slf.py(), plan), then, true)?;
         slf.get().state.with(py, |s| s.aside = true);
         Ok(future)
     }
