@@ -34,10 +34,14 @@ def _make(loop: Any) -> FileEngine:
     engine = FileEngine(loop, os.environ.get("PLAIT_FS_ENGINE") or None, at_once)
     loop.add_reader(engine.fileno(), engine._collect)
     setattr(loop, _KEPT_AS, engine)
-    if not _engines:
-        atexit.register(_finish)
+    _finish_at_exit()
     _engines.add(engine)
     return engine
+
+
+@functools.cache
+def _finish_at_exit() -> None:
+    atexit.register(_finish)
 
 
 def _finish() -> None:
