@@ -9,11 +9,13 @@ import codecs
 import errno
 import io
 import os
+import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from plait._native import File
 
+from ._arriving import ArrivingText
 from ._engine import in_thread
 from ._files import AsyncFile
 
@@ -36,6 +38,9 @@ class AsyncTextIOWrapper(AsyncFile):
         self._line_ends = newline in (None, "", "\n")
         self._reads = file.readable()
         self._writes = file.writable()
+        self._arriving: ArrivingText | None = None
+        if self._reads and not file.is_regular and not file.seekable():
+            self._arriving = ArrivingText(self._text.encoding, self._text.errors, newline)
 
     # --- attempts: what they lack is asked of the file
 
@@ -50,7 +55,11 @@ class AsyncTextIOWrapper(AsyncFile):
         return self._text.read() if self._ready(self._file.all_ready) else None
 
     def _read_some(self, size: int) -> str | None:
-        ready = self._ready(self._file.bytes_ready, _MOST_PER_CHARACTER * size + _SLACK)
+        bytes_needed = _MOST_PER_CHARACTER * size + _SLACK
+        if bytes_needed > sys.maxsize:
+            ready = self._ready(self._file.all_ready)
+        else:
+            ready = self._ready(self._file.bytes_ready, bytes_needed)
         return self._up_to_the_end(self._text.read, size) if ready else None
 
     def _read_line(self, size: int) -> str | None:
@@ -71,6 +80,13 @@ class AsyncTextIOWrapper(AsyncFile):
         if self._file.busy:
             return self._file.drained()
         return self._text.write(text)
+
+    def _arrived(self, attempt: Callable[..., Any], *args: Any) -> Any:
+        return attempt(self._arriving, self._file, *args)
+
+    async def _when_arrived(self, attempt: Callable[..., Any], *args: Any) -> Any:
+        result = None if self._turns else attempt(self._arriving, self._file, *args)
+        return await self._slowly(self._arrived, attempt, *args) if result is None else result
 
     # --- in a thread, where nobody knows how much will be read
 
@@ -105,6 +121,10 @@ class AsyncTextIOWrapper(AsyncFile):
         For the loop's own thread. Cancelled, it takes nothing. Counterpart: ``io.TextIOWrapper.read``.
         """
         self._check_readable()
+        if self._arriving and not self._file.closed:
+            if size is None or size < 0:
+                return await self._when_arrived(ArrivingText.read_all)  # type: ignore[no-any-return]
+            return await self._when_arrived(ArrivingText.read, size)  # type: ignore[no-any-return]
         if size is None or size < 0:
             if not self._turns:
                 text = self._read_all()
@@ -122,6 +142,8 @@ class AsyncTextIOWrapper(AsyncFile):
     async def readline(self, size: int = -1, /) -> str:  # type: ignore[override]
         """Read up to and including the next end of a line, at most size characters. Counterpart: ``io.TextIOWrapper.readline``."""
         self._check_readable()
+        if self._arriving and not self._file.closed:
+            return await self._when_arrived(ArrivingText.read_line, size)  # type: ignore[no-any-return]
         if not (self._plain and self._line_ends):
             return await self._in_thread(self._text.readline, size)  # type: ignore[no-any-return]
         if not self._turns:
@@ -136,6 +158,8 @@ class AsyncTextIOWrapper(AsyncFile):
         if not self._reads:
             return self._text.readlines()
         if hint is None or hint <= 0:
+            if self._arriving:
+                return await self._when_arrived(ArrivingText.read_lines)  # type: ignore[no-any-return]
             return await self._slowly(self._read_lines)  # type: ignore[no-any-return]
         lines: list[str] = []
         total = 0
@@ -220,7 +244,10 @@ class AsyncTextIOWrapper(AsyncFile):
     async def tell(self) -> int:
         """The position, as an opaque number for ``seek``. Counterpart: ``io.TextIOWrapper.tell``."""
         self._check_open("tell")
-        if self._turns or self._file.busy:
+        if self._writes:
+            # Where it is written is where the file ends, if it is appended to.
+            await self.flush()
+        elif self._turns or self._file.busy:
             await self._slowly(self._file.drained)
         return self._text.tell()
 
@@ -266,7 +293,7 @@ class AsyncTextIOWrapper(AsyncFile):
 
     @property
     def newlines(self) -> Any:
-        return self._text.newlines
+        return (self._arriving or self._text).newlines
 
     def _flush_now(self) -> None:
         self._file.set_blocking(True)
