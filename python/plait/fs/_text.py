@@ -5,7 +5,9 @@ to read has been read ahead, and then calls it. How much that is, is known for t
 character at most four; others are called in a thread of the loop's executor, one hop for each operation.
 """
 
+import asyncio
 import codecs
+import contextlib
 import errno
 import io
 import os
@@ -82,6 +84,7 @@ class AsyncTextIOWrapper(AsyncFile):
         return self._text.write(text)
 
     def _arrived(self, attempt: Callable[..., Any], *args: Any) -> Any:
+        self._check_open("read")
         return attempt(self._arriving, self._file, *args)
 
     async def _when_arrived(self, attempt: Callable[..., Any], *args: Any) -> Any:
@@ -91,17 +94,52 @@ class AsyncTextIOWrapper(AsyncFile):
     # --- in a thread, where nobody knows how much will be read
 
     async def _in_thread(self, function: Callable[..., Any], *args: Any) -> Any:
+        """A call that may wait. The turn is held until the thread is done with the file, whoever waits for it."""
         self._turns += 1
         try:
-            async with self._turn():
-                await self._peace()
-                self._file.set_blocking(True)
-                try:
-                    return await in_thread(function, *args)
-                finally:
-                    self._file.set_blocking(False)
-        finally:
+            await self._turn().acquire()
+        except BaseException:
             self._turns -= 1
+            raise
+        work = asyncio.ensure_future(self._begin_in_thread(function, args))
+        try:
+            result, _ = await asyncio.shield(work)
+        except asyncio.CancelledError:
+            self._behind = asyncio.ensure_future(self._put_back(work))
+            raise
+        except BaseException:
+            self._leave_thread()
+            raise
+        self._leave_thread()
+        return result
+
+    async def _begin_in_thread(self, function: Callable[..., Any], args: tuple[Any, ...]) -> tuple[Any, int | None]:
+        await self._peace()
+        self._file.set_blocking(True)
+        return await in_thread(self._noting_place, function, args)  # type: ignore[no-any-return]
+
+    def _noting_place(self, function: Callable[..., Any], args: tuple[Any, ...]) -> tuple[Any, int | None]:
+        place = None
+        if function != self._text.seek:
+            # Codecs of which no place in the midst can be told there are.
+            with contextlib.suppress(OSError, ValueError):
+                place = self._text.tell()
+        return function(*args), place
+
+    async def _put_back(self, work: "asyncio.Future[tuple[Any, int | None]]") -> None:
+        """Nobody waits for what is read: it is there for the next one."""
+        try:
+            with contextlib.suppress(Exception):
+                _, place = await work
+                if place is not None:
+                    await in_thread(self._text.seek, place)
+        finally:
+            self._leave_thread()
+
+    def _leave_thread(self) -> None:
+        self._file.set_blocking(False)
+        self._turns -= 1
+        self._turn().release()
 
     def _check_readable(self) -> None:
         if not self._reads:
