@@ -31,6 +31,7 @@ const LONGEST_IDLE: Duration = Duration::from_secs(5);
 
 pub struct Pool {
     shared: Arc<Shared>,
+    generation: u32,
 }
 
 struct Shared {
@@ -80,7 +81,7 @@ impl Pool {
     pub fn new(completions: &Arc<Completions>) -> Pool {
         let completions = Arc::downgrade(completions);
         let shared = Shared { state: Mutex::default(), work_came: Condvar::new(), completions };
-        Pool { shared: Arc::new(shared) }
+        Pool { shared: Arc::new(shared), generation: crate::fork::generation() }
     }
 
     /// Brings work, and sees that somebody comes for it.
@@ -105,6 +106,10 @@ impl Pool {
 
 impl Drop for Pool {
     fn drop(&mut self) {
+        if self.generation != crate::fork::generation() {
+            // In a forked child: there are no threads to be told, and one of the parent's may have held the lock.
+            return;
+        }
         let mut state = self.shared.lock();
         state.closed = true;
         drop(state);
