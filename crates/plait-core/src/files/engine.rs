@@ -119,8 +119,8 @@ impl Engine {
         if !for_threads.is_empty() {
             self.pool.submit(for_threads);
         }
-        if let Some(ring) = &mut self.ring {
-            ring.submit();
+        if self.ring.as_mut().is_some_and(|ring| !ring.submit()) {
+            self.completions.ring();
         }
         // A plan without a call was over at once: told with the others.
         for Completion { id, done } in self.over.drain(..) {
@@ -131,8 +131,9 @@ impl Engine {
     /// Moves what is over to the end of `out`.
     pub fn collect(&mut self, out: &mut Vec<(u64, Done)>) {
         self.completions.collect(&mut self.over);
-        if let Some(ring) = &mut self.ring {
-            ring.collect(&mut self.over);
+        let over = &mut self.over;
+        if self.ring.as_mut().is_some_and(|ring| !ring.collect(over)) {
+            self.completions.ring();
         }
         for Completion { id, done } in self.over.drain(..) {
             self.writing.remove(&id);

@@ -2,7 +2,8 @@
 
 use crate::fd::borrow;
 use rustix::fs::{
-    fcntl_getfl, fcntl_setfl, fstat, fstatfs, openat, openat2, seek, FileType, Mode, OFlags, ResolveFlags, SeekFrom, CWD,
+    fcntl_getfl, fcntl_setfl, fstat, fstatfs, openat, openat2, seek, FileType, Mode, OFlags, ResolveFlags,
+    SeekFrom, CWD,
 };
 use rustix::io::{Errno, Result};
 use std::ffi::CStr;

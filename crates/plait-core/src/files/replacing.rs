@@ -7,8 +7,8 @@
 
 use super::{Done, Failure};
 use rustix::fs::{
-    fchmod, fchown, fstat, fsync, openat, renameat, statat, unlinkat, AtFlags, FileType, Gid, Mode, OFlags, Stat,
-    Uid, CWD,
+    fchmod, fchown, fstat, fsync, openat, renameat, statat, unlinkat, AtFlags, FileType, Gid, Mode, OFlags,
+    Stat, Uid, CWD,
 };
 use rustix::io::{write, Errno, Result};
 use std::ffi::{CStr, CString, OsStr, OsString};

@@ -25,6 +25,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 const ENTRIES: u32 = 128;
+/// How often the kernel is asked again at once.
+const MOST_REFUSALS: u32 = 100;
 /// Room for what is done before the loop looks. Where it does not suffice the kernel keeps the others, for a little more work.
 const COMPLETIONS: u32 = 1024;
 /// The kernel takes at most so much in one entry, whose length has 32 bits.
@@ -99,6 +101,8 @@ impl Place {
 pub struct Ring {
     ring: IoUring,
     flights: Slab<Flight>,
+    /// Completions that had to make room, and are not told yet.
+    aside: Vec<(u64, i32)>,
     generation: u32,
 }
 
@@ -139,7 +143,12 @@ impl Ring {
             return Ok(None);
         }
         ring.submitter().register_eventfd(bell.as_raw_fd())?;
-        Ok(Some(Ring { ring, flights: Slab::new(), generation: crate::fork::generation() }))
+        Ok(Some(Ring {
+            ring,
+            flights: Slab::new(),
+            aside: Vec::new(),
+            generation: crate::fork::generation(),
+        }))
     }
 
     /// Begins with a plan. Its first call is made at the next [`Ring::submit`].
@@ -172,26 +181,42 @@ impl Ring {
         }
     }
 
-    /// Hands over what was collected.
-    pub fn submit(&mut self) {
+    /// Hands over what was collected. False: the kernel does not take it now, and wants to be asked again.
+    pub fn submit(&mut self) -> bool {
+        let mut patience = MOST_REFUSALS;
         while !self.ring.submission().is_empty() {
-            match self.ring.submit() {
-                Ok(_) => {}
-                Err(error) => match error.raw_os_error().map(Errno::from_raw_os_error) {
-                    Some(Errno::INTR) => {}
-                    // Short of memory, or too many completions that nobody has taken: a moment later it goes on.
-                    _ => std::thread::yield_now(),
-                },
+            let refused = match self.ring.submit() {
+                Ok(_) => continue,
+                Err(error) => error.raw_os_error().map(Errno::from_raw_os_error),
+            };
+            match refused {
+                Some(Errno::INTR) => {}
+                // Too many completions that nobody has taken: they are put aside, and make room.
+                Some(Errno::BUSY) => {
+                    let came = self.taken();
+                    self.aside.extend(came);
+                    std::thread::yield_now();
+                }
+                // Short of memory: a moment later it goes on, or the loop comes back to it. The entries stay: they cannot be taken back.
+                _ if patience == 0 => return false,
+                _ => {
+                    patience -= 1;
+                    std::thread::yield_now();
+                }
             }
         }
+        true
     }
 
-    /// What the kernel has completed; plans go on with their next call.
-    pub fn collect(&mut self, over: &mut VecDeque<Completion>) {
+    /// What the kernel has completed; plans go on with their next call. The answer is that of [`Ring::submit`].
+    pub fn collect(&mut self, over: &mut VecDeque<Completion>) -> bool {
         loop {
             let came = self.come();
             if came.is_empty() && !self.ring.submission().cq_overflow() {
-                break;
+                let submitted = self.submit();
+                if self.aside.is_empty() {
+                    return submitted;
+                }
             }
             for (key, result) in came {
                 if key != CANCEL {
@@ -204,10 +229,15 @@ impl Ring {
                 let _ = self.ring.submit();
             }
         }
-        self.submit();
     }
 
     fn come(&mut self) -> Vec<(u64, i32)> {
+        let mut came = std::mem::take(&mut self.aside);
+        came.extend(self.taken());
+        came
+    }
+
+    fn taken(&mut self) -> Vec<(u64, i32)> {
         self.ring.completion().map(|entry| (entry.user_data(), entry.result())).collect()
     }
 

@@ -300,7 +300,8 @@ impl FileEngine {
 /// A directory is no file. Whoever gave its number keeps it, open; what an opener has opened is closed.
 fn refuse_directory(py: Python<'_>, name: &Py<PyAny>, descriptor: Arc<Descriptor>) -> PyResult<Py<PyAny>> {
     let name = name.bind(py);
-    if let (true, Some(Descriptor::Owned(fd))) = (name.is_instance_of::<PyInt>(), Arc::into_inner(descriptor)) {
+    if let (true, Some(Descriptor::Owned(fd))) = (name.is_instance_of::<PyInt>(), Arc::into_inner(descriptor))
+    {
         let _ = fd.into_raw_fd();
     }
     Err(os_error_named(py, libc::EISDIR, Some(name)))
@@ -598,8 +599,7 @@ impl FileEngine {
         let py = slf.py();
         let descriptor = match owned {
             true => Descriptor::Owned(ffi::own_descriptor(fd)?),
-            false => Descriptor::lent(fd)
-                .map_err(|errno| os_error_named(py, errno.raw_os_error(), None))?,
+            false => Descriptor::lent(fd).map_err(|errno| os_error_named(py, errno.raw_os_error(), None))?,
         };
         let fd = descriptor.number();
         let openness = Openness { name, readable, writable, buffering };
