@@ -61,14 +61,18 @@ def test_what_a_decoder_holds_back_until_the_end(engine: Any, run: Any, tmp_path
 
 @many
 @given(
-    newline=st.sampled_from([None, "", "\n", "\r\n"]),
-    encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "latin-1"]),
+    newline=st.sampled_from([None, "", "\n", "\r\n", "\r"]),
+    encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-32", "utf-7", "latin-1"]),
     mode=st.sampled_from(["w", "a", "x+", "w+", "r+", "a+"]),
     buffering=st.sampled_from([-1, 1, 100]),
     # Who goes from reading to writing says where.
     steps=st.lists(
         st.one_of(
             st.lists(st.one_of(TEXT_WRITES), min_size=1, max_size=4),
+            # What was written is before what is read.
+            st.tuples(st.lists(st.one_of(TEXT_WRITES), min_size=1, max_size=2), st.one_of(TEXT_READS)).map(
+                lambda part: [("seek", (0,)), *part[0], part[1], ("seek", (0, 2))]
+            ),
             st.lists(st.one_of(TEXT_READS + TEXT_PLACES), min_size=1, max_size=4).map(lambda part: [("seek", (0,)), *part, ("seek", (0, 2))]),
         ),
         max_size=5,

@@ -15,6 +15,7 @@ _ASKED_AS = {
     "put": "write",
     "put_and_drain": "write",
     "write_once": "write",
+    "write_aside": "write",
     "look": "peek",
     "drained": "flush",
     "move_to": "seek",
@@ -38,6 +39,8 @@ class ClosedFile:
 
     closed = True
     busy = False
+    writing = False
+    aside = False
     is_local = True
     crowded = False
 

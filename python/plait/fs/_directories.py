@@ -1,5 +1,6 @@
 """Directories, trees and copies: whole operations of the standard library, one hop each; a long directory is read in batches."""
 
+import asyncio
 import itertools
 import os
 import shutil
@@ -67,6 +68,8 @@ class Batches(Generic[_T]):
         self._source: Any = None
         self._there: list[Any] = []
         self._over = False
+        # The hop that is under way: one whose caller was cancelled goes on, and what it brings is for the next one.
+        self._fetching: asyncio.Future[list[Any]] | None = None
 
     def _fetch(self) -> list[Any]:
         if self._source is None:
@@ -85,19 +88,37 @@ class Batches(Generic[_T]):
         return self
 
     async def __anext__(self) -> _T:
-        if not self._there:
+        while not self._there:
             if self._over:
                 raise StopAsyncIteration
-            self._there = await in_thread(self._fetch)
-            self._there.reverse()
-            if not self._there:
-                self._over = True
-                raise StopAsyncIteration
+            await self._next_batch()
         return self._dress(self._there.pop())
+
+    async def _next_batch(self) -> None:
+        fetching = self._fetching
+        if fetching is None:
+            fetching = self._fetching = asyncio.ensure_future(in_thread(self._fetch))
+        try:
+            batch = await asyncio.shield(fetching)
+        except asyncio.CancelledError:
+            if fetching.cancelled():
+                self._fetching = None
+            raise
+        except BaseException:
+            self._fetching = None
+            raise
+        if self._fetching is fetching:
+            self._fetching = None
+            self._there = batch[::-1]
+            self._over = not batch
 
     async def aclose(self) -> None:
         self._over = True
         self._there = []
+        if self._fetching is not None:
+            # A thread is at it.
+            await asyncio.wait([self._fetching])
+            self._fetching = None
         await in_thread(self._close)
 
     async def __aenter__(self) -> Self:

@@ -10,10 +10,11 @@ import functools
 import os
 import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from plait._native import FileEngine
 
+_T = TypeVar("_T")
 _KEPT_AS = "_plait_files"
 # How long the end of a program waits for what is to be written, in seconds.
 _LONGEST_GOODBYE = 10.0
@@ -34,10 +35,14 @@ def _make(loop: Any) -> FileEngine:
     engine = FileEngine(loop, os.environ.get("PLAIT_FS_ENGINE") or None, at_once)
     loop.add_reader(engine.fileno(), engine._collect)
     setattr(loop, _KEPT_AS, engine)
-    if not _engines:
-        atexit.register(_finish)
+    _finish_at_exit()
     _engines.add(engine)
     return engine
+
+
+@functools.cache
+def _finish_at_exit() -> None:
+    atexit.register(_finish)
 
 
 def _finish() -> None:
@@ -58,6 +63,15 @@ def engine() -> str:
     For the loop's own thread. It has no standard counterpart.
     """
     return current_engine().kind
+
+
+async def wanted(engine: FileEngine, future: "asyncio.Future[_T]") -> _T:
+    """Wait for an operation, which is given up, if it can be, when nobody waits any more."""
+    try:
+        return await future
+    except asyncio.CancelledError:
+        engine.give_up(future)
+        raise
 
 
 async def in_thread(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:

@@ -8,6 +8,7 @@ write that is cancelled was taken over as a whole: it is written, or tried again
 (``buffering=0``) the kernel does what it has begun.
 """
 
+import asyncio
 import errno
 import io
 import operator
@@ -60,12 +61,21 @@ class AsyncFile:
 
     async def _tried(self, attempt: Callable[..., Any], *args: Any) -> Any:
         while (result := attempt(*args)) is None:
-            await self._file.proceed()
+            await self._proceed()
         return result
+
+    async def _proceed(self) -> None:
+        file = self._file
+        wanted = file.proceed()
+        try:
+            await wanted
+        except asyncio.CancelledError:
+            file.give_up(wanted)
+            raise
 
     async def _peace(self) -> None:
         while self._file.busy:
-            await self._file.proceed()
+            await self._proceed()
 
     # --- what waits for nothing
 
@@ -180,8 +190,8 @@ class AsyncFile:
         if self._file.closed:
             return
         try:
-            # An operation that was given up may wait for ever: only a write is waited for.
-            if not self._file.busy or self._turns or self._file.writable():
+            # A read that was given up may wait for ever, and has nothing to be written behind it: only a write is waited for.
+            if not self._file.busy or self._turns or self._file.writing or self._file.aside:
                 await self._flush_all()
         finally:
             await self._close_file()
@@ -254,6 +264,8 @@ class AsyncFileIO(AsyncFile):
     """A binary file without a buffer: each operation is one system call. Counterpart: ``io.FileIO``, and ``AsyncFileIO`` of aiofiles."""
 
     _buffering = 0
+    # Those who write take turns of their own where there are no positions.
+    _writers: Any = None
 
     def _check_readable(self) -> None:
         if not self._file.closed and not self._file.readable():
@@ -326,6 +338,8 @@ class AsyncFileIO(AsyncFile):
         For the loop's own thread. Cancelled, the kernel goes on with it, and the position moves by what it writes. Counterpart: ``io.FileIO.write``.
         """
         self._check_writable()
+        if not self._file.seekable():
+            return await self._write_aside(data)
         self._turns += 1
         try:
             async with self._turn():
@@ -333,6 +347,24 @@ class AsyncFileIO(AsyncFile):
                 return await self._file.write_once(data)
         finally:
             self._turns -= 1
+
+    async def _write_aside(self, data: Any) -> int:
+        """Of a socket, a terminal, a pipe: reading and writing have nothing to do with each other, and a read may wait for long."""
+        if self._writers is None:
+            self._writers = AsyncioLock()
+        async with self._writers:
+            while self._file.aside:
+                await self._file.wait_aside()
+            return await self._file.write_aside(data)
+
+    async def _flush_all(self) -> None:
+        if self._writers is not None:
+            async with self._writers:
+                while self._file.aside:
+                    await self._file.wait_aside()
+        # A read that was given up may go on.
+        if not self._file.busy or self._turns or self._file.writing:
+            await super()._flush_all()
 
     async def writelines(self, lines: Iterable[Any], /) -> None:
         """Write one after the other. Counterpart: ``io.IOBase.writelines``."""

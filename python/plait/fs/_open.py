@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from plait._native import File
 
-from ._engine import current_engine, in_thread
+from ._engine import current_engine, in_thread, wanted
 from ._files import AsyncBufferedRandom, AsyncBufferedReader, AsyncBufferedWriter, AsyncFileIO
 from ._text import AsyncTextIOWrapper
 
@@ -170,11 +170,19 @@ async def _open_native(
         if not isinstance(file, str | bytes):
             file = os.fspath(file)
         opened = engine.open(file, mode.raw, mode.flags, mode.readable, mode.writable, size)
-        return opened if isinstance(opened, File) else await opened
+        return _check_both_ways(opened if isinstance(opened, File) else await wanted(engine, opened), mode, size)
     native: File = await engine.adopt(number, file, owned, mode.readable, mode.writable, size)
     if mode.flags & os.O_APPEND and native.seekable():
         while native.move_to(0, os.SEEK_END) is None:
             await native.proceed()
+    return _check_both_ways(native, mode, size)
+
+
+def _check_both_ways(native: File, mode: Mode, size: int) -> File:
+    """One buffer for both directions needs positions."""
+    if mode.readable and mode.writable and size and not native.seekable():
+        native.close()
+        raise io.UnsupportedOperation("File or stream is not seekable.")
     return native
 
 

@@ -5,15 +5,19 @@ to read has been read ahead, and then calls it. How much that is, is known for t
 character at most four; others are called in a thread of the loop's executor, one hop for each operation.
 """
 
+import asyncio
 import codecs
+import contextlib
 import errno
 import io
 import os
+import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from plait._native import File
 
+from ._arriving import ArrivingText
 from ._engine import in_thread
 from ._files import AsyncFile
 
@@ -36,6 +40,9 @@ class AsyncTextIOWrapper(AsyncFile):
         self._line_ends = newline in (None, "", "\n")
         self._reads = file.readable()
         self._writes = file.writable()
+        self._arriving: ArrivingText | None = None
+        if self._reads and not file.is_regular and not file.seekable():
+            self._arriving = ArrivingText(self._text.encoding, self._text.errors, newline)
 
     # --- attempts: what they lack is asked of the file
 
@@ -50,7 +57,11 @@ class AsyncTextIOWrapper(AsyncFile):
         return self._text.read() if self._ready(self._file.all_ready) else None
 
     def _read_some(self, size: int) -> str | None:
-        ready = self._ready(self._file.bytes_ready, _MOST_PER_CHARACTER * size + _SLACK)
+        bytes_needed = _MOST_PER_CHARACTER * size + _SLACK
+        if bytes_needed > sys.maxsize:
+            ready = self._ready(self._file.all_ready)
+        else:
+            ready = self._ready(self._file.bytes_ready, bytes_needed)
         return self._up_to_the_end(self._text.read, size) if ready else None
 
     def _read_line(self, size: int) -> str | None:
@@ -72,20 +83,63 @@ class AsyncTextIOWrapper(AsyncFile):
             return self._file.drained()
         return self._text.write(text)
 
+    def _arrived(self, attempt: Callable[..., Any], *args: Any) -> Any:
+        self._check_open("read")
+        return attempt(self._arriving, self._file, *args)
+
+    async def _when_arrived(self, attempt: Callable[..., Any], *args: Any) -> Any:
+        result = None if self._turns else attempt(self._arriving, self._file, *args)
+        return await self._slowly(self._arrived, attempt, *args) if result is None else result
+
     # --- in a thread, where nobody knows how much will be read
 
     async def _in_thread(self, function: Callable[..., Any], *args: Any) -> Any:
+        """A call that may wait. The turn is held until the thread is done with the file, whoever waits for it."""
         self._turns += 1
         try:
-            async with self._turn():
-                await self._peace()
-                self._file.set_blocking(True)
-                try:
-                    return await in_thread(function, *args)
-                finally:
-                    self._file.set_blocking(False)
-        finally:
+            await self._turn().acquire()
+        except BaseException:
             self._turns -= 1
+            raise
+        work = asyncio.ensure_future(self._begin_in_thread(function, args))
+        try:
+            result, _ = await asyncio.shield(work)
+        except asyncio.CancelledError:
+            self._behind = asyncio.ensure_future(self._put_back(work))
+            raise
+        except BaseException:
+            self._leave_thread()
+            raise
+        self._leave_thread()
+        return result
+
+    async def _begin_in_thread(self, function: Callable[..., Any], args: tuple[Any, ...]) -> tuple[Any, int | None]:
+        await self._peace()
+        self._file.set_blocking(True)
+        return await in_thread(self._noting_place, function, args)  # type: ignore[no-any-return]
+
+    def _noting_place(self, function: Callable[..., Any], args: tuple[Any, ...]) -> tuple[Any, int | None]:
+        place = None
+        if function != self._text.seek:
+            # Codecs of which no place in the midst can be told there are.
+            with contextlib.suppress(OSError, ValueError):
+                place = self._text.tell()
+        return function(*args), place
+
+    async def _put_back(self, work: "asyncio.Future[tuple[Any, int | None]]") -> None:
+        """Nobody waits for what is read: it is there for the next one."""
+        try:
+            with contextlib.suppress(Exception):
+                _, place = await work
+                if place is not None:
+                    await in_thread(self._text.seek, place)
+        finally:
+            self._leave_thread()
+
+    def _leave_thread(self) -> None:
+        self._file.set_blocking(False)
+        self._turns -= 1
+        self._turn().release()
 
     def _check_readable(self) -> None:
         if not self._reads:
@@ -105,6 +159,10 @@ class AsyncTextIOWrapper(AsyncFile):
         For the loop's own thread. Cancelled, it takes nothing. Counterpart: ``io.TextIOWrapper.read``.
         """
         self._check_readable()
+        if self._arriving and not self._file.closed:
+            if size is None or size < 0:
+                return await self._when_arrived(ArrivingText.read_all)  # type: ignore[no-any-return]
+            return await self._when_arrived(ArrivingText.read, size)  # type: ignore[no-any-return]
         if size is None or size < 0:
             if not self._turns:
                 text = self._read_all()
@@ -122,6 +180,8 @@ class AsyncTextIOWrapper(AsyncFile):
     async def readline(self, size: int = -1, /) -> str:  # type: ignore[override]
         """Read up to and including the next end of a line, at most size characters. Counterpart: ``io.TextIOWrapper.readline``."""
         self._check_readable()
+        if self._arriving and not self._file.closed:
+            return await self._when_arrived(ArrivingText.read_line, size)  # type: ignore[no-any-return]
         if not (self._plain and self._line_ends):
             return await self._in_thread(self._text.readline, size)  # type: ignore[no-any-return]
         if not self._turns:
@@ -136,6 +196,8 @@ class AsyncTextIOWrapper(AsyncFile):
         if not self._reads:
             return self._text.readlines()
         if hint is None or hint <= 0:
+            if self._arriving:
+                return await self._when_arrived(ArrivingText.read_lines)  # type: ignore[no-any-return]
             return await self._slowly(self._read_lines)  # type: ignore[no-any-return]
         lines: list[str] = []
         total = 0
@@ -220,7 +282,10 @@ class AsyncTextIOWrapper(AsyncFile):
     async def tell(self) -> int:
         """The position, as an opaque number for ``seek``. Counterpart: ``io.TextIOWrapper.tell``."""
         self._check_open("tell")
-        if self._turns or self._file.busy:
+        if self._writes:
+            # Where it is written is where the file ends, if it is appended to.
+            await self.flush()
+        elif self._turns or self._file.busy:
             await self._slowly(self._file.drained)
         return self._text.tell()
 
@@ -266,7 +331,7 @@ class AsyncTextIOWrapper(AsyncFile):
 
     @property
     def newlines(self) -> Any:
-        return self._text.newlines
+        return (self._arriving or self._text).newlines
 
     def _flush_now(self) -> None:
         self._file.set_blocking(True)

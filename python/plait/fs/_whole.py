@@ -4,7 +4,7 @@ import io
 import os
 from typing import Any
 
-from ._engine import current_engine
+from ._engine import current_engine, wanted
 
 _TRUNCATE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
 
@@ -23,8 +23,9 @@ async def read_bytes(path: Any) -> bytes:
 
     For tasks of any loop. Cancelled, nothing is left open. Counterpart: ``pathlib.Path.read_bytes``.
     """
-    data = current_engine().read_path(path if isinstance(path, str | bytes) else os.fspath(path))
-    return data if isinstance(data, bytes) else await data
+    engine = current_engine()
+    data = engine.read_path(path if isinstance(path, str | bytes) else os.fspath(path))
+    return data if isinstance(data, bytes) else await wanted(engine, data)
 
 
 async def read_text(

@@ -41,9 +41,14 @@ impl Completions {
     /// From any thread.
     pub fn push(&self, id: u64, done: Done) {
         if self.inbox.push(Completion { id, done }) {
-            // The counter cannot overflow by ones.
-            let _ = rustix::io::write(&self.bell, &1u64.to_ne_bytes());
+            self.ring();
         }
+    }
+
+    /// Has the loop come and look.
+    pub fn ring(&self) {
+        // The counter cannot overflow by ones.
+        let _ = rustix::io::write(&self.bell, &1u64.to_ne_bytes());
     }
 
     /// Takes all that has come, and has the bell rung for the next.

@@ -6,6 +6,7 @@ use super::pool::Pool;
 use super::uring::Ring;
 use super::Done;
 use rustix::event::{poll, PollFd, PollFlags, Timespec};
+use rustix::io::Errno;
 use std::collections::{HashSet, VecDeque};
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -118,8 +119,8 @@ impl Engine {
         if !for_threads.is_empty() {
             self.pool.submit(for_threads);
         }
-        if let Some(ring) = &mut self.ring {
-            ring.submit();
+        if self.ring.as_mut().is_some_and(|ring| !ring.submit()) {
+            self.completions.ring();
         }
         // A plan without a call was over at once: told with the others.
         for Completion { id, done } in self.over.drain(..) {
@@ -130,8 +131,9 @@ impl Engine {
     /// Moves what is over to the end of `out`.
     pub fn collect(&mut self, out: &mut Vec<(u64, Done)>) {
         self.completions.collect(&mut self.over);
-        if let Some(ring) = &mut self.ring {
-            ring.collect(&mut self.over);
+        let over = &mut self.over;
+        if self.ring.as_mut().is_some_and(|ring| !ring.collect(over)) {
+            self.completions.ring();
         }
         for Completion { id, done } in self.over.drain(..) {
             self.writing.remove(&id);
@@ -139,8 +141,17 @@ impl Engine {
         }
     }
 
-    /// Asks for an operation to be given up, where it waits for somebody else. It may end as if nobody had asked.
+    /// Asks for an operation to be given up, where it waits for a thread or for somebody else. It may end as if nobody had asked; what
+    /// writes does.
     pub fn cancel(&mut self, id: u64) {
+        if self.writing.contains(&id) {
+            return;
+        }
+        let staged = self.staged.iter().position(|(staged, _)| *staged == id);
+        let work = staged.map(|place| self.staged.remove(place).1);
+        if work.or_else(|| self.pool.withdraw(id)).is_some() {
+            return self.completions.push(id, Done::failed(Errno::CANCELED.raw_os_error()));
+        }
         if let Some(ring) = &mut self.ring {
             ring.cancel(id);
         }

@@ -2,7 +2,8 @@
 
 use crate::fd::borrow;
 use rustix::fs::{
-    fcntl_setfl, fstat, fstatfs, openat, openat2, seek, FileType, Mode, OFlags, ResolveFlags, SeekFrom, CWD,
+    fcntl_getfl, fcntl_setfl, fstat, fstatfs, openat, openat2, seek, FileType, Mode, OFlags, ResolveFlags,
+    SeekFrom, CWD,
 };
 use rustix::io::{Errno, Result};
 use std::ffi::CStr;
@@ -87,6 +88,11 @@ pub fn seek_number(fd: RawFd, offset: i64, whence: i32) -> Result<u64> {
     #[allow(unsafe_code)]
     let position = unsafe { libc::lseek64(fd, offset, whence) };
     u64::try_from(position).map_err(|_| last_errno())
+}
+
+/// Whether reads and writes refuse to wait.
+pub fn is_nonblocking(fd: RawFd) -> bool {
+    borrow(fd).and_then(fcntl_getfl).is_ok_and(|flags| flags.contains(OFlags::NONBLOCK))
 }
 
 /// Cuts a file, or makes it longer.

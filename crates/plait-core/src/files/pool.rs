@@ -5,6 +5,9 @@
 //! never returns (a named pipe that nobody opens) cannot keep what lies behind it waiting; and a crowd of short calls, which the first
 //! thread has done before the second is awake, stays with one or two. A thread that had nothing to do for some seconds ends.
 //!
+//! The limit is for calls that keep a disk or a processor busy. A thread that has been at its call for long waits for somebody, and is not
+//! counted: where the limit keeps work waiting, a watchman looks whether there are such.
+//!
 //! There is one pool for each loop, which belongs to its process: a child that was forked makes a loop, and with it a pool, of its own.
 //! Threads are not waited for: whoever drops the pool only has them told. They hold no Python object and never attach.
 
@@ -13,15 +16,22 @@ use super::engine::Work;
 use super::plan::perform;
 use super::Done;
 use rustix::io::Errno;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const MOST_THREADS: usize = 32;
+/// With those that wait for somebody.
+const MOST_IN_ALL: usize = 1000;
+/// Who has been at a call for so long waits for somebody.
+const LONG_CALL: Duration = Duration::from_millis(50);
+/// How often the watchman looks.
+const ROUND: Duration = Duration::from_millis(25);
 const LONGEST_IDLE: Duration = Duration::from_secs(5);
 
 pub struct Pool {
     shared: Arc<Shared>,
+    generation: u32,
 }
 
 struct Shared {
@@ -41,13 +51,37 @@ struct State {
     /// Started, and not at the queue yet.
     starting: usize,
     closed: bool,
+    /// The calls that are being made, in the order in which they began, and since when.
+    calls: BTreeMap<u64, Instant>,
+    next_call: u64,
+    /// Somebody looks whether the limit may be passed.
+    watched: bool,
+}
+
+impl State {
+    fn begin_call(&mut self) -> u64 {
+        let call = self.next_call;
+        self.next_call += 1;
+        self.calls.insert(call, Instant::now());
+        call
+    }
+
+    /// Whether one more thread may be started.
+    fn has_room(&self) -> bool {
+        if self.threads < MOST_THREADS {
+            return true;
+        }
+        let now = Instant::now();
+        let long = self.calls.values().take_while(|begun| now.duration_since(**begun) >= LONG_CALL).count();
+        self.threads - long < MOST_THREADS && self.threads < MOST_IN_ALL
+    }
 }
 
 impl Pool {
     pub fn new(completions: &Arc<Completions>) -> Pool {
         let completions = Arc::downgrade(completions);
         let shared = Shared { state: Mutex::default(), work_came: Condvar::new(), completions };
-        Pool { shared: Arc::new(shared) }
+        Pool { shared: Arc::new(shared), generation: crate::fork::generation() }
     }
 
     /// Brings work, and sees that somebody comes for it.
@@ -55,6 +89,13 @@ impl Pool {
         let mut state = self.shared.lock();
         state.queue.extend(work);
         self.shared.call_somebody(state);
+    }
+
+    /// Takes work back that no thread has come for.
+    pub fn withdraw(&self, id: u64) -> Option<Work> {
+        let mut state = self.shared.lock();
+        let place = state.queue.iter().position(|(queued, _)| *queued == id)?;
+        state.queue.remove(place).map(|(_, work)| work)
     }
 
     /// How many threads there are: for tests and for the curious.
@@ -65,6 +106,10 @@ impl Pool {
 
 impl Drop for Pool {
     fn drop(&mut self) {
+        if self.generation != crate::fork::generation() {
+            // In a forked child: there are no threads to be told, and one of the parent's may have held the lock.
+            return;
+        }
         let mut state = self.shared.lock();
         state.closed = true;
         drop(state);
@@ -88,17 +133,41 @@ impl Shared {
             drop(state);
             return self.work_came.notify_one();
         }
-        if state.threads >= MOST_THREADS {
-            return;
+        if !state.has_room() {
+            return self.watch(state);
         }
         state.threads += 1;
         state.starting += 1;
         drop(state);
         let shared = Arc::clone(self);
-        let started =
-            std::thread::Builder::new().name("plait-files".to_owned()).spawn(move || shared.serve());
-        if started.is_err() {
+        if !start(move || shared.serve()) {
             self.refuse_if_alone();
+        }
+    }
+
+    /// Has somebody come back to the work that the limit keeps waiting.
+    fn watch(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
+        if std::mem::replace(&mut state.watched, true) {
+            return;
+        }
+        drop(state);
+        let shared = Arc::clone(self);
+        if !start(move || shared.go_round()) {
+            // The threads that there are come for the work, each when it is done.
+            self.lock().watched = false;
+        }
+    }
+
+    fn go_round(self: Arc<Self>) {
+        block_signals();
+        loop {
+            std::thread::sleep(ROUND);
+            let mut state = self.lock();
+            if state.closed || state.queue.is_empty() {
+                state.watched = false;
+                return;
+            }
+            self.call_somebody(state);
         }
     }
 
@@ -129,9 +198,12 @@ impl Shared {
         state.starting -= 1;
         loop {
             if let Some((id, work)) = state.queue.pop_front() {
+                let call = state.begin_call();
                 self.call_somebody(state);
-                self.tell(id, work.perform());
+                let done = work.perform();
+                self.tell(id, done);
                 state = self.lock();
+                state.calls.remove(&call);
             } else if state.closed {
                 state.threads -= 1;
                 return;
@@ -162,6 +234,10 @@ impl Shared {
         state.threads -= 1;
         None
     }
+}
+
+fn start(body: impl FnOnce() + Send + 'static) -> bool {
+    std::thread::Builder::new().name("plait-files".to_owned()).spawn(body).is_ok()
 }
 
 impl Work {

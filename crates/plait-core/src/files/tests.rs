@@ -225,3 +225,65 @@ fn what_is_cached_is_read_at_once() {
         opening::AtOnce::Failed(rustix::io::Errno::ISDIR)
     ));
 }
+
+#[test]
+fn what_is_given_up_before_it_began_is_not_begun() {
+    let scratch = Scratch::new("given-up");
+    for mut engine in engines() {
+        let path = c_path(&scratch.path("file"));
+        let flags = libc::O_WRONLY | libc::O_CREAT;
+        let open = {
+            let path = path.clone();
+            Work::Blocking(Box::new(move || opening::open(&path, flags, 0o600).map(Done::Opened).into()))
+        };
+        engine.stage(7, open, false);
+        engine.stage(
+            8,
+            steps(WholeFile::new(path, flags, 0o600, Whole::Write { data: vec![1], durable: false })),
+            true,
+        );
+        engine.cancel(7);
+        // What writes is not given up.
+        engine.cancel(8);
+        let mut out = Vec::new();
+        assert!(engine.settle_writes(Duration::from_secs(20), &mut out));
+        while out.len() < 2 {
+            engine.collect(&mut out);
+        }
+        out.sort_by_key(|(id, _)| *id);
+        assert!(matches!(&out[0].1, Done::Failed(failure) if failure.errno == libc::ECANCELED), "{out:?}");
+        assert!(matches!(out[1].1, Done::Count(1)), "{out:?}");
+    }
+}
+
+#[test]
+fn only_regular_files_are_replaced() {
+    let scratch = Scratch::new("not-regular");
+    let link = scratch.path("link");
+    std::os::unix::fs::symlink("nothing", &link).unwrap();
+    assert!(matches!(replacing::replace(&c_path(&link), b"data", 0o600), Done::Count(4)));
+    assert_eq!(std::fs::read(scratch.path("nothing")).unwrap(), b"data");
+    assert!(link.symlink_metadata().unwrap().file_type().is_symlink());
+    let fifo = scratch.path("fifo");
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        &fifo,
+        rustix::fs::FileType::Fifo,
+        rustix::fs::Mode::from_raw_mode(0o600),
+        0,
+    )
+    .unwrap();
+    // Both ends: nobody waits for the other.
+    let mut ends = std::fs::OpenOptions::new().read(true).write(true).open(&fifo).unwrap();
+    assert!(matches!(replacing::replace(&c_path(&fifo), b"data", 0o600), Done::Count(4)));
+    let mut said = [0; 4];
+    std::io::Read::read_exact(&mut ends, &mut said).unwrap();
+    assert_eq!(&said, b"data");
+    for no_file in [scratch.path(""), scratch.path("nothing/")] {
+        assert!(matches!(replacing::replace(&c_path(&no_file), b"data", 0o600), Done::Failed(_)));
+    }
+    let mut left: Vec<_> =
+        std::fs::read_dir(scratch.path("")).unwrap().map(|e| e.unwrap().file_name()).collect();
+    left.sort();
+    assert_eq!(left, ["fifo", "link", "nothing"]);
+}

@@ -25,6 +25,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 const ENTRIES: u32 = 128;
+/// How often the kernel is asked again at once.
+const MOST_REFUSALS: u32 = 100;
 /// Room for what is done before the loop looks. Where it does not suffice the kernel keeps the others, for a little more work.
 const COMPLETIONS: u32 = 1024;
 /// The kernel takes at most so much in one entry, whose length has 32 bits.
@@ -42,6 +44,24 @@ struct Flight {
     plan: Box<dyn Plan>,
     /// Where the call under way began, if the file has positions.
     begun_at: Option<Place>,
+    /// Nobody waits for it.
+    given_up: bool,
+}
+
+impl Flight {
+    /// An operation that was given up is told that it was interrupted, where a thread of the kernel's was at it: not to be begun anew.
+    fn answer(&mut self, result: i32) {
+        let interrupted = -Errno::INTR.raw_os_error();
+        let result = match self.given_up && result == interrupted {
+            true => -Errno::CANCELED.raw_os_error(),
+            false => result,
+        };
+        let answer: Answer = u64::try_from(result).map_err(|_| -result);
+        if let Some(place) = self.begun_at.take() {
+            place.move_behind(&answer);
+        }
+        self.plan.answer(answer);
+    }
 }
 
 /// A place in a file. The ring could use the file's own position, too (an offset of -1), but does not move it when a write that came short is
@@ -81,6 +101,8 @@ impl Place {
 pub struct Ring {
     ring: IoUring,
     flights: Slab<Flight>,
+    /// Completions that had to make room, and are not told yet.
+    aside: Vec<(u64, i32)>,
     generation: u32,
 }
 
@@ -121,12 +143,17 @@ impl Ring {
             return Ok(None);
         }
         ring.submitter().register_eventfd(bell.as_raw_fd())?;
-        Ok(Some(Ring { ring, flights: Slab::new(), generation: crate::fork::generation() }))
+        Ok(Some(Ring {
+            ring,
+            flights: Slab::new(),
+            aside: Vec::new(),
+            generation: crate::fork::generation(),
+        }))
     }
 
     /// Begins with a plan. Its first call is made at the next [`Ring::submit`].
     pub fn start(&mut self, id: u64, plan: Box<dyn Plan>, over: &mut VecDeque<Completion>) {
-        let key = self.flights.insert(Flight { id, plan, begun_at: None });
+        let key = self.flights.insert(Flight { id, plan, begun_at: None, given_up: false });
         self.advance(key, over);
     }
 
@@ -154,35 +181,46 @@ impl Ring {
         }
     }
 
-    /// Hands over what was collected.
-    pub fn submit(&mut self) {
+    /// Hands over what was collected. False: the kernel does not take it now, and wants to be asked again.
+    pub fn submit(&mut self) -> bool {
+        let mut patience = MOST_REFUSALS;
         while !self.ring.submission().is_empty() {
-            match self.ring.submit() {
-                Ok(_) => {}
-                Err(error) => match error.raw_os_error().map(Errno::from_raw_os_error) {
-                    Some(Errno::INTR) => {}
-                    // Short of memory, or too many completions that nobody has taken: a moment later it goes on.
-                    _ => std::thread::yield_now(),
-                },
+            let refused = match self.ring.submit() {
+                Ok(_) => continue,
+                Err(error) => error.raw_os_error().map(Errno::from_raw_os_error),
+            };
+            match refused {
+                Some(Errno::INTR) => {}
+                // Too many completions that nobody has taken: they are put aside, and make room.
+                Some(Errno::BUSY) => {
+                    let came = self.taken();
+                    self.aside.extend(came);
+                    std::thread::yield_now();
+                }
+                // Short of memory: a moment later it goes on, or the loop comes back to it. The entries stay: they cannot be taken back.
+                _ if patience == 0 => return false,
+                _ => {
+                    patience -= 1;
+                    std::thread::yield_now();
+                }
             }
         }
+        true
     }
 
-    /// What the kernel has completed; plans go on with their next call.
-    pub fn collect(&mut self, over: &mut VecDeque<Completion>) {
+    /// What the kernel has completed; plans go on with their next call. The answer is that of [`Ring::submit`].
+    pub fn collect(&mut self, over: &mut VecDeque<Completion>) -> bool {
         loop {
             let came = self.come();
             if came.is_empty() && !self.ring.submission().cq_overflow() {
-                break;
+                let submitted = self.submit();
+                if self.aside.is_empty() {
+                    return submitted;
+                }
             }
             for (key, result) in came {
                 if key != CANCEL {
-                    let answer: Answer = u64::try_from(result).map_err(|_| -result);
-                    let flight = &mut self.flights[key as usize];
-                    if let Some(place) = flight.begun_at.take() {
-                        place.move_behind(&answer);
-                    }
-                    flight.plan.answer(answer);
+                    self.flights[key as usize].answer(result);
                     self.advance(key as usize, over);
                 }
             }
@@ -191,16 +229,22 @@ impl Ring {
                 let _ = self.ring.submit();
             }
         }
-        self.submit();
     }
 
     fn come(&mut self) -> Vec<(u64, i32)> {
+        let mut came = std::mem::take(&mut self.aside);
+        came.extend(self.taken());
+        came
+    }
+
+    fn taken(&mut self) -> Vec<(u64, i32)> {
         self.ring.completion().map(|entry| (entry.user_data(), entry.result())).collect()
     }
 
     /// Asks the kernel to give that operation up. It may be done all the same.
     pub fn cancel(&mut self, id: u64) {
-        if let Some((key, _)) = self.flights.iter().find(|(_, flight)| flight.id == id) {
+        if let Some((key, flight)) = self.flights.iter_mut().find(|(_, flight)| flight.id == id) {
+            flight.given_up = true;
             self.push(&opcode::AsyncCancel::new(key as u64).build().user_data(CANCEL));
             self.submit();
         }

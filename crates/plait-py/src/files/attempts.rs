@@ -298,7 +298,8 @@ impl File {
     /// Moves the position; None in the answer's place where a system call says so: then its errno.
     pub fn move_to(&self, py: Python<'_>, offset: i64, whence: i32) -> PyResult<Option<Result<u64, i32>>> {
         self.attempt(py, "seek of closed file", |s| {
-            if let Some(found) = s.position.take() {
+            let asked = s.sought.take() == Some((offset, whence));
+            if let (Some(found), true) = (s.position.take(), asked) {
                 return Attempt::Done(found);
             }
             match whence {

@@ -19,11 +19,11 @@ use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
+use pyo3::types::{PyBytes, PyInt};
 use slab::Slab;
 use std::collections::HashMap;
 use std::ffi::CString;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,8 +44,22 @@ pub enum Then {
     Fill { file: Py<File> },
     /// What the file had to write is written.
     Drain { file: Py<File> },
+    /// The same for a write beside whatever is at the file.
+    Aside { file: Py<File> },
     /// The file is free for the next operation, and the result is the future's; of an error it is told how much was written.
     Release { file: Py<File> },
+}
+
+impl Then {
+    /// The file that is busy until then.
+    fn file(&self) -> Option<&Py<File>> {
+        match self {
+            Then::Fill { file } | Then::Drain { file } | Then::Release { file } | Then::Aside { file } => {
+                Some(file)
+            }
+            _ => None,
+        }
+    }
 }
 
 struct Pending {
@@ -111,6 +125,25 @@ impl FileEngine {
         self.loop_.bind(py).call_method0(intern!(py, "create_future")).map(Bound::unbind)
     }
 
+    /// Gives up what a future stands for, if that only reads, and waits for somebody else.
+    pub fn withdraw(&self, future: &Bound<'_, PyAny>) {
+        self.state.with(future.py(), |s| {
+            let found = s.pending.iter().find(|(_, pending)| pending.future.is(future));
+            if let (Some((id, _)), Some(engine)) = (found, &mut s.engine) {
+                if !engine.is_inherited() {
+                    engine.cancel(id as u64);
+                }
+            }
+        });
+    }
+
+    /// What has nothing to wait for.
+    pub fn settled_future(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        let future = self.create_future(py)?;
+        settle_future(future.bind(py), Ok(py.None()))?;
+        Ok(future)
+    }
+
     /// Closes a file for which nobody waits any more.
     pub fn close_behind(slf: &Bound<'_, Self>, fd: OwnedFd) -> PyResult<()> {
         let work = Work::Steps(Box::new(Single::close(fd)));
@@ -122,7 +155,29 @@ impl FileEngine {
         self.state.with(py, |s| s.served.at_once += 1);
     }
 
-    fn check_usable(&self, py: Python<'_>) -> PyResult<()> {
+    /// Whether nobody will be told of anything any more: the engine is closed, or its loop is.
+    pub fn has_ended(&self, py: Python<'_>) -> PyResult<bool> {
+        let inherited = self.state.with(py, |s| s.engine.as_ref().map(Engine::is_inherited));
+        match inherited {
+            None => Ok(true),
+            Some(true) => Ok(false),
+            Some(false) => self.loop_.bind(py).call_method0(intern!(py, "is_closed"))?.is_truthy(),
+        }
+    }
+
+    /// The loop is closed: what is being written is waited for, for some seconds, the rest is given up.
+    pub fn end(&self, py: Python<'_>) {
+        let engine = self.state.with(py, |s| s.engine.take());
+        py.detach(move || drop(engine));
+        let pending = self.state.with(py, |s| std::mem::take(&mut s.pending));
+        for file in pending.iter().filter_map(|(_, pending)| pending.then.file()) {
+            file.get().let_be(py);
+        }
+        drop(pending);
+    }
+
+    /// An error where nothing can be begun.
+    pub fn check_usable(&self, py: Python<'_>) -> PyResult<()> {
         let reason = self.state.with(py, |s| match &s.engine {
             None => Some("the engine of this loop's files is closed"),
             Some(engine) if engine.is_inherited() => {
@@ -162,11 +217,18 @@ impl FileEngine {
                 done => value_of(py, done, Some(openness.name.bind(py))),
             },
             Then::Adopt { openness, descriptor } => match done {
+                Done::Examined(facts) if facts.is_directory() => {
+                    refuse_directory(py, &openness.name, descriptor)
+                }
                 Done::Examined(facts) => File::make(slf, descriptor, facts, openness),
                 done => value_of(py, done, None),
             },
             Then::Fill { file } => File::filled(file.bind(py), done),
             Then::Drain { file } => File::drained_by(file.bind(py), done),
+            Then::Aside { file } => {
+                File::release_aside(file.bind(py))?;
+                value_of(py, done, None)
+            }
             Then::Release { file } => {
                 File::release(file.bind(py))?;
                 value_of(py, done, None)
@@ -233,6 +295,16 @@ impl FileEngine {
             AtOnce::Opened(opened) => read_whole(slf, opened),
         }
     }
+}
+
+/// A directory is no file. Whoever gave its number keeps it, open; what an opener has opened is closed.
+fn refuse_directory(py: Python<'_>, name: &Py<PyAny>, descriptor: Arc<Descriptor>) -> PyResult<Py<PyAny>> {
+    let name = name.bind(py);
+    if let (true, Some(Descriptor::Owned(fd))) = (name.is_instance_of::<PyInt>(), Arc::into_inner(descriptor))
+    {
+        let _ = fd.into_raw_fd();
+    }
+    Err(os_error_named(py, libc::EISDIR, Some(name)))
 }
 
 /// A whole read that is handed over.
@@ -445,10 +517,17 @@ impl FileEngine {
                 engine.collect(&mut over);
             }
         });
+        // All of them are told, whatever becomes of one.
+        let mut first = Ok(());
         for (id, done) in over {
-            FileEngine::settle(slf, id, done)?;
+            first = first.and(FileEngine::settle(slf, id, done));
         }
-        Ok(())
+        first
+    }
+
+    /// Nobody waits for that future any more.
+    fn give_up(&self, future: &Bound<'_, PyAny>) {
+        self.withdraw(future);
     }
 
     /// Waits, without the GIL, until nothing changes a file any more; False when the time is up.
@@ -469,10 +548,7 @@ impl FileEngine {
 
     /// The loop is closed: what is being written is waited for, for some seconds, the rest is given up.
     fn close(&self, py: Python<'_>) {
-        let engine = self.state.with(py, |s| s.engine.take());
-        py.detach(move || drop(engine));
-        let pending = self.state.with(py, |s| std::mem::take(&mut s.pending));
-        drop(pending);
+        self.end(py);
     }
 
     /// Opens a file: gives the `File`, or a future of it. Its arguments were checked.
@@ -520,10 +596,12 @@ impl FileEngine {
         writable: bool,
         buffering: isize,
     ) -> PyResult<Py<PyAny>> {
+        let py = slf.py();
         let descriptor = match owned {
             true => Descriptor::Owned(ffi::own_descriptor(fd)?),
-            false => Descriptor::Lent(fd),
+            false => Descriptor::lent(fd).map_err(|errno| os_error_named(py, errno.raw_os_error(), None))?,
         };
+        let fd = descriptor.number();
         let openness = Openness { name, readable, writable, buffering };
         let work = Work::Blocking(Box::new(move || opening::examine_number(fd).map(Done::Examined).into()));
         let then = Then::Adopt { openness, descriptor: Arc::new(descriptor) };
@@ -580,11 +658,12 @@ impl FileEngine {
         visit.call(&self.loop_)?;
         for (_, pending) in &self.state.traverse().pending {
             visit.call(&pending.future)?;
+            visit.call(pending.then.file())?;
             match &pending.then {
-                Then::Fill { file } | Then::Drain { file } | Then::Release { file } => visit.call(file)?,
                 Then::Value { path } => visit.call(path)?,
                 Then::Whole { name, .. } => visit.call(name)?,
                 Then::Open { openness, .. } | Then::Adopt { openness, .. } => visit.call(&openness.name)?,
+                _ => {}
             }
         }
         Ok(())

@@ -24,6 +24,9 @@ pub struct Openness {
     pub buffering: isize,
 }
 
+/// Nothing of what is written was brought by the call that waits: it is a `flush`.
+pub const ALL_OLDER: usize = usize::MAX;
+
 /// What an attempt lacks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lack {
@@ -64,12 +67,18 @@ pub struct FileState {
     pub older: usize,
     /// An operation is at it.
     pub busy: bool,
+    /// That operation writes.
+    pub writing: bool,
+    /// A write is under way beside it: of a file without positions.
+    pub aside: bool,
     pub lack: Option<Lack>,
     /// What waits for the end of an operation that is not its own.
     pub waiters: Vec<Py<PyAny>>,
     /// Reads from the cache may be tried.
     pub quick: bool,
-    /// Where a seek has come to.
+    /// The seek that is under way, or was answered: None when nobody waits for it any more.
+    pub sought: Option<(i64, i32)>,
+    /// Where it has come to.
     pub position: Option<Result<u64, i32>>,
     /// Its buffer is read and written by somebody who may wait: not the loop's thread.
     pub blocking: bool,
@@ -147,9 +156,9 @@ impl FileState {
     /// Forgets what was read ahead: the kernel's position becomes the file's. Waits for nothing, as it moves only a number.
     pub fn rewind(&mut self) {
         let unread = self.unread().len();
-        if unread > 0 {
-            // On a pipe it cannot be done, and need not: what is written there does not overtake what is read.
-            let _ = opening::seek_number(self.number, -(unread as i64), libc::SEEK_CUR);
+        if unread > 0 && opening::seek_number(self.number, -(unread as i64), libc::SEEK_CUR).is_err() {
+            // A pipe, a socket, a terminal: what is written there goes elsewhere, and what was read cannot be had again.
+            return;
         }
         self.ahead.clear();
         self.at = 0;
@@ -162,7 +171,9 @@ impl FileState {
         if waited_for {
             // Whoever wrote is told that it failed: only what earlier writes left is tried again.
             rest.truncate(self.older.saturating_sub(failure.written as usize));
-            failure.written = failure.written.saturating_sub(self.older as u64);
+            if self.older != ALL_OLDER {
+                failure.written = failure.written.saturating_sub(self.older as u64);
+            }
         }
         rest.append(&mut self.behind);
         self.behind = rest;
@@ -196,9 +207,12 @@ impl File {
             behind: Vec::new(),
             older: 0,
             busy: false,
+            writing: false,
+            aside: false,
             lack: None,
             waiters: Vec::new(),
             quick,
+            sought: None,
             position: None,
             blocking: false,
             seekable: None,
@@ -274,14 +288,33 @@ impl File {
     /// The operation is over: whoever waited for that may go on.
     pub fn release(slf: &Bound<'_, Self>) -> PyResult<()> {
         let py = slf.py();
-        let waiters = slf.get().state.with(py, |s| {
-            s.busy = false;
+        slf.get().state.with(py, |s| (s.busy, s.writing) = (false, false));
+        File::wake(slf)
+    }
+
+    /// The same of a write beside it.
+    pub fn release_aside(slf: &Bound<'_, Self>) -> PyResult<()> {
+        slf.get().state.with(slf.py(), |s| s.aside = false);
+        File::wake(slf)
+    }
+
+    fn wake(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let py = slf.py();
+        let waiters = slf.get().state.with(py, |s| std::mem::take(&mut s.waiters));
+        let mut first = Ok(());
+        for waiter in waiters {
+            first = first.and(settle_future(waiter.bind(py), Ok(py.None())));
+        }
+        first
+    }
+
+    /// Nobody will be told of the operation's end: whoever closes the file need not wait for it.
+    pub fn let_be(&self, py: Python<'_>) {
+        let waiters = self.state.with(py, |s| {
+            (s.busy, s.writing, s.aside) = (false, false, false);
             std::mem::take(&mut s.waiters)
         });
-        for waiter in waiters {
-            settle_future(waiter.bind(py), Ok(py.None()))?;
-        }
-        Ok(())
+        drop(waiters);
     }
 
     /// Gives an operation to the engine; the file is busy until it is over.
@@ -293,7 +326,7 @@ impl File {
     ) -> PyResult<Py<PyAny>> {
         let py = slf.py();
         let future = FileEngine::begin(slf.get().engine.bind(py), work, then, writes)?;
-        slf.get().state.with(py, |s| s.busy = true);
+        slf.get().state.with(py, |s| (s.busy, s.writing) = (true, writes));
         Ok(future)
     }
 }

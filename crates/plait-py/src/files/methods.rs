@@ -90,6 +90,30 @@ impl File {
         self.state.with(py, |s| s.busy)
     }
 
+    /// Whether that operation writes.
+    #[getter]
+    fn writing(&self, py: Python<'_>) -> bool {
+        self.state.with(py, |s| s.writing)
+    }
+
+    /// Whether a write is under way beside it.
+    #[getter]
+    fn aside(&self, py: Python<'_>) -> bool {
+        self.state.with(py, |s| s.aside)
+    }
+
+    /// A future of that write's end.
+    fn wait_aside(slf: &Bound<'_, Self>) -> PyResult<Py<PyAny>> {
+        File::wait_while(slf, |s| s.aside)
+    }
+
+    /// Nobody waits any more for what this future of `proceed` stands for.
+    fn give_up(slf: &Bound<'_, Self>, future: &Bound<'_, PyAny>) {
+        // A seek's answer is for whoever asked: the file may be elsewhere when the same is asked again.
+        slf.get().state.with(slf.py(), |s| (s.sought, s.position) = (None, None));
+        slf.get().engine.get().withdraw(future);
+    }
+
     /// Puts bytes into the buffer if they fit, and says how many there are. None if they do not, or an operation is at the file.
     fn put(&self, py: Python<'_>, data: &Bound<'_, PyAny>) -> PyResult<Option<usize>> {
         drop(self.descriptor(py, "write to closed file")?);
@@ -130,6 +154,13 @@ impl File {
         File::write_once(slf, ffi::with_bytes(&view, <[u8]>::to_vec))
     }
 
+    #[pyo3(name = "write_aside")]
+    fn py_write_aside(slf: &Bound<'_, Self>, data: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        drop(slf.get().descriptor(slf.py(), "write to closed file")?);
+        let view = super::engine::written(data)?;
+        File::write_aside(slf, ffi::with_bytes(&view, <[u8]>::to_vec))
+    }
+
     #[pyo3(name = "truncate_to")]
     fn py_truncate_to(slf: &Bound<'_, Self>, length: u64) -> PyResult<Py<PyAny>> {
         File::truncate_to(slf, length)
@@ -164,7 +195,7 @@ impl File {
         let descriptor = self.state.with(py, |s| s.descriptor.take()).ok_or_else(|| self.closed_error(""))?;
         match Arc::try_unwrap(descriptor) {
             Ok(Descriptor::Owned(fd)) => Ok(Some((fd.into_raw_fd(), true))),
-            Ok(Descriptor::Lent(number)) => Ok(Some((number, false))),
+            Ok(Descriptor::Lent { lent, .. }) => Ok(Some((lent, false))),
             Err(shared) => {
                 self.state.with(py, |s| s.descriptor = Some(shared));
                 Ok(None)
@@ -214,7 +245,7 @@ impl File {
     }
 
     fn fileno(&self, py: Python<'_>) -> PyResult<i32> {
-        self.descriptor(py, "").map(|descriptor| descriptor.number())
+        self.descriptor(py, "").map(|descriptor| descriptor.shown())
     }
 
     fn isatty(&self, py: Python<'_>) -> PyResult<bool> {

@@ -23,6 +23,10 @@ impl File {
         count: Option<usize>,
         once: bool,
     ) -> PyResult<Bound<'py, PyBytes>> {
+        if self.state.with(py, |s| s.blocking && !s.behind.is_empty()) {
+            // The position is before what is to be written: read first, that would be written over what follows what was read.
+            self.stream_flush(py)?;
+        }
         loop {
             let descriptor = self.descriptor(py, "read of closed file")?;
             let (available, at_end, blocking) =
@@ -70,11 +74,17 @@ impl File {
 
     /// In a thread that may wait: writes what is to be written.
     pub fn stream_flush(&self, py: Python<'_>) -> PyResult<()> {
+        drop(self.descriptor(py, "flush of closed file")?);
+        match self.state.with(py, |s| s.blocking) {
+            true => self.write_waiting(py),
+            false => Ok(()),
+        }
+    }
+
+    /// Writes what is to be written, and waits.
+    pub fn write_waiting(&self, py: Python<'_>) -> PyResult<()> {
         let descriptor = self.descriptor(py, "flush of closed file")?;
-        let data = self.state.with(py, |s| match s.blocking {
-            true => std::mem::take(&mut s.behind),
-            false => Vec::new(),
-        });
+        let data = self.state.with(py, |s| std::mem::take(&mut s.behind));
         if data.is_empty() {
             return Ok(());
         }

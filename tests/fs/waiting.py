@@ -1,0 +1,21 @@
+"""Waiting for a condition, not for a time: the tests' own time limit ends what never comes."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+
+async def until(condition: Callable[[], Any]) -> None:
+    while not condition():
+        await asyncio.sleep(0)
+
+
+async def given_up(file: Any, reading: Any) -> None:
+    """Begins what cannot end, and cancels it when it is under way."""
+    task = asyncio.ensure_future(reading)
+    await until(lambda: file._file.busy)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
