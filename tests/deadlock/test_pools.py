@@ -147,14 +147,17 @@ def test_threads_that_are_started_while_a_pool_is_looked_at(monkeypatch: pytest.
 
 
 def test_what_fails_in_the_looking_does_not_fail_the_program(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    asked = threading.Event()
+
     def fails(pool: object) -> None:
+        asked.set()
         raise LookupError("of the explainer")
 
     monkeypatch.setattr(_pool_deadlock, "_stuck", fails)
     was_on = _native.explain_deadlocks(True)
     try:
         with futures.ThreadPoolExecutor(2) as pool:
-            assert pool.submit(lambda: pool.submit(threading.Event().wait, 0.2).result()).result(10) is False
+            assert pool.submit(lambda: pool.submit(asked.wait, 10).result()).result(20) is True
     finally:
         _native.explain_deadlocks(was_on)
     said = capfd.readouterr().err
