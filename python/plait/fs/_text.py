@@ -2,7 +2,8 @@
 
 Codecs, newlines, the positions that ``tell`` gives are the standard library's own. A coroutine here first sees that what the wrapper is going
 to read has been read ahead, and then calls it. How much that is, is known for the codecs of which a newline is one byte and a
-character at most four; others are called in a thread of the loop's executor, one hop for each operation.
+character at most four; others are called in a thread of the loop's executor, one hop for each operation. Text of what has no positions comes as `ArrivingText`
+gives it.
 """
 
 import asyncio
