@@ -160,6 +160,37 @@ def test_opens_that_wait_keep_no_others_waiting(engine: Any, run: Any, tmp_path:
     assert path.read_text() == "y"
 
 
+@pytest.mark.parametrize("turns", [0, 1, 2, 5, 20, 100])
+def test_a_whole_read_that_was_given_up_leaves_nothing_open(engine: Any, run: Any, tmp_path: Path, turns: int) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    (tmp_path / "file").touch()
+
+    async def main() -> None:
+        # The directory is known by then: else a thread would find out.
+        assert await fs.read_bytes(tmp_path / "file") == b""
+        before = len(os.listdir("/proc/self/fd"))
+        both_ends = os.open(fifo, os.O_RDWR)
+        task = asyncio.ensure_future(fs.read_bytes(fifo))
+        await until(lambda: engine.pending)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
+        # A thread waits for the others all the same.
+        os.close(both_ends)
+        await until(lambda: engine.pending == 0 or _open_and_shut(fifo))
+        assert len(os.listdir("/proc/self/fd")) == before
+
+    run(asyncio.wait_for(main(), 10))
+
+
+def _open_and_shut(fifo: Path) -> bool:
+    """Whoever waits in `open` goes on, and meets the end."""
+    os.close(os.open(fifo, os.O_RDWR))
+    return False
+
+
 @pytest.mark.parametrize("mode", ["w", "wb"])
 @pytest.mark.parametrize("make", [plait.new_event_loop, asyncio.SelectorEventLoop], ids=["plait", "asyncio"])
 def test_what_is_written_after_the_loops_end(engine: Any, tmp_path: Path, mode: str, make: Any) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from plait import fs
-from waiting import until
+from waiting import somebody_reads, until
 
 
 def test_a_cancelled_read_takes_nothing(engine: Any, run: Any) -> None:
@@ -79,6 +79,8 @@ def test_a_file_that_is_closed_under_a_read_keeps_its_number(engine: Any, run: A
         file = await fs.open(reader, "rb")
         task = asyncio.ensure_future(file.read(3))
         await until(lambda: file._file.busy)
+        if fs.engine() == "threads":
+            await until(somebody_reads)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -289,6 +291,24 @@ def test_a_forked_child_has_an_engine_of_its_own(engine: Any, run: Any, tmp_path
         """,
     )
     assert told.strip() == engine.kind
+
+
+def test_the_programs_end_is_asked_for_once(engine: Any, run: Any, tmp_path: Path) -> None:
+    _program(
+        tmp_path,
+        engine,
+        """
+        import atexit, gc
+        async def work():
+            await fs.write_text("file", "text")
+        plait.run(work())
+        before = atexit._ncallbacks()
+        for _ in range(3):
+            gc.collect()
+            plait.run(work())
+        assert atexit._ncallbacks() == before
+        """,
+    )
 
 
 def test_threads_end_when_nothing_is_to_be_done(engine: Any, run: Any, tmp_path: Path) -> None:

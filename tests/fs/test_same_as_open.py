@@ -71,7 +71,7 @@ def test_what_a_decoder_holds_back_until_the_end(engine: Any, run: Any, tmp_path
             st.lists(st.one_of(TEXT_WRITES), min_size=1, max_size=4),
             # What was written is before what is read.
             st.tuples(st.lists(st.one_of(TEXT_WRITES), min_size=1, max_size=2), st.one_of(TEXT_READS)).map(
-                lambda part: [("seek", (0,)), *part[0], part[1], ("seek", (0, 2))]
+                lambda part: [("seek", (0,)), *part[0], ("tell", ()), part[1], ("seek", (0, 2))]
             ),
             st.lists(st.one_of(TEXT_READS + TEXT_PLACES), min_size=1, max_size=4).map(lambda part: [("seek", (0,)), *part, ("seek", (0, 2))]),
         ),

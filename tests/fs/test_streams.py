@@ -10,13 +10,7 @@ from typing import Any
 
 import pytest
 from plait import fs
-from waiting import given_up, until
-
-
-def somebody_reads() -> bool:
-    """Whether a thread is in the system call `read`."""
-    tasks = Path("/proc/self/task")
-    return any((task / "syscall").read_text().startswith(("0 ", "63 ")) for task in tasks.iterdir() if (task / "comm").read_text() == "plait-files\n")
+from waiting import given_up, somebody_reads, until
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16-le", "cp437"])

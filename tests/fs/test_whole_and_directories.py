@@ -1,6 +1,7 @@
 """Whole files, durable writes, directories, paths and temporary files."""
 
 import asyncio
+import contextlib
 import errno
 import os
 import pathlib
@@ -70,6 +71,57 @@ def test_an_atomic_write_keeps_what_the_file_is(engine: Any, run: Any, tmp_path:
     os.umask(umask)
     assert stat.S_IMODE((tmp_path / "made").stat().st_mode) == 0o666 & ~umask
     assert sorted(os.listdir(tmp_path)) == ["file", "link", "made"]
+
+
+def test_an_atomic_write_stays_in_its_directory(engine: Any, run: Any, tmp_path: Path, monkeypatch: Any) -> None:
+    for name in ("here", "there"):
+        (tmp_path / name).mkdir()
+
+    async def main() -> None:
+        for number in range(100):
+            monkeypatch.chdir(tmp_path / "here")
+            writing = asyncio.ensure_future(fs.write_bytes("state", b"x" * 200_000, atomic=True))
+            # Somewhere in the midst of it the process goes elsewhere.
+            for _ in range(number % 20):
+                await asyncio.sleep(0)
+            monkeypatch.chdir(tmp_path / "there")
+            with contextlib.suppress(FileNotFoundError):
+                await writing
+
+    run(main())
+    left = os.listdir(tmp_path / "here") + os.listdir(tmp_path / "there")
+    assert set(left) == {"state"}, "a new file that became none"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
+def test_an_atomic_write_of_anothers_file(engine: Any, run: Any, tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("old")
+    os.chown(path, 1234, 5678)
+    path.chmod(0o2750)
+    run(fs.write_text(path, "newer", atomic=True))
+    found = path.stat()
+    assert (found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)) == (1234, 5678, 0o2750)
+
+
+def test_an_atomic_write_to_what_is_no_regular_file(engine: Any, run: Any, tmp_path: Path) -> None:
+    fifo, link = tmp_path / "fifo", tmp_path / "link"
+    os.mkfifo(fifo)
+    link.symlink_to("none")
+
+    async def main() -> None:
+        both_ends = os.open(fifo, os.O_RDWR)
+        assert await fs.write_bytes(fifo, b"said", atomic=True) == 4
+        assert os.read(both_ends, 10) == b"said"
+        os.close(both_ends)
+        assert await fs.write_bytes(link, b"data", atomic=True) == 4
+        with pytest.raises(IsADirectoryError):
+            await fs.write_bytes(tmp_path, b"data", atomic=True)
+
+    run(asyncio.wait_for(main(), 10))
+    assert fifo.is_fifo() and link.is_symlink()
+    assert (tmp_path / "none").read_bytes() == b"data"
+    assert sorted(os.listdir(tmp_path)) == ["fifo", "link", "none"]
 
 
 def test_directories(run: Any, tmp_path: Path) -> None:

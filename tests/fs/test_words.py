@@ -4,6 +4,7 @@ import errno
 import io
 import os
 import resource
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -211,3 +212,45 @@ def test_types_that_fit_nowhere(engine: Any, run: Any, tmp_path: Path) -> None:
         with io.open(tmp_path / "file", mode) as plain:
             expected = told(plain.read)
         assert run(told_by(lambda mode=mode: read(mode))) == expected
+
+
+def test_a_flush_that_fails_tells_how_much_was_written(engine: Any, run: Any, tmp_path: Path, small_files: Any) -> None:
+    async def write() -> None:
+        if engine.kind == "io_uring" and await _writes_all(tmp_path / "other"):
+            pytest.skip("this kernel does not hold io_uring to the limit")
+        async with fs.open(tmp_path / "file", "wb", 20_000) as file:
+            await file.write(b"x" * 15_000)
+            with pytest.raises(OSError) as raised:
+                await file.flush()
+            assert (raised.value.errno, raised.value.written) == (errno.EFBIG, 10_000)
+            # The rest stays there to be tried again.
+            resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+
+    run(write())
+    assert (tmp_path / "file").read_bytes() == b"x" * 15_000
+
+
+def test_a_directory_by_its_number(engine: Any, run: Any, tmp_path: Path) -> None:
+    number = os.open(tmp_path, os.O_RDONLY)
+    before = len(os.listdir("/proc/self/fd"))
+    for closefd in (True, False):
+        expected = told(lambda closefd=closefd: open(number, closefd=closefd))
+        assert expected[0] is IsADirectoryError
+        assert run(told_by(lambda closefd=closefd: fs.open(number, closefd=closefd))) == expected
+        assert os.fstat(number)
+    opener = lambda name, flags: os.open(name, os.O_RDONLY)  # noqa: E731
+    assert run(told_by(lambda: fs.open(tmp_path, opener=opener)))[0] is IsADirectoryError
+    assert len(os.listdir("/proc/self/fd")) == before
+    os.close(number)
+
+
+def test_as_much_as_there_is_room_for(engine: Any, run: Any, tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    for encoding in ("utf-8", "utf-16"):
+        path.write_text("täxt\n" * 5000, encoding)
+
+        async def read(encoding: str = encoding) -> str:
+            async with fs.open(path, encoding=encoding) as file:
+                return str(await file.read(sys.maxsize))
+
+        assert run(read()) == "täxt\n" * 5000

@@ -2,7 +2,8 @@
 
 Codecs, newlines, the positions that ``tell`` gives are the standard library's own. A coroutine here first sees that what the wrapper is going
 to read has been read ahead, and then calls it. How much that is, is known for the codecs of which a newline is one byte and a
-character at most four; others are called in a thread of the loop's executor, one hop for each operation.
+character at most four; others are called in a thread of the loop's executor, one hop for each operation. Text of what has no positions comes as `ArrivingText`
+gives it.
 """
 
 import asyncio
@@ -282,11 +283,13 @@ class AsyncTextIOWrapper(AsyncFile):
     async def tell(self) -> int:
         """The position, as an opaque number for ``seek``. Counterpart: ``io.TextIOWrapper.tell``."""
         self._check_open("tell")
-        if self._writes:
-            # Where it is written is where the file ends, if it is appended to.
-            await self.flush()
-        elif self._turns or self._file.busy:
+        if self._turns or self._file.busy:
             await self._slowly(self._file.drained)
+        told = self._text.tell()
+        if self._file.drained():
+            return told
+        # What is appended is written at the file's end: only then there is a position to tell.
+        await self._slowly(self._file.drained)
         return self._text.tell()
 
     async def truncate(self, size: int | None = None, /) -> int:

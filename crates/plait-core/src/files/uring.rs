@@ -46,13 +46,15 @@ struct Flight {
     begun_at: Option<Place>,
     /// Nobody waits for it.
     given_up: bool,
+    /// The call under way may be cancelled: a `close` that was not made would leave the file open for good.
+    may_be_cancelled: bool,
 }
 
 impl Flight {
     /// An operation that was given up is told that it was interrupted, where a thread of the kernel's was at it: not to be begun anew.
     fn answer(&mut self, result: i32) {
         let interrupted = -Errno::INTR.raw_os_error();
-        let result = match self.given_up && result == interrupted {
+        let result = match self.given_up && self.may_be_cancelled && result == interrupted {
             true => -Errno::CANCELED.raw_os_error(),
             false => result,
         };
@@ -153,7 +155,13 @@ impl Ring {
 
     /// Begins with a plan. Its first call is made at the next [`Ring::submit`].
     pub fn start(&mut self, id: u64, plan: Box<dyn Plan>, over: &mut VecDeque<Completion>) {
-        let key = self.flights.insert(Flight { id, plan, begun_at: None, given_up: false });
+        let key = self.flights.insert(Flight {
+            id,
+            plan,
+            begun_at: None,
+            given_up: false,
+            may_be_cancelled: false,
+        });
         self.advance(key, over);
     }
 
@@ -161,9 +169,17 @@ impl Ring {
         let flight = &mut self.flights[key];
         let call = flight.plan.call();
         flight.begun_at = call.as_ref().and_then(Place::of);
+        flight.may_be_cancelled = matches!(call, Some(Call::Read { .. } | Call::Open { .. }));
+        let cancelled = flight.given_up && flight.may_be_cancelled;
         let begun_at = flight.begun_at.map_or(OWN_POSITION, |place| place.position);
         match call.map(|call| entry(call, begun_at)) {
-            Some(entry) => self.push(&entry.user_data(key as u64)),
+            Some(entry) => {
+                self.push(&entry.user_data(key as u64));
+                if cancelled {
+                    // The call before was done all the same.
+                    self.push_cancel(key);
+                }
+            }
             None => {
                 let flight = self.flights.remove(key);
                 over.push_back(Completion { id: flight.id, done: flight.plan.finish() });
@@ -245,9 +261,15 @@ impl Ring {
     pub fn cancel(&mut self, id: u64) {
         if let Some((key, flight)) = self.flights.iter_mut().find(|(_, flight)| flight.id == id) {
             flight.given_up = true;
-            self.push(&opcode::AsyncCancel::new(key as u64).build().user_data(CANCEL));
-            self.submit();
+            if flight.may_be_cancelled {
+                self.push_cancel(key);
+                self.submit();
+            }
         }
+    }
+
+    fn push_cancel(&mut self, key: usize) {
+        self.push(&opcode::AsyncCancel::new(key as u64).build().user_data(CANCEL));
     }
 
     fn say_goodbye(&mut self) {
