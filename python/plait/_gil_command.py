@@ -162,9 +162,11 @@ def _passing_signals_on() -> Iterator[Callable[[subprocess.Popen[bytes]], None]]
         for child in children:
             child.send_signal(number)
 
-    before: dict[int, Any] = {signal.SIGINT: signal.signal(signal.SIGINT, lambda *_: None)}
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        before[number] = signal.signal(number, send_on)
+    before: dict[int, Any] = {}
+    for number, handler in ((signal.SIGINT, lambda *_: None), (signal.SIGTERM, send_on), (signal.SIGHUP, send_on)):
+        # What is ignored here (`nohup`, a shell's `&`) the program inherits as ignored, which a handler would undo. None: it is not Python's.
+        if signal.getsignal(number) not in (signal.SIG_IGN, None):
+            before[number] = signal.signal(number, handler)
     try:
         yield children.append
     finally:

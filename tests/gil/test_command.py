@@ -100,6 +100,21 @@ def test_a_signal_is_the_programs(tmp_path: Path) -> None:
 
 
 @has_gil
+@pytest.mark.parametrize("name", ["SIGHUP", "SIGTERM", "SIGINT"])
+def test_a_signal_that_is_ignored_stays_ignored(name: str) -> None:
+    """As under `nohup`."""
+    number = signal.Signals[name]
+    source = f"import signal; print(signal.getsignal(signal.{name}) is signal.SIG_IGN)"
+    command = [*COMMAND, "-c", source]
+    before = signal.signal(number, signal.SIG_IGN)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    finally:
+        signal.signal(number, before)
+    assert done.stdout == "True\n", done.stderr
+
+
+@has_gil
 @pytest.mark.parametrize("without_rich", [False, True])
 def test_a_live_table_on_a_terminal(program: str, tmp_path: Path, without_rich: bool) -> None:
     environment = dict(os.environ, TERM="xterm", COLUMNS="120")
