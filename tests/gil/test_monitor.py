@@ -1,5 +1,6 @@
 """The interface of plait.gil: what it refuses, what becomes of it at exit and after a fork, what it costs."""
 
+import _thread
 import json
 import os
 import statistics
@@ -105,6 +106,14 @@ sys.getswitchinterval = real
 plait.gil.start(); print(plait.gil.stop().samples > 0)
 """)
     assert done.stdout.splitlines() == ["plait cannot look into this interpreter: the GIL was not found", "True"]
+
+
+def test_it_starts_while_threads_come_and_go() -> None:
+    """One that has been made and has not begun is on the interpreter's list, too."""
+    for _ in range(100):
+        _thread.start_new_thread(lambda: None, ())
+        plait.gil.start()
+        plait.gil.stop()
 
 
 def test_no_descriptor_is_kept() -> None:
