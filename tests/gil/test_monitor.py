@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+import types
 
 import plait.gil
 import pytest
@@ -114,6 +115,19 @@ def test_it_starts_while_threads_come_and_go() -> None:
         _thread.start_new_thread(lambda: None, ())
         plait.gil.start()
         plait.gil.stop()
+
+
+def _without_lines() -> types.CodeType:
+    code = compile("start(); stop()", "no_lines.py", "exec")
+    # The same units of code, all of the kind that belongs to no line.
+    units = len(code.co_code) // 2
+    table = bytes(0x80 | 15 << 3 | 7 for _ in range(units // 8))
+    return code.replace(co_linetable=table + (bytes([0x80 | 15 << 3 | units % 8 - 1]) if units % 8 else b""))
+
+
+@pytest.mark.parametrize("code", [compile("start(); stop()", "a\udc80.py", "exec"), _without_lines()], ids=["name", "lines"])
+def test_it_starts_in_code_whose_place_cannot_be_compared(code: types.CodeType) -> None:
+    exec(code, {"start": plait.gil.start, "stop": plait.gil.stop})
 
 
 def test_no_descriptor_is_kept() -> None:

@@ -121,13 +121,8 @@ impl Interpreter {
             Err(_) => return Ok(()), // called from C alone: there is nothing to compare
         };
         for place in seen {
-            let code = frame.getattr("f_code")?;
-            let told: (String, u32, String) = (
-                code.getattr("co_filename")?.extract()?,
-                frame.getattr("f_lineno")?.extract()?,
-                code.getattr("co_qualname")?.extract()?,
-            );
-            if told != (place.file.to_string(), place.line, place.function.to_string()) {
+            let read = (place.file.to_string(), place.line, place.function.to_string());
+            if let Some(told) = told_of_frame(&frame)?.filter(|told| *told != read) {
                 return Err(unknown(&format!("the stack was read as {place:?}, but it is {told:?}")));
             }
             let back = frame.getattr("f_back")?;
@@ -141,6 +136,15 @@ impl Interpreter {
             false => Ok(()),
         }
     }
+}
+
+/// File, line and function of a frame. None: they cannot be compared, since the name is not UTF-8, or the instruction belongs to no line.
+fn told_of_frame(frame: &Bound<'_, PyAny>) -> PyResult<Option<(String, u32, String)>> {
+    let code = frame.getattr("f_code")?;
+    let file = code.getattr("co_filename")?.extract().ok();
+    let line = frame.getattr("f_lineno")?.extract().ok();
+    let function = code.getattr("co_qualname")?.extract().ok();
+    Ok(file.zip(line).zip(function).map(|((file, line), function)| (file, line, function)))
 }
 
 /// The caller's thread state, and the frame that it runs (0: it cannot be told): plain numbers, to be looked up by another thread.
