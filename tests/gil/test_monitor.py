@@ -130,6 +130,27 @@ def test_it_starts_in_code_whose_place_cannot_be_compared(code: types.CodeType) 
     exec(code, {"start": plait.gil.start, "stop": plait.gil.stop})
 
 
+def test_a_thread_that_has_ended_gets_no_others_name() -> None:
+    """Its ident is given to the next one."""
+    names: dict[int, str] = {}
+
+    def computes_for(seconds: float) -> None:
+        names[threading.get_native_id()] = threading.current_thread().name
+        until = time.perf_counter() + seconds
+        while time.perf_counter() < until:
+            pass
+
+    with plait.gil.monitor() as report:
+        for number in range(8):
+            thread = threading.Thread(target=computes_for, args=(0.012 if number < 7 else 0.3,), name=f"number {number}")
+            thread.start()
+            thread.join()
+    rows = [row for row in report.threads if row.native_id in names]
+    assert "number 7" in {row.name for row in rows}
+    for row in rows:
+        assert row.name in (names[row.native_id], f"{computes_for.__qualname__} ({row.native_id})")
+
+
 def test_no_descriptor_is_kept() -> None:
     before = set(os.listdir("/proc/self/fd"))
     with plait.gil.monitor():
