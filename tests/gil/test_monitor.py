@@ -151,6 +151,24 @@ def test_a_thread_that_has_ended_gets_no_others_name() -> None:
         assert row.name in (names[row.native_id], f"{computes_for.__qualname__} ({row.native_id})")
 
 
+def test_a_monitor_that_a_child_inherits_is_let_go() -> None:
+    """More than once, in a child that starts threads of its own in the memory of the parent's."""
+    done = python("""
+import os, threading, plait.gil
+for _ in range(20):
+    plait.gil.start()
+    if (child := os.fork()) == 0:
+        for _ in range(20):
+            thread = threading.Thread(target=int)
+            thread.start()
+            thread.join()
+        os._exit(0)
+    plait.gil.stop()
+    print(os.waitpid(child, 0)[1], end=" ")
+""", "-W", "ignore")
+    assert done.stdout.split() == ["0"] * 20, done.stderr
+
+
 def test_no_descriptor_is_kept() -> None:
     before = set(os.listdir("/proc/self/fd"))
     with plait.gil.monitor():

@@ -138,6 +138,16 @@ impl GilMonitor {
     }
 }
 
+impl Drop for GilMonitor {
+    fn drop(&mut self) {
+        if self.generation != fork::generation() {
+            // To let go of a thread that is not in this process is undefined.
+            let threads = self.threads.get_mut().unwrap_or_else(PoisonError::into_inner);
+            std::mem::forget(std::mem::take(threads));
+        }
+    }
+}
+
 impl GilMonitor {
     fn check_process(&self) -> PyResult<()> {
         match self.generation == fork::generation() {
