@@ -3,6 +3,7 @@
 import _thread
 import json
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -167,6 +168,29 @@ for _ in range(20):
     print(os.waitpid(child, 0)[1], end=" ")
 """, "-W", "ignore")
     assert done.stdout.split() == ["0"] * 20, done.stderr
+
+
+def test_where_the_kernel_does_not_tell_what_threads_do_it_says_so_at_once() -> None:
+    done = python("""
+import os, resource, time, plait.gil
+lowest = os.open("/dev/null", os.O_RDONLY)
+os.close(lowest)
+limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, limits[1]))  # there is no room to open a file of /proc
+start = time.monotonic()
+try:
+    plait.gil.start()
+except RuntimeError as error:
+    print(error)
+resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+print(time.monotonic() - start < 4)
+plait.gil.start(); print(plait.gil.stop().samples > 0)
+""")
+    assert re.fullmatch(
+        "plait cannot look into this interpreter: the kernel does not tell what a thread is at: "
+        r"/proc/self/task/\d+/syscall: Too many open files \(os error 24\)\nTrue\nTrue\n",
+        done.stdout,
+    ), done.stdout + done.stderr
 
 
 def test_no_descriptor_is_kept() -> None:
