@@ -138,11 +138,11 @@ child = {fork}()
 if child == 0:
     pipes = [f for f in os.listdir("/proc/self/fd") if int(f) > 2 and os.path.exists(f"/proc/self/fd/{{f}}")
              and os.readlink(f"/proc/self/fd/{{f}}").startswith("pipe:")]
-    print(len(pipes), flush=True)
+    os.write(1, b"%d\\n" % len(pipes))  # in one piece: both write
     for number in range(3):
         os.dup2(null, number)
     signal.pause()
-print(child, flush=True)
+os.write(1, b"%d\\n" % child)
 os.read(0, 1)
 """
 
