@@ -7,13 +7,14 @@ the table costs the program nothing: it is drawn by this process, which has a GI
 import atexit
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import Any
 
 _USAGE = "usage: plait gil [--json] [--why] [-o FILE] [--interval SECONDS] [--no-live] [script | -m module | -c code] [argument ...]"
 _HELP = f"""{_USAGE}
@@ -34,6 +35,10 @@ PLAIT_DISABLE=1 runs the program without plait, and watches it all the same.
 """
 #: How often the table is drawn, in seconds.
 _PERIOD = 0.5
+#: How often it is looked whether the program has ended while somebody else has its end of the pipe, in milliseconds.
+_ENDED_EVERY = 100
+#: What the child writes when it cannot watch, and has said so.
+_CANNOT = b"\n"
 
 
 @dataclass
@@ -120,13 +125,16 @@ def _child(descriptor: int, interval: float, program: Sequence[str]) -> int:
         monitor = GilMonitor(interval, gil.BUDGET, descriptor, _PERIOD)
     except (RuntimeError, OSError) as error:
         print(f"plait gil: {error}", file=sys.stderr)
+        os.write(descriptor, _CANNOT)
         return 1
+    # The monitor has one of its own. A number that the program may close, and use again, is not kept.
+    os.close(descriptor)
+    os.register_at_fork(after_in_child=monitor.close_in_child)
     process = os.getpid()
 
     def finish() -> None:
         if os.getpid() == process:
-            with open(descriptor, "w", encoding="utf-8") as pipe:
-                pipe.write(monitor.stop() + "\n")
+            monitor.stop()  # which writes the last line
 
     # After the threads that the program did not join have ended.
     atexit.register(finish)
@@ -144,12 +152,15 @@ def _watch(options: _Options, program: list[str]) -> int:
         child = subprocess.Popen(command, pass_fds=(writer,))
         pass_to(child)
         os.close(writer)
-        with open(reader, encoding="utf-8", errors="replace") as pipe:
-            last = _follow(pipe, options)
+        try:
+            last = _follow(_lines(reader, child), options)
+        finally:
+            os.close(reader)
         status = child.wait()
     if last is None:
-        return status if status > 0 else 128 - status if status < 0 else 1
-    _show(last, options)
+        print("plait gil: the program ended before there was anything to report.", file=sys.stderr)
+    elif last:
+        _show(last, options)
     return status if status >= 0 else 128 - status
 
 
@@ -162,9 +173,11 @@ def _passing_signals_on() -> Iterator[Callable[[subprocess.Popen[bytes]], None]]
         for child in children:
             child.send_signal(number)
 
-    before: dict[int, Any] = {signal.SIGINT: signal.signal(signal.SIGINT, lambda *_: None)}
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        before[number] = signal.signal(number, send_on)
+    before: dict[int, Any] = {}
+    for number, handler in ((signal.SIGINT, lambda *_: None), (signal.SIGTERM, send_on), (signal.SIGHUP, send_on)):
+        # What is ignored here (`nohup`, a shell's `&`) the program inherits as ignored, which a handler would undo. None: it is not Python's.
+        if signal.getsignal(number) not in (signal.SIG_IGN, None):
+            before[number] = signal.signal(number, handler)
     try:
         yield children.append
     finally:
@@ -172,13 +185,35 @@ def _passing_signals_on() -> Iterator[Callable[[subprocess.Popen[bytes]], None]]
             signal.signal(caught, handler)
 
 
-def _follow(pipe: IO[str], options: _Options) -> str | None:
-    """Reads what the monitor writes, and shows it; returns the last line."""
+def _lines(reader: int, child: "subprocess.Popen[bytes]") -> Iterator[str]:
+    """What the monitor writes, without what the program died in the midst of. The pipe's end is not enough to wait for: a child of the
+    program's, forked by C code, may have it for ever."""
+    os.set_blocking(reader, False)
+    readable = select.poll()
+    readable.register(reader, select.POLLIN)
+    rest = b""
+    while True:
+        ended = child.poll() is not None
+        readable.poll(0 if ended else _ENDED_EVERY)
+        try:
+            part = os.read(reader, 1 << 16)
+        except BlockingIOError:
+            if ended:
+                return
+            continue
+        if not part:
+            return
+        *lines, rest = (rest + part).split(b"\n")
+        yield from (line.decode("utf-8", "replace") for line in lines)
+
+
+def _follow(lines: Iterator[str], options: _Options) -> str | None:
+    """Shows what the monitor writes; returns the last line, which is empty where it cannot watch."""
     last = None
     with _live_table() if options.live and sys.stderr.isatty() else _no_table() as draw:
-        for line in pipe:
-            if line.endswith("\n"):  # else the program died while it wrote
-                last = line
+        for line in lines:
+            last = line
+            if line:
                 draw(line)
     return last
 

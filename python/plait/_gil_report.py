@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from plait.gil import Holder, Report, Thread
+    from plait.gil import Holder, Place, Report, Thread
 
 #: More rows than these are summed up in one.
 MOST_THREADS = 12
@@ -69,9 +69,11 @@ def _held_at(report: "Report") -> Iterator[str]:
 
 def place(holder: "Holder") -> str:
     """Where it was held, with a path as short as it can be from here."""
-    if holder.place is None:
-        return "(no line of Python)"
-    return f"{short_path(holder.place.file)}:{holder.place.line} in {holder.place.function}"
+    return "(no line of Python)" if holder.place is None else _place(holder.place)
+
+
+def _place(place: "Place") -> str:
+    return f"{short_path(place.file)}:{place.line} in {place.function}"
 
 
 def short_path(path: str) -> str:
@@ -154,7 +156,7 @@ def _long_holds(report: "Report") -> Iterator[str]:
     thread = max(report.threads, key=lambda thread: thread.longest_wanted, default=None)
     if thread is None or thread.longest_wanted < _LONG_TURN:
         return
-    where = f", last seen in {thread.longest_wanted_at}" if thread.longest_wanted_at else ""
+    where = f", last seen in {_place(thread.longest_wanted_at)}" if thread.longest_wanted_at else ""
     yield (
         f"{thread.name} kept the GIL for {_milliseconds(thread.longest_wanted)} at a stretch{where}, while others wanted it. Python code gives it up "
         "after 5 ms, so that is C code which does not release it (a large sort, a regular expression, JSON), or a machine with no processor left: "

@@ -1,6 +1,7 @@
 """The watchdog's reports in words."""
 
 import asyncio
+import functools
 import linecache
 import os
 import threading
@@ -72,7 +73,14 @@ def running_task(native_id: int) -> Any:
 
 
 def described(culprit: Any) -> tuple[str, str | None]:
-    """What ran, in words; and the name of the task, if it is one."""
+    """What ran, in words; and the name of the task, if it is one. A program's own `__repr__` that fails costs these words, not the report."""
+    try:
+        return _described(culprit)
+    except Exception:
+        return f"an object of the type {type(culprit).__name__}", None
+
+
+def _described(culprit: Any) -> tuple[str, str | None]:
     if culprit is None:
         return "the loop", None
     if isinstance(culprit, asyncio.Task):
@@ -92,13 +100,13 @@ def _coroutine(task: "asyncio.Task[Any]") -> str:
 
 
 def _called(callback: Any) -> str:
-    while hasattr(callback, "func"):  # functools.partial
+    while isinstance(callback, functools.partial):  # not whatever has a `func`: a Mock has one for ever
         callback = callback.func
     name = getattr(callback, "__qualname__", None)
     if name is None:
         return repr(callback)
     code = getattr(callback, "__code__", None)
-    return name if code is None else f"{name} ({_short(code.co_filename)}:{code.co_firstlineno})"
+    return str(name) if code is None else f"{name} ({_short(code.co_filename)}:{code.co_firstlineno})"
 
 
 def text(stall: Stall) -> str:

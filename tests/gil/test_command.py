@@ -100,6 +100,117 @@ def test_a_signal_is_the_programs(tmp_path: Path) -> None:
 
 
 @has_gil
+@pytest.mark.parametrize("name", ["SIGHUP", "SIGTERM", "SIGINT"])
+def test_a_signal_that_is_ignored_stays_ignored(name: str) -> None:
+    """As under `nohup`."""
+    number = signal.Signals[name]
+    source = f"import signal; print(signal.getsignal(signal.{name}) is signal.SIG_IGN)"
+    command = [*COMMAND, "-c", source]
+    before = signal.signal(number, signal.SIG_IGN)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    finally:
+        signal.signal(number, before)
+    assert done.stdout == "True\n", done.stderr
+
+
+@has_gil
+@pytest.mark.parametrize("status", [0, 3])
+def test_one_that_ends_before_anything_was_written_has_its_own_status(status: int) -> None:
+    done = gil("-c", f"import os; os._exit({status})")
+    assert (done.returncode, done.stderr) == (status, "plait gil: the program ended before there was anything to report.\n")
+
+
+@has_gil
+def test_one_that_cannot_be_watched() -> None:
+    """There is nothing but the reason."""
+    source = "import sys; sys.getswitchinterval = lambda: 0.123"
+    command = ["-c", f"{source}; from plait import _gil_command as c; sys.exit(c.main(['--child', '1', '0.002', '-c', 'print(1)']))"]
+    done = subprocess.run([sys.executable, *command], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (1, "\n")
+    assert done.stderr == "plait gil: plait cannot look into this interpreter: the GIL was not found\n"
+
+
+FORKS = """
+import ctypes, os, signal, sys
+null = os.open(os.devnull, os.O_RDWR)
+child = {fork}()
+if child == 0:
+    pipes = [f for f in os.listdir("/proc/self/fd") if int(f) > 2 and os.path.exists(f"/proc/self/fd/{{f}}")
+             and os.readlink(f"/proc/self/fd/{{f}}").startswith("pipe:")]
+    os.write(1, b"%d\\n" % len(pipes))  # in one piece: both write
+    for number in range(3):
+        os.dup2(null, number)
+    signal.pause()
+os.write(1, b"%d\\n" % child)
+os.read(0, 1)
+"""
+
+
+@has_gil
+@pytest.mark.parametrize(("fork", "pipes"), [("os.fork", "0"), ("ctypes.PyDLL(None).fork", "1")])
+def test_the_children_of_the_program_are_not_waited_for(fork: str, pipes: str) -> None:
+    command = [*COMMAND, "-c", FORKS.format(fork=fork)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        lines = sorted([process.stdout.readline(), process.stdout.readline()], key=int)
+        try:
+            assert lines[0] == f"{pipes}\n"
+            _, told = process.communicate("\n", timeout=30)
+        finally:
+            os.kill(int(lines[1]), signal.SIGKILL)
+        assert process.returncode == 0 and "GIL: held" in told
+
+
+CLOSES_ALL = """
+import os, sys, time
+os.closerange(3, 1000)
+files = [os.open(sys.argv[1], os.O_RDWR | os.O_CREAT) for _ in range(20)]  # one of them has the pipe's number
+time.sleep(1.2)
+"""
+
+
+@has_gil
+def test_nothing_is_written_to_the_files_of_a_program_that_closed_all_others(tmp_path: Path) -> None:
+    done = gil("-c", CLOSES_ALL, str(tmp_path / "its own"))
+    assert (tmp_path / "its own").read_bytes() == b""
+    assert done.returncode == 0
+
+
+MANY_LINES = """
+import threading, time
+ready = threading.Barrier(301)
+def waits():
+    ready.wait()
+    ready.wait()
+for _ in range(300):
+    threading.Thread(target=waits).start()
+ready.wait()
+time.sleep(2.5)  # four reports of more than a pipe has room for
+print("done", flush=True)
+ready.wait()
+"""
+
+
+@has_gil
+@pytest.mark.parametrize("reads", [True, False])
+def test_a_reader_that_is_slow_holds_nothing_up(reads: bool) -> None:
+    reader, writer = os.pipe()
+    command = [*COMMAND, "--child", str(writer), "0.002", "-c", MANY_LINES]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, pass_fds=(writer,), text=True) as process:
+        os.close(writer)
+        with open(reader, "rb") as pipe:
+            assert process.stdout is not None and process.stdout.readline() == "done\n"
+            lines = pipe.read().splitlines() if reads else []
+            # Else the last is waited for no longer than five seconds.
+            assert process.wait(30) == 0
+    if reads:
+        reports = [json.loads(line) for line in lines]
+        assert len(reports) >= 2
+        assert len(reports[-1]["threads"]) == 301 and not any(row["alive"] for row in reports[-1]["threads"][1:])
+
+
+@has_gil
 @pytest.mark.parametrize("without_rich", [False, True])
 def test_a_live_table_on_a_terminal(program: str, tmp_path: Path, without_rich: bool) -> None:
     environment = dict(os.environ, TERM="xterm", COLUMNS="120")

@@ -8,6 +8,7 @@ import time
 import plait.gil
 import pytest
 from known_truth import Truth, Work, compresses, computes, hashes, sleeps, watch
+from plait._gil_report import short_path
 
 pytestmark = pytest.mark.skipif(not plait.gil.exists(), reason="this Python has no GIL")
 
@@ -95,6 +96,8 @@ def test_c_code_that_keeps_it_is_found_by_the_longest_stretch() -> None:
     assert longest.longest_wanted_at.function == "sorts"
     # It is seen by looks, so it may be a little longer or shorter; two in a row may look like one.
     assert longest.longest_wanted > 0.5 * watched.truths["sorter"].inside
+    if "last seen in" in watched.report.advice():
+        assert f"last seen in {short_path(__file__)}:" in watched.report.advice()
     assert "sorter kept the GIL for" in watched.report.advice() or watched.truths["sorter"].inside < 0.1
 
 

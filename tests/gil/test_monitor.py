@@ -1,12 +1,15 @@
 """The interface of plait.gil: what it refuses, what becomes of it at exit and after a fork, what it costs."""
 
+import _thread
 import json
 import os
+import re
 import statistics
 import subprocess
 import sys
 import threading
 import time
+import types
 
 import plait.gil
 import pytest
@@ -105,6 +108,94 @@ sys.getswitchinterval = real
 plait.gil.start(); print(plait.gil.stop().samples > 0)
 """)
     assert done.stdout.splitlines() == ["plait cannot look into this interpreter: the GIL was not found", "True"]
+
+
+def test_it_starts_while_threads_come_and_go() -> None:
+    """One that has been made and has not begun is on the interpreter's list, too."""
+    for _ in range(100):
+        _thread.start_new_thread(lambda: None, ())
+        plait.gil.start()
+        plait.gil.stop()
+
+
+def _without_lines() -> types.CodeType:
+    code = compile("start(); stop()", "no_lines.py", "exec")
+    # The same units of code, all of the kind that belongs to no line.
+    units = len(code.co_code) // 2
+    table = bytes(0x80 | 15 << 3 | 7 for _ in range(units // 8))
+    return code.replace(co_linetable=table + (bytes([0x80 | 15 << 3 | units % 8 - 1]) if units % 8 else b""))
+
+
+@pytest.mark.parametrize("code", [compile("start(); stop()", "a\udc80.py", "exec"), _without_lines()], ids=["name", "lines"])
+def test_it_starts_in_code_whose_place_cannot_be_compared(code: types.CodeType) -> None:
+    problem = None
+    try:
+        exec(code, {"start": plait.gil.start, "stop": plait.gil.stop})
+    except Exception as error:  # not shown by pytest: a line of its traceback has no number
+        problem = repr(error)
+    assert problem is None
+
+
+def test_a_thread_that_has_ended_gets_no_others_name() -> None:
+    """Its ident is given to the next one."""
+    names: dict[int, str] = {}
+
+    def computes_for(seconds: float) -> None:
+        names[threading.get_native_id()] = threading.current_thread().name
+        until = time.perf_counter() + seconds
+        while time.perf_counter() < until:
+            pass
+
+    with plait.gil.monitor() as report:
+        for number in range(8):
+            thread = threading.Thread(target=computes_for, args=(0.012 if number < 7 else 0.3,), name=f"number {number}")
+            thread.start()
+            thread.join()
+    rows = [row for row in report.threads if row.native_id in names]
+    assert "number 7" in {row.name for row in rows}
+    for row in rows:
+        assert row.name in (names[row.native_id], f"{computes_for.__qualname__} ({row.native_id})")
+
+
+def test_a_monitor_that_a_child_inherits_is_let_go() -> None:
+    """More than once, in a child that starts threads of its own in the memory of the parent's."""
+    done = python("""
+import os, threading, plait.gil
+for _ in range(20):
+    plait.gil.start()
+    if (child := os.fork()) == 0:
+        for _ in range(20):
+            thread = threading.Thread(target=int)
+            thread.start()
+            thread.join()
+        os._exit(0)
+    plait.gil.stop()
+    print(os.waitpid(child, 0)[1], end=" ")
+""", "-W", "ignore")
+    assert done.stdout.split() == ["0"] * 20, done.stderr
+
+
+def test_where_the_kernel_does_not_tell_what_threads_do_it_says_so_at_once() -> None:
+    done = python("""
+import os, resource, time, plait.gil
+lowest = os.open("/dev/null", os.O_RDONLY)
+os.close(lowest)
+limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, limits[1]))  # there is no room to open a file of /proc
+start = time.monotonic()
+try:
+    plait.gil.start()
+except RuntimeError as error:
+    print(error)
+resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+print(time.monotonic() - start < 4)
+plait.gil.start(); print(plait.gil.stop().samples > 0)
+""")
+    assert re.fullmatch(
+        "plait cannot look into this interpreter: the kernel does not tell what a thread is at: "
+        r"/proc/self/task/\d+/syscall: Too many open files \(os error 24\)\nTrue\nTrue\n",
+        done.stdout,
+    ), done.stdout + done.stderr
 
 
 def test_no_descriptor_is_kept() -> None:

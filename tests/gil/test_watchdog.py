@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import gc
 import logging
 import os
@@ -12,6 +13,7 @@ import time
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import plait
 import plait.gil
@@ -197,6 +199,41 @@ def test_a_callback_has_its_name_and_a_transport_its_protocol(stalls: Stalls) ->
     assert second.what.startswith(f"callback {slow_callback.__qualname__} ({os.path.relpath(__file__)}:")
     assert "<lambda>" in third.what
     assert [frame.function.rpartition(".")[2] for frame in third.stack] == ["<lambda>", "slow_callback"]
+
+
+def test_a_mock_for_a_callback_is_named(stalls: Stalls) -> None:
+    """It has every attribute that it is asked for, `func` among them."""
+    async def body() -> None:
+        loop, called = asyncio.get_running_loop(), asyncio.Event()
+
+        def blocks() -> None:
+            called.set()
+            time.sleep(0.2)
+
+        loop.call_soon(Mock(name="endless", side_effect=blocks))
+        loop.call_soon(functools.partial(functools.partial(time.sleep), 0.2))
+        await called.wait()
+
+    run(body)
+    assert [stall.what for stall in stalls][1:] == ["callback sleep"]
+    assert stalls[0].what.startswith("callback <Mock name='endless' id=")
+
+
+def test_a_name_that_cannot_be_told_costs_no_report(stalls: Stalls) -> None:
+    class Wordless:
+        def __call__(self) -> None:
+            time.sleep(0.2)
+
+        def __repr__(self) -> str:
+            raise RuntimeError("no words")
+
+    async def body() -> None:
+        asyncio.get_running_loop().call_soon(Wordless())
+        await asyncio.sleep(0)
+
+    run(body)
+    [stall] = stalls
+    assert stall.what.startswith("an object of the type ") and stall.stack[-1].function.endswith("Wordless.__call__")
 
 
 def test_the_same_place_is_counted(stalls: Stalls) -> None:

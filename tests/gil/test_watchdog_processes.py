@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from plait import gil
 
 BLOCKS = """
 import asyncio, time
@@ -83,6 +84,30 @@ def test_the_environment_switches_it_on_without_plait_run() -> None:
     quiet = subprocess.run(command, capture_output=True, text=True, timeout=60)
     told = subprocess.run(command, capture_output=True, text=True, timeout=60, env=os.environ | {"PLAIT_WATCHDOG": "on"})
     assert (quiet.stderr, "clock_nanosleep" in told.stderr) == ("", True)
+
+
+LOOKS_AGAIN = """
+import plait, plait.watchdog, sys, time
+depths = []
+plait.watchdog.add_hook(lambda stall: depths.append(len(stall.stack)))
+plait.watchdog.start(threshold=0.05)
+async def main():
+    time.sleep(0.2)
+real, sys.getswitchinterval = sys.getswitchinterval, lambda: 0.123
+plait.run(main())
+sys.getswitchinterval = real
+{again}
+plait.run(main())
+print(depths)
+"""
+
+
+@pytest.mark.skipif(not gil.exists(), reason="without a GIL it is not searched for")
+@pytest.mark.parametrize("again", ["", "plait.watchdog.start(threshold=0.05)"])
+def test_what_was_not_found_in_the_interpreter_is_looked_for_again(again: str) -> None:
+    source = LOOKS_AGAIN.format(again=again)
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", source], capture_output=True, text=True, timeout=60)
+    assert done.stdout == "[0, 1]\n", done.stderr
 
 
 FORKS = """

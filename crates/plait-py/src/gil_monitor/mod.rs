@@ -2,7 +2,7 @@
 //!
 //! A native thread looks every few milliseconds (`sampler`), without ever asking for the GIL itself, and adds what it saw to the `tally`. The time
 //! since the look before is credited to what each thread is at now. A second native thread (`names`) does ask for the GIL, once for each few new
-//! threads: Python alone knows what they are called. Before it starts, `self_check` has it tell a holder and a waiter of which the truth is known.
+//! threads: Python alone knows what they are called. `plait gil` reads what is known from a pipe (`stream`). Before it starts, `self_check` has it tell a holder and a waiter of which the truth is known.
 //!
 //! Rejected: a hook on the GIL's functions, which are no symbols that one could put oneself before; `perf` and eBPF, which need privileges; counting the
 //! futex calls of all threads.
@@ -10,6 +10,7 @@
 mod names;
 mod sampler;
 mod self_check;
+mod stream;
 mod tally;
 
 use crate::native_thread;
@@ -19,17 +20,19 @@ use plait_core::fork;
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use sampler::Sampler;
-use std::fs::File;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
+use stream::Stream;
 use tally::Tally;
 
 /// What the threads of a monitor have in common.
 struct Shared {
     tally: Mutex<Tally>,
     names: Names,
+    /// Where what is known is written to.
+    stream: Option<Stream>,
     ends: AtomicBool,
 }
 
@@ -82,18 +85,14 @@ impl GilMonitor {
             return Err(PyRuntimeError::new_err("there is no GIL in this interpreter"));
         }
         self_check::check(py, &interpreter)?;
-        let stream = match descriptor {
-            // Opened anew: the program's own number stays the program's.
-            Some(number) => Some(File::options().write(true).open(format!("/proc/self/fd/{number}"))?),
-            None => None,
-        };
+        let stream = descriptor.map(Stream::open).transpose()?;
         let shared = Arc::new(Shared {
             tally: Mutex::new(Tally::new(interval)),
             names: Names::default(),
+            stream,
             ends: AtomicBool::new(false),
         });
-        let sampler =
-            Sampler::new(interpreter, shared.clone(), (interval, budget), stream.map(|file| (file, period)));
+        let sampler = Sampler::new(interpreter, shared.clone(), (interval, budget), period);
         let failed =
             |error: std::io::Error| PyOSError::new_err(format!("no thread for the monitor: {error}"));
         let mut threads = vec![native_thread::spawn("plait-gil", move || sampler.run()).map_err(failed)?];
@@ -108,12 +107,24 @@ impl GilMonitor {
         self.shared.ends.store(true, Ordering::Relaxed);
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         self.shared.names.wake();
+        let is_first = !threads.is_empty();
         for thread in threads {
             thread.thread().unpark();
             // The thread of names may be waiting for the GIL.
             let _ = py.detach(|| thread.join());
         }
-        self.snapshot(py)
+        let report = self.snapshot(py)?;
+        if is_first && self.shared.stream.is_some() {
+            self.write_last(py, report.clone());
+        }
+        Ok(report)
+    }
+
+    /// In a forked child: closes its copy of the stream.
+    fn close_in_child(&self) {
+        if let Some(stream) = &self.shared.stream {
+            stream.close_in_child();
+        }
     }
 
     /// What was seen so far, as JSON.
@@ -127,11 +138,30 @@ impl GilMonitor {
     }
 }
 
+impl Drop for GilMonitor {
+    fn drop(&mut self) {
+        if self.generation != fork::generation() {
+            // To let go of a thread that is not in this process is undefined.
+            let threads = self.threads.get_mut().unwrap_or_else(PoisonError::into_inner);
+            std::mem::forget(std::mem::take(threads));
+        }
+    }
+}
+
 impl GilMonitor {
     fn check_process(&self) -> PyResult<()> {
         match self.generation == fork::generation() {
             true => Ok(()),
             false => Err(PyRuntimeError::new_err("the monitor belongs to the parent process")),
+        }
+    }
+
+    /// From a thread of its own, in which signals are blocked: where nobody reads any more SIGPIPE would come, and the program may have that kill it.
+    fn write_last(&self, py: Python<'_>, report: String) {
+        let shared = self.shared.clone();
+        let write = move || shared.stream.iter().for_each(|stream| stream.finish(&report));
+        if let Ok(thread) = native_thread::spawn("plait-gil", write) {
+            let _ = py.detach(|| thread.join());
         }
     }
 }

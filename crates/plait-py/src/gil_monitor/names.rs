@@ -1,6 +1,7 @@
 //! What the threads are called. Only Python knows, so this asks for the GIL: once for all threads that were seen since it asked last, and
 //! a few times in a second at the most. The sampler does not wait for it.
 
+use super::tally::Key;
 use super::Shared;
 use crate::daemon_threads::survives_exit;
 use pyo3::prelude::*;
@@ -47,16 +48,19 @@ pub fn run(shared: &Shared) {
     }
 }
 
-/// The names of those that `threading` knows.
-pub fn look_up(py: Python<'_>, idents: &[usize]) -> PyResult<Vec<(usize, String)>> {
-    if idents.is_empty() {
+/// The names of those that `threading` knows. An ident is given to a new thread as soon as the one before has ended, so the kernel's number has to agree.
+pub fn look_up(py: Python<'_>, wanted: &[Key]) -> PyResult<Vec<(Key, String)>> {
+    if wanted.is_empty() {
         return Ok(Vec::new());
     }
     let active = py.import("threading")?.getattr("_active")?.cast_into::<PyDict>()?;
     let mut named = Vec::new();
-    for &ident in idents {
-        if let Some(thread) = active.get_item(ident)? {
-            named.push((ident, thread.getattr("name")?.str()?.to_string()));
+    for &(ident, native_id) in wanted {
+        let Some(thread) = active.get_item(ident)? else { continue };
+        let known: Option<i32> = thread.getattr("native_id")?.extract()?;
+        // After a fork `threading` keeps the number that the thread had in the parent; it is the process's first one now.
+        if known == Some(native_id) || native_id == std::process::id() as i32 {
+            named.push(((ident, native_id), thread.getattr("name")?.str()?.to_string()));
         }
     }
     Ok(named)

@@ -4,8 +4,6 @@ use super::tally::{Activity, Tally};
 use super::Shared;
 use crate::observe::kernel::{Doing, Files};
 use crate::observe::{Interpreter, Place, Places, ThreadState};
-use std::fs::File;
-use std::io::Write;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -24,7 +22,8 @@ pub struct Sampler {
     interval: f64,
     /// Which share of a processor it may take: with many threads it looks more rarely.
     budget: f64,
-    stream: Option<(File, Duration)>,
+    /// How often what is known is written.
+    period: Duration,
     places: Places,
     threads: Vec<Watched>,
     listed: Instant,
@@ -79,7 +78,7 @@ impl Sampler {
         interpreter: Interpreter,
         shared: Arc<Shared>,
         (interval, budget): (Duration, f64),
-        stream: Option<(File, Duration)>,
+        period: Duration,
     ) -> Sampler {
         let now = Instant::now();
         Sampler {
@@ -87,7 +86,7 @@ impl Sampler {
             shared,
             interval: interval.as_secs_f64(),
             budget,
-            stream,
+            period,
             places: Places::new(interpreter),
             threads: Vec::new(),
             listed: now - LIST_AGES,
@@ -165,7 +164,11 @@ impl Sampler {
             gil.holder,
             Held { seconds: credited, switched: switched != 0, wanted, place },
         );
-        self.write(&tally, now);
+        let line = self.is_to_write(now).then(|| tally.to_json());
+        drop(tally); // who reads the stream may be slow
+        if let (Some(stream), Some(line)) = (&shared.stream, line) {
+            stream.offer(&line);
+        }
     }
 
     fn credit_holder(&mut self, tally: &mut Tally, holder: usize, held: Held) {
@@ -208,16 +211,12 @@ impl Sampler {
         }
     }
 
-    fn write(&mut self, tally: &Tally, now: Instant) {
-        let Some((file, period)) = &mut self.stream else { return };
-        if now - self.written < *period {
-            return;
+    fn is_to_write(&mut self, now: Instant) -> bool {
+        let is_due = self.shared.stream.is_some() && now - self.written >= self.period;
+        if is_due {
+            self.written = now;
         }
-        self.written = now;
-        // Whoever reads may have gone: then there is nobody to write to.
-        if file.write_all(format!("{}\n", tally.to_json()).as_bytes()).is_err() {
-            self.stream = None;
-        }
+        is_due
     }
 }
 

@@ -22,24 +22,26 @@ pub fn check(py: Python<'_>, interpreter: &Interpreter) -> PyResult<()> {
         Python::try_attach(|_| ());
     })?;
     // Still attached: it cannot have the GIL before this thread gives it away.
-    let seen = told.recv().is_ok_and(|native_id| waits_within_patience(interpreter, native_id));
-    let joined = py.detach(|| waiter.join());
-    match seen && joined.is_ok() {
-        true => Ok(()),
-        false => Err(PyRuntimeError::new_err(
-            "plait cannot look into this interpreter: a thread that waits for the GIL was not seen to wait (is \
-             /proc/self/task/*/syscall readable?)",
-        )),
-    }
+    let seen = match told.recv() {
+        Ok(native_id) => is_seen_to_wait(interpreter, native_id),
+        Err(_) => Err("the thread that was to wait for the GIL ended".into()),
+    };
+    // Err: it panicked, after it was seen or not.
+    let _ = py.detach(|| waiter.join());
+    seen.map_err(|what| PyRuntimeError::new_err(format!("plait cannot look into this interpreter: {what}")))
 }
 
-fn waits_within_patience(interpreter: &Interpreter, native_id: i32) -> bool {
+fn is_seen_to_wait(interpreter: &Interpreter, native_id: i32) -> Result<(), String> {
     let (files, start) = (Files::of(native_id), Instant::now());
     while start.elapsed() < PATIENCE {
-        if files.doing().is_some_and(|doing| interpreter.is_gil_wait(doing)) {
-            return true;
+        // It is there until this thread lets go of the GIL. So what the kernel does not tell now it never will.
+        let Some(doing) = files.doing() else {
+            return Err(format!("the kernel does not tell what a thread is at: {}", files.problem()));
+        };
+        if interpreter.is_gil_wait(doing) {
+            return Ok(());
         }
         std::thread::sleep(BETWEEN_LOOKS);
     }
-    false
+    Err("a thread that waits for the GIL was not seen to wait".into())
 }

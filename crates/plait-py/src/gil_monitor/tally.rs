@@ -23,6 +23,9 @@ pub enum Activity {
     Idle,
 }
 
+/// A thread: Python's number for it, which is used again at once, and the kernel's.
+pub type Key = (usize, i32);
+
 pub struct Row {
     native_id: i32,
     ident: usize,
@@ -53,7 +56,7 @@ pub struct Tally {
     sampler_seconds: f64,
     free: f64,
     rows: Vec<Row>,
-    by_thread: HashMap<(usize, i32), usize>,
+    by_thread: HashMap<Key, usize>,
     held_at: HashMap<(usize, Option<Place>), f64>,
     hidden: Vec<i32>,
     lost_threads: u64,
@@ -160,16 +163,14 @@ impl Tally {
         row.processor = Some((first, had));
     }
 
-    pub fn nameless(&self) -> Vec<usize> {
-        self.rows.iter().filter(|row| row.name.is_none()).map(|row| row.ident).collect()
+    pub fn nameless(&self) -> Vec<Key> {
+        self.rows.iter().filter(|row| row.name.is_none()).map(|row| (row.ident, row.native_id)).collect()
     }
 
-    pub fn name(&mut self, named: Vec<(usize, String)>) {
-        for (ident, name) in named {
-            // Numbers are used again: the newest thread has it.
-            if let Some(row) = self.rows.iter_mut().rev().find(|row| row.ident == ident && row.name.is_none())
-            {
-                row.name = Some(name);
+    pub fn name(&mut self, named: Vec<(Key, String)>) {
+        for (key, name) in named {
+            if let Some(&row) = self.by_thread.get(&key) {
+                self.rows[row].name = Some(name);
             }
         }
     }

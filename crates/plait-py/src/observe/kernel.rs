@@ -50,6 +50,15 @@ impl Files {
         })
     }
 
+    /// Why [`Files::doing`] told nothing.
+    pub fn problem(&self) -> String {
+        let problem = match std::fs::read_to_string(&self.call) {
+            Ok(text) => format!("it has {text:?}"),
+            Err(error) => error.to_string(),
+        };
+        format!("{}: {problem}", self.call)
+    }
+
     /// None: the thread is gone, or the kernel does not count.
     pub fn processor(&self) -> Option<Processor> {
         read(&self.processor, |text| {

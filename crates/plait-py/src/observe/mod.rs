@@ -31,6 +31,8 @@ use pyo3::prelude::*;
 
 /// How many frames are compared with the interpreter's own answer.
 const COMPARED: usize = 3;
+/// How often the list of threads is read, where it changes all the time.
+const TRIES: usize = 100;
 
 /// Where the interpreter's own data lie. Plain numbers: it can be copied to the thread that looks.
 #[derive(Clone, Copy)]
@@ -95,17 +97,19 @@ impl Interpreter {
         collecting.is_some_and(|[word]| word as u32 == 1)
     }
 
+    /// The list must begin where the interpreter says, and have the caller on it. Threads come and go meanwhile, so it may take some tries.
     fn check_threads(&self, py: Python<'_>) -> PyResult<()> {
-        let expected = threads::told_by_interpreter(py);
-        let seen: Vec<usize> = self.threads().iter().map(|thread| thread.address).collect();
         let here = threads::current(py);
         let native = rustix::thread::gettid().as_raw_nonzero().get();
-        let knows_itself =
-            self.threads().iter().any(|thread| thread.address == here && thread.native_id == native);
-        match seen == expected && knows_itself {
-            true => Ok(()),
-            false => Err(unknown("the list of threads is not where it should be")),
+        for _ in 0..TRIES {
+            let begins = self.newest_thread() == Some(threads::newest(py));
+            let knows = |thread: &ThreadState| thread.address == here && thread.native_id == native;
+            if begins && self.threads().iter().any(knows) {
+                return Ok(());
+            }
+            std::thread::yield_now();
         }
+        Err(unknown("the list of threads is not where it should be"))
     }
 
     /// The frames of the caller, as they are read here, must be those that the interpreter shows.
@@ -117,13 +121,8 @@ impl Interpreter {
             Err(_) => return Ok(()), // called from C alone: there is nothing to compare
         };
         for place in seen {
-            let code = frame.getattr("f_code")?;
-            let told: (String, u32, String) = (
-                code.getattr("co_filename")?.extract()?,
-                frame.getattr("f_lineno")?.extract()?,
-                code.getattr("co_qualname")?.extract()?,
-            );
-            if told != (place.file.to_string(), place.line, place.function.to_string()) {
+            let read = (place.file.to_string(), place.line, place.function.to_string());
+            if let Some(told) = told_of_frame(&frame)?.filter(|told| *told != read) {
                 return Err(unknown(&format!("the stack was read as {place:?}, but it is {told:?}")));
             }
             let back = frame.getattr("f_back")?;
@@ -137,6 +136,15 @@ impl Interpreter {
             false => Ok(()),
         }
     }
+}
+
+/// File, line and function of a frame. None: they cannot be compared, since the name is not UTF-8, or the instruction belongs to no line.
+fn told_of_frame(frame: &Bound<'_, PyAny>) -> PyResult<Option<(String, u32, String)>> {
+    let code = frame.getattr("f_code")?;
+    let file = code.getattr("co_filename")?.extract().ok();
+    let line = frame.getattr("f_lineno")?.extract().ok();
+    let function = code.getattr("co_qualname")?.extract().ok();
+    Ok(file.zip(line).zip(function).map(|((file, line), function)| (file, line, function)))
 }
 
 /// The caller's thread state, and the frame that it runs (0: it cannot be told): plain numbers, to be looked up by another thread.

@@ -18,12 +18,16 @@ pub struct ThreadState {
 }
 
 impl Interpreter {
+    /// Where the newest lies, as it is read here.
+    pub fn newest_thread(&self) -> Option<usize> {
+        self.memory.words::<1>(self.state + layout::interpreter::NEWEST_THREAD).map(|[address]| address)
+    }
+
     /// All of them, the newest first. One that comes or goes meanwhile may be missing, and those behind it.
     pub fn threads(&self) -> Vec<ThreadState> {
         let mut threads = Vec::new();
         let mut before = 0;
-        let newest = self.memory.words::<1>(self.state + layout::interpreter::NEWEST_THREAD);
-        let mut address = newest.map_or(0, |[address]| address);
+        let mut address = self.newest_thread().unwrap_or(0);
         while address != 0 && threads.len() < MOST {
             let Some([previous, next, interpreter]) = self.memory.words(address) else { break };
             let Some([ident, native_id]) = self.memory.words(address + layout::thread::IDENT) else { break };
@@ -51,16 +55,9 @@ pub fn main_interpreter(_py: Python<'_>) -> usize {
     unsafe { ffi::PyInterpreterState_Main() }.addr()
 }
 
-/// What [`Interpreter::threads`] is to find.
-pub fn told_by_interpreter(_py: Python<'_>) -> Vec<usize> {
-    let mut told = Vec::new();
-    // SAFETY: attached, and nothing in between lets another thread run that could take one out of the list.
-    unsafe {
-        let mut thread = ffi::PyInterpreterState_ThreadHead(ffi::PyInterpreterState_Main());
-        while !thread.is_null() {
-            told.push(thread.addr());
-            thread = ffi::PyThreadState_Next(thread);
-        }
-    }
-    told
+/// The newest, as the interpreter says: a number to be compared. It is not followed, here or by the C-API (`PyThreadState_Next`): without the GIL the
+/// others' states go away meanwhile.
+pub fn newest(_py: Python<'_>) -> usize {
+    // SAFETY: attached; it reads a pointer from the main interpreter's state, which is there for as long as anybody is attached.
+    unsafe { ffi::PyInterpreterState_ThreadHead(ffi::PyInterpreterState_Main()) }.addr()
 }

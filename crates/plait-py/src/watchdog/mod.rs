@@ -90,6 +90,8 @@ pub fn watch_loops(py: Python<'_>, seconds: Option<f64>) -> PyResult<Option<f64>
         if !registry().pulses.is_empty() {
             start(py);
         }
+    } else {
+        look_again(py);
     }
     Ok((before != 0).then_some(before as f64 * 1e-6))
 }
@@ -136,6 +138,18 @@ fn start(py: Python<'_>) {
     STATE.store(LOOKS, Ordering::Relaxed);
     // Err: the system has no room for a thread, or a sandbox forbids it. Then there is no watchdog.
     registry.watcher = watcher::start(interpreter).ok();
+}
+
+/// A run begins, or the watchdog is started once more: what could not be found in the interpreter may be there now.
+fn look_again(py: Python<'_>) {
+    let is_blind = || registry().watcher.as_ref().is_some_and(Running::tries_again);
+    if threshold().is_none() || !is_blind() {
+        return;
+    }
+    let Ok(interpreter) = Interpreter::find(py) else { return };
+    if let Some(running) = &registry().watcher {
+        running.show(interpreter);
+    }
 }
 
 /// Returns whether there was a thread.

@@ -1,7 +1,7 @@
 //! What a loop's thread tells the watchdog: as little as can be.
 
 use super::stall::Stall;
-use super::{lasting, rouse, threshold, unpark, CHANGES, SLEEPS, STATE};
+use super::{lasting, look_again, rouse, threshold, unpark, CHANGES, SLEEPS, STATE};
 use crate::event_loop::EventLoop;
 use crate::observe;
 use plait_core::fork;
@@ -60,6 +60,7 @@ impl Watched {
         }
         pulse.wakes();
         rouse(py);
+        look_again(py);
         Watched { pulse, ran: beat & 1 == 1, caller: before, generation }
     }
 

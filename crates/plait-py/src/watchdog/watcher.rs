@@ -8,8 +8,8 @@ use crate::native_thread;
 use crate::observe::kernel::Files;
 use crate::observe::{Interpreter, Place, Places};
 use std::io;
-use std::sync::atomic::{fence, AtomicBool, Ordering};
-use std::sync::Arc;
+use std::sync::atomic::{fence, AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -26,22 +26,39 @@ const DEEPEST_STACK: usize = 100;
 /// How long a thread that has ended may still be counted by the kernel.
 const REAPED_WITHIN: Duration = Duration::from_millis(20);
 
+/// How often it is tried to find the interpreter's data, each time with a megabyte of memory to be searched.
+const MOST_TRIES: u32 = 10;
+
 pub struct Running {
     thread: JoinHandle<i32>,
     ends: Arc<AtomicBool>,
+    interpreter: Arc<OnceLock<Interpreter>>,
+    tries: AtomicU32,
 }
 
-pub fn start(interpreter: Option<Interpreter>) -> io::Result<Running> {
+pub fn start(found: Option<Interpreter>) -> io::Result<Running> {
     let ends = Arc::new(AtomicBool::new(false));
-    let told = ends.clone();
+    let interpreter = found.map_or_else(OnceLock::new, OnceLock::from);
+    let interpreter = Arc::new(interpreter);
+    let watcher = Watcher::new(interpreter.clone(), ends.clone());
     let thread = native_thread::spawn("plait-watchdog", move || {
-        Watcher::new(interpreter, told).run();
+        watcher.run();
         rustix::thread::gettid().as_raw_nonzero().get()
     })?;
-    Ok(Running { thread, ends })
+    Ok(Running { thread, ends, interpreter, tries: AtomicU32::new(1) })
 }
 
 impl Running {
+    /// Whether it looks without knowing the interpreter, and may be helped.
+    pub fn tries_again(&self) -> bool {
+        self.interpreter.get().is_none() && self.tries.fetch_add(1, Ordering::Relaxed) < MOST_TRIES
+    }
+
+    /// What could not be found when it started was found now.
+    pub fn show(&self, interpreter: Interpreter) {
+        let _ = self.interpreter.set(interpreter);
+    }
+
     pub fn unpark(&self) {
         self.thread.thread().unpark();
     }
@@ -59,6 +76,7 @@ impl Running {
 }
 
 struct Watcher {
+    interpreter: Arc<OnceLock<Interpreter>>,
     known: Option<(Interpreter, Places)>,
     ends: Arc<AtomicBool>,
     changes: u64,
@@ -88,14 +106,13 @@ struct Round {
 }
 
 impl Watcher {
-    fn new(interpreter: Option<Interpreter>, ends: Arc<AtomicBool>) -> Watcher {
-        let known = interpreter.map(|interpreter| (interpreter, Places::new(interpreter)));
+    fn new(interpreter: Arc<OnceLock<Interpreter>>, ends: Arc<AtomicBool>) -> Watcher {
         // Another number than the registry's: it is read at the first look.
         let changes = CHANGES.load(Ordering::Acquire).wrapping_sub(1);
-        Watcher { known, ends, changes, pulses: Vec::new(), looked: Instant::now() }
+        Watcher { interpreter, known: None, ends, changes, pulses: Vec::new(), looked: Instant::now() }
     }
 
-    fn run(&mut self) {
+    fn run(mut self) {
         let mut quiet = Duration::ZERO;
         let mut tick = Duration::ZERO;
         while let (false, Some(threshold)) = (self.ends.load(Ordering::Relaxed), threshold()) {
@@ -115,6 +132,9 @@ impl Watcher {
     }
 
     fn begin_round(&mut self, threshold: Duration, tick: Duration) -> Round {
+        if let (None, Some(&interpreter)) = (&self.known, self.interpreter.get()) {
+            self.known = Some((interpreter, Places::new(interpreter)));
+        }
         let changes = CHANGES.load(Ordering::Acquire);
         if changes != self.changes {
             self.changes = changes;
