@@ -3,6 +3,7 @@
 use super::{layout, Interpreter};
 use pyo3::ffi;
 use pyo3::prelude::*;
+use std::collections::HashSet;
 
 /// A list longer than this is one that changed while it was read.
 const MOST: usize = 100_000;
@@ -40,8 +41,19 @@ impl Interpreter {
             }
             (before, address) = (address, next);
         }
+        if cfg!(not(Py_3_12)) {
+            leave_out_unbegun(&mut threads);
+        }
         threads
     }
+}
+
+/// Up to 3.11 a new state has the numbers of the thread that made it, until its own begins: of two with the same the older is meant.
+fn leave_out_unbegun(newest_first: &mut Vec<ThreadState>) {
+    let mut known = HashSet::new();
+    newest_first.reverse();
+    newest_first.retain(|state| known.insert(state.native_id));
+    newest_first.reverse();
 }
 
 /// The caller's.
