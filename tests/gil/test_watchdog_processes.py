@@ -110,6 +110,38 @@ def test_what_was_not_found_in_the_interpreter_is_looked_for_again(again: str) -
     assert done.stdout == "[0, 1]\n", done.stderr
 
 
+CHURNS = """
+import _thread, plait, plait.watchdog, threading
+over = False
+def churns():
+    while not over:
+        begun = [threading.Lock() for _ in range(8)]
+        for lock in begun:
+            lock.acquire()
+            _thread.start_new_thread(lock.release, ())
+        for lock in begun:
+            lock.acquire()
+threads = [threading.Thread(target=churns) for _ in range(2)]
+for thread in threads:
+    thread.start()
+async def main():
+    for _ in range(500):
+        plait.watchdog.start(threshold=3)
+        plait.watchdog.stop()
+plait.run(main())
+over = True
+for thread in threads:
+    thread.join()
+print("well")
+"""
+
+
+def test_it_starts_while_threads_come_and_go() -> None:
+    """Without the GIL their states are freed at any moment."""
+    done = subprocess.run([sys.executable, "-c", CHURNS], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, "well\n"), done.stderr
+
+
 FORKS = """
 import asyncio, os, sys, threading, time, warnings
 import plait.watchdog

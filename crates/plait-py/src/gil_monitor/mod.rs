@@ -2,7 +2,8 @@
 //!
 //! A native thread looks every few milliseconds (`sampler`), without ever asking for the GIL itself, and adds what it saw to the `tally`. The time
 //! since the look before is credited to what each thread is at now. A second native thread (`names`) does ask for the GIL, once for each few new
-//! threads: Python alone knows what they are called. `plait gil` reads what is known from a pipe (`stream`). Before it starts, `self_check` has it tell a holder and a waiter of which the truth is known.
+//! threads: Python alone knows what they are called. `plait gil` reads what is known from a pipe (`stream`). Before
+//! it starts, `self_check` has it tell a holder and a waiter of which the truth is known.
 //!
 //! Rejected: a hook on the GIL's functions, which are no symbols that one could put oneself before; `perf` and eBPF, which need privileges; counting the
 //! futex calls of all threads.
