@@ -3,17 +3,18 @@
 //! Works on every loop that has `add_reader` and `call_soon`, not on plait's alone: the engine's bell is watched like any descriptor.
 //! What a turn of the loop asks for is handed over together, by a callback at its end.
 
+use super::cached::LocalPlaces;
 use super::file::{File, Openness};
-use super::paths::{absolute_parent, audit, kernel_path};
+use super::paths::{audit, kernel_path};
 use crate::errors::os_error_named;
 use crate::event_loop::future::{Future, Outcome};
 use crate::event_loop::sock::contiguous;
 use crate::ffi;
 use crate::guarded::{Built, Guarded};
 use plait_core::files::descriptor::Descriptor;
-use plait_core::files::opening::{self, AtOnce, Facts, Opened};
-use plait_core::files::plan::{perform, Single, Whole, WholeFile};
-use plait_core::files::{quick, replacing, Choice, Done, Engine, Failure, Kind, Work};
+use plait_core::files::opening::{self, AtOnce};
+use plait_core::files::plan::{Single, Whole, WholeFile};
+use plait_core::files::{replacing, Choice, Done, Engine, Failure, Kind, Work};
 use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
@@ -21,14 +22,10 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyInt};
 use slab::Slab;
-use std::collections::HashMap;
 use std::ffi::CString;
 use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
-
-/// So many directories are known as local at a time.
-const MOST_DIRECTORIES: usize = 1024;
 
 /// What is done with an operation's result, beside settling its future.
 pub enum Then {
@@ -67,29 +64,26 @@ struct Pending {
     then: Then,
 }
 
-struct State {
+pub(super) struct State {
     /// None once it is closed.
     engine: Option<Engine>,
     pending: Slab<Pending>,
     flush_scheduled: bool,
-    /// Which devices are local, as far as anybody has asked.
-    devices: HashMap<u64, bool>,
-    /// Directories in which a regular file was opened, and whether it was on a local device.
-    directories: HashMap<Box<[u8]>, bool>,
-    served: Served,
+    pub(super) places: LocalPlaces,
+    pub(super) served: Served,
 }
 
 /// How often who was asked.
 #[derive(Clone, Copy, Default)]
-struct Served {
-    at_once: u64,
+pub(super) struct Served {
+    pub(super) at_once: u64,
     handed_over: u64,
 }
 
 #[pyclass(module = "plait._native", frozen, weakref)]
 pub struct FileEngine {
     loop_: Py<PyAny>,
-    state: Guarded<State>,
+    pub(super) state: Guarded<State>,
     /// Whether what is cached is read on the loop's thread.
     #[pyo3(get)]
     pub at_once: bool,
@@ -235,66 +229,6 @@ impl FileEngine {
             }
         }
     }
-
-    /// Remembers where files of local devices lie.
-    fn learn(&self, py: Python<'_>, path: &CString, facts: Facts) {
-        let parent = absolute_parent(path).map(Box::<[u8]>::from);
-        self.state.with(py, |s| {
-            s.devices.insert(facts.device, facts.local);
-            if let (Some(parent), true) = (parent, facts.is_regular()) {
-                if s.directories.len() >= MOST_DIRECTORIES {
-                    s.directories.clear();
-                }
-                s.directories.insert(parent, facts.local);
-            }
-        });
-    }
-
-    /// Opens a file for reading, if that cannot keep anybody waiting.
-    fn open_at_once(&self, py: Python<'_>, path: &CString) -> AtOnce {
-        if self.knows_directory(py, path) != Some(true) {
-            return AtOnce::NotNow;
-        }
-        match opening::open_at_once(path) {
-            AtOnce::Opened(mut opened) => {
-                let device = opened.facts.device;
-                opened.facts.local = self.state.with(py, |s| {
-                    s.served.at_once += 1;
-                    s.devices.get(&device) == Some(&true)
-                });
-                if !opened.facts.local {
-                    // Something else was mounted there.
-                    self.state.with(py, |s| s.directories.clear());
-                }
-                AtOnce::Opened(opened)
-            }
-            other => other,
-        }
-    }
-
-    /// Whether the file's directory is on a local device; None where nobody has found out.
-    fn knows_directory(&self, py: Python<'_>, path: &CString) -> Option<bool> {
-        match (self.at_once, absolute_parent(path)) {
-            (true, Some(parent)) => self.state.with(py, |s| s.directories.get(parent).copied()),
-            _ => Some(false),
-        }
-    }
-
-    fn read_at_once<'py>(
-        slf: &Bound<'py, Self>,
-        path: &CString,
-        name: &Bound<'py, PyAny>,
-    ) -> PyResult<Result<Bound<'py, PyBytes>, Work>> {
-        let py = slf.py();
-        if slf.get().knows_directory(py, path).is_none() {
-            return Ok(Err(exploring_read(path.clone())));
-        }
-        match slf.get().open_at_once(py, path) {
-            AtOnce::Failed(errno) => Err(os_error_named(py, errno.raw_os_error(), Some(name))),
-            AtOnce::NotNow => Ok(Err(whole_read(path.clone()))),
-            AtOnce::Opened(opened) => read_whole(slf, opened),
-        }
-    }
 }
 
 /// A directory is no file. Whoever gave its number keeps it, open; what an opener has opened is closed.
@@ -305,64 +239,6 @@ fn refuse_directory(py: Python<'_>, name: &Py<PyAny>, descriptor: Arc<Descriptor
         let _ = fd.into_raw_fd();
     }
     Err(os_error_named(py, libc::EISDIR, Some(name)))
-}
-
-/// A whole read that is handed over.
-fn whole_read(path: CString) -> Work {
-    Work::Steps(Box::new(WholeFile::new(path, libc::O_RDONLY, 0, Whole::Read { expected: 0 })))
-}
-
-/// A whole read that also finds out where the file is: the first in its directory.
-fn exploring_read(path: CString) -> Work {
-    Work::Blocking(Box::new(move || {
-        let opened = match opening::open(&path, libc::O_RDONLY, 0) {
-            Ok(opened) => opened,
-            Err(errno) => return Done::failed(errno.raw_os_error()),
-        };
-        let expected = opened.facts.size as usize + 1;
-        match perform(Box::new(WholeFile::rest(opened.fd, Vec::new(), expected))) {
-            Done::Bytes(bytes) => Done::Explored(bytes, opened.facts),
-            done => done,
-        }
-    }))
-}
-
-/// Reads a small file of which all is in the cache. Else: the work that remains.
-fn read_whole<'py>(
-    slf: &Bound<'py, FileEngine>,
-    opened: Opened,
-) -> PyResult<Result<Bound<'py, PyBytes>, Work>> {
-    let py = slf.py();
-    let (fd, size) = (opened.fd.as_raw_fd(), opened.facts.size as usize);
-    if size >= quick::MOST_AT_ONCE {
-        return Ok(Err(Work::Steps(Box::new(WholeFile::rest(opened.fd, Vec::new(), size + 1)))));
-    }
-    let mut complete = false;
-    let read = ffi::bytes_filled_by(py, size + 1, |memory| {
-        let mut filled = 0;
-        while filled < memory.len() {
-            match quick::read(fd, &mut memory[filled..]) {
-                quick::AtOnce::Read(count) => filled += count,
-                quick::AtOnce::End => {
-                    complete = true;
-                    break;
-                }
-                quick::AtOnce::NotNow | quick::AtOnce::Never => break,
-            }
-        }
-        Ok(filled)
-    });
-    let bytes = read.map_err(|error| crate::errors::os_error(py, &error))?;
-    let bytes = bytes.unwrap_or_else(|| PyBytes::new(py, &[]));
-    if !complete {
-        let read = bytes.as_bytes().to_vec();
-        return Ok(Err(Work::Steps(Box::new(WholeFile::rest(opened.fd, read, size + 1)))));
-    }
-    match opened.facts.local {
-        true => drop(opened.fd),
-        false => FileEngine::close_behind(slf, opened.fd)?,
-    }
-    Ok(Ok(bytes))
 }
 
 /// The engine's answer as Python's.
@@ -449,8 +325,7 @@ impl FileEngine {
             engine: Some(engine),
             pending: Slab::new(),
             flush_scheduled: false,
-            devices: HashMap::new(),
-            directories: HashMap::new(),
+            places: LocalPlaces::default(),
             served: Served::default(),
         };
         Ok(FileEngine { loop_: r#loop.unbind(), state: Guarded::new(state), at_once, built: Built::new() })

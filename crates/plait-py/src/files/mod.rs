@@ -1,6 +1,7 @@
 //! Files, as `plait.fs` sees them; what users see is in `python/plait/fs`.
 //!
 //! * `engine`: the loop's engine (`plait_core::files`) as a Python object, and what awaits its completions;
+//! * `cached`: files that are opened and read at once, on the loop's own thread;
 //! * `file`: an open file: what was read and not asked for yet, what was written and is not in the file yet;
 //! * `attempts`: the operations that never wait: each has its answer or says what it lacks;
 //! * `wanting`: how what it lacks is had;
@@ -11,6 +12,7 @@
 //! awaits what is lacking and tries again. So a read that is cancelled takes nothing: what the kernel has read for it by then stays with the file.
 
 mod attempts;
+mod cached;
 pub mod engine;
 pub mod file;
 mod methods;
