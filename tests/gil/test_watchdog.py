@@ -19,6 +19,7 @@ import plait
 import plait.gil
 import plait.watchdog
 import pytest
+from plait.concurrent.futures import ThreadPoolExecutor
 from plait.watchdog import Stall
 
 THRESHOLD = 0.1
@@ -167,6 +168,18 @@ def test_a_held_lock_is_a_lock(stalls: Stalls) -> None:
     run(locks)
     [stall] = stalls
     assert stall.cause == "waiting for a lock (futex)"
+
+
+def test_a_wait_for_what_a_pool_has_in_its_queue_is_told_with_its_line(stalls: Stalls) -> None:
+    async def waits() -> None:
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(time.sleep, 0.3)
+            assert pool.submit(int).result() == 0
+
+    run(waits)
+    [stall] = stalls
+    assert stall.cause == "waiting for a lock (futex)"
+    assert (stall.stack[-1].file, stall.stack[-1].line) == (__file__, line_of(waits, "submit(int)"))
 
 
 def test_a_callback_has_its_name_and_a_transport_its_protocol(stalls: Stalls) -> None:
