@@ -31,6 +31,10 @@ TITLES = {
         "threading and queue, beside the standard library's own. Two threads that meet run on a core each; what CPU time "
         "they took together stands beside.",
     ),
+    "executors": (
+        "Executors",
+        "Calls that other threads make: a pool of concurrent.futures beside the standard library's own, and a loop's default executor.",
+    ),
     "bridges": (
         "Bridges",
         "Queues between threads and tasks: plait.Queue on plait's loop beside packages made for it, which run on uvloop.",
@@ -54,6 +58,11 @@ TITLES = {
     ),
     "transfers": ("Transfers", "Much data over one connection: what the server's CPU takes for each mebibyte."),
     "subprocesses": ("Subprocesses", "Starting a program and waiting for its end: the CPU time of who starts it."),
+    "files": (
+        "Files",
+        "Files of which the kernel has all in memory: plait.fs on plait's loop, the packages on asyncio's. What plain open takes for the same, "
+        "while the loop waits, stands beside: for orientation, never judged against.",
+    ),
     "http": (
         "HTTP",
         "uvicorn and aiohttp saying hello: what is left of a loop's advantage in a program that does something.",

@@ -65,6 +65,7 @@ GROUPS = (
     "waiting",
     "synchronisation",
     "threads",
+    "executors",
     "bridges",
     "streams",
     "network",

@@ -68,7 +68,7 @@ def _require(got: object, expected: object) -> None:
 WORKLOADS = (
     OnThreads(
         name="executor_map",
-        group="threads",
+        group="executors",
         run=executor_map,
         n=50_000,
         per="call",
@@ -78,7 +78,7 @@ WORKLOADS = (
     ),
     OnThreads(
         name="executor_round_trip",
-        group="threads",
+        group="executors",
         run=executor_round_trip,
         n=10_000,
         per="round trip",
@@ -88,7 +88,7 @@ WORKLOADS = (
     ),
     OnLoop(
         name="run_in_executor",
-        group="threads",
+        group="executors",
         run=run_in_executor,
         n=10_000,
         per="round trip",
