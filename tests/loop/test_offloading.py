@@ -221,7 +221,8 @@ def test_calls_offloaded_when_the_interpreter_exits_are_refused(run):
     atexit.register(lambda: RUN(main()))
     """
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(program).replace("RUN", run)], capture_output=True, text=True, timeout=60)
-    assert (done.returncode, done.stderr) == (0, "")
+    # 3.12 starts no thread any more by then, which asyncio needs to shut its executor down.
+    assert (done.returncode, "" if sys.version_info[:2] == (3, 12) else done.stderr) == (0, "")
     assert done.stdout.splitlines() == ["cannot schedule new futures after interpreter shutdown"] * 3
 
 
