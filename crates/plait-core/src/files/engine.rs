@@ -1,9 +1,9 @@
 //! One engine for each loop: who makes the calls, and how the loop hears of it.
 
 use super::completions::{Completion, Completions};
-use super::plan::Plan;
 use super::pool::Pool;
 use super::uring::Ring;
+use super::work::Work;
 use super::Done;
 use rustix::event::{poll, PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
@@ -15,14 +15,6 @@ use std::time::{Duration, Instant};
 
 /// How long an engine that goes away waits for what is to be written.
 const LONGEST_GOODBYE: Duration = Duration::from_secs(5);
-
-/// What is to be done.
-pub enum Work {
-    /// Calls that either engine can make.
-    Steps(Box<dyn Plan>),
-    /// Something that only a thread can do.
-    Blocking(Box<dyn FnOnce() -> Done + Send>),
-}
 
 /// Who is to make the calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

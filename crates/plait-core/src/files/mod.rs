@@ -22,8 +22,10 @@ mod pool;
 pub mod quick;
 pub mod replacing;
 mod uring;
+mod work;
 
-pub use engine::{Choice, Engine, Kind, Work};
+pub use engine::{Choice, Engine, Kind};
+pub use work::Work;
 
 use opening::{Facts, Opened};
 

@@ -12,8 +12,7 @@
 //! Threads are not waited for: whoever drops the pool only has them told. They hold no Python object and never attach.
 
 use super::completions::Completions;
-use super::engine::Work;
-use super::plan::perform;
+use super::work::Work;
 use super::Done;
 use rustix::io::Errno;
 use std::collections::{BTreeMap, VecDeque};
@@ -238,15 +237,6 @@ impl Shared {
 
 fn start(body: impl FnOnce() + Send + 'static) -> bool {
     std::thread::Builder::new().name("plait-files".to_owned()).spawn(body).is_ok()
-}
-
-impl Work {
-    fn perform(self) -> Done {
-        match self {
-            Work::Steps(plan) => perform(plan),
-            Work::Blocking(work) => work(),
-        }
-    }
 }
 
 /// Signals are for the threads that Python knows: one that came here would not interrupt what the main thread waits in.
