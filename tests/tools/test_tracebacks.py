@@ -7,8 +7,8 @@ from both_loops import own_frames, run_on_both
 
 
 def without_the_librarys_frames(tracebacks: str) -> str:
-    """Those of sleep, wait_for and the like, which are other functions on plait."""
-    frame = re.compile(r'(?:  \| )?  File "[^"]*/(?:asyncio|plait)/\w+\.py", line \d+, in (\w+)\n(?:(?:  \| )?    .*\n)+')
+    """Those of sleep, wait_for, executors and the like, which are other functions on plait, or none."""
+    frame = re.compile(r'(?:  \| )?  File "[^"]*/(?:asyncio|concurrent/futures|plait)/\w+\.py", line \d+, in (\w+)\n(?:(?:  \| )?    .*\n)+')
     assert {"sleep", "wait_for"} <= set(frame.findall(tracebacks))
     return frame.sub("", tracebacks)
 

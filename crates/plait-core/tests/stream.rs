@@ -56,6 +56,23 @@ proptest! {
     }
 }
 
+/// Where the limit shrinks while a search waits, nothing is compared that looks at bytes twice.
+#[test]
+fn a_limit_that_shrinks_under_a_search_that_waits() {
+    play(
+        3,
+        &[
+            Step::Seek(vec![b"\n".to_vec()]),
+            Step::Chunk(b"aa".to_vec()),
+            Step::Resume,
+            Step::SetLimit(1),
+            Step::Resume,
+            Step::Intrude(vec![b"ab".to_vec()]),
+            Step::Resume,
+        ],
+    );
+}
+
 /// What the search of a coroutine that waits has learned is not replaced by what another's has: that one looked for
 /// something else.
 #[test]

@@ -132,6 +132,10 @@ impl Comparison {
             Step::Resume => {
                 if let Some(waiting) = self.waiting.take() {
                     self.seek(waiting.search, true);
+                    // It may have gone on with nothing new to look at.
+                    if let Some(still) = &mut self.waiting {
+                        still.limit_changed = waiting.limit_changed;
+                    }
                 }
             }
             Step::Count(count) => {
