@@ -181,7 +181,8 @@ def test_a_worker_that_calls_built_in_functions_lets_others_run():
     with _executors.ThreadPoolExecutor(1) as pool:
         go = threading.Event()
         pool.submit(go.wait)
-        pending = [pool.submit(int) for _ in range(100_000)]
+        # A second's work: on a busy machine this thread may have to wait for a processor, too.
+        pending = [pool.submit(sum, range(1000)) for _ in range(100_000)]
         more = pool.map(abs, range(200_000))
         go.set()
         pending[0].result(10)
