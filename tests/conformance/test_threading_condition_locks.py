@@ -83,7 +83,9 @@ def test_a_lock_with_only_acquire_and_release(side, stage):
     condition.notify()
     condition.release()
     strand.result()
-    assert lock.taken() == [acquire, probe, release, acquire, release]
+    taken = lock.taken()
+    # Who was woken asks for the lock as soon as it is told, which may be before this thread has let go of it.
+    assert taken[:2] == [acquire, probe] and taken[2:] in ([release, acquire, release], [acquire, release, release])
 
 
 def test_a_lock_that_saves_and_restores(side):
