@@ -328,6 +328,7 @@ def children_at_work(side: Side) -> None:
         listener.start()
         with ThreadPoolExecutor(3) as pool:
             list(pool.map(lambda number: logger.warning("%d", number), range(20)))
+        until(records.empty)  # stopping puts a last one, and does not wait for room
         listener.stop()
         assert sorted(written, key=int) == [str(number) for number in range(20)]
         rang = side.threading.Event()
