@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from peers import Pair, Recorder, check_unusual_limits, drain, fill, until
+from peers import Pair, Recorder, check_unusual_limits, drain, fill, hold_little, until
 
 
 def test_write_buffer_limits(run):
@@ -86,6 +86,7 @@ def test_resume_writing_that_writes_again(run):
 
     async def main():
         async with Pair(Refills) as (protocol, peer):
+            hold_little(peer, protocol.transport.get_extra_info("socket"))
             protocol.refill(20_000_000)
             got = 0
             while got < 6 * 20_000_000:
