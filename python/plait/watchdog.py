@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from plait._native import watch_loops, watched_threshold
+from plait.gil import Place
 
 __all__ = ["Frame", "Stall", "add_hook", "remove_hook", "start", "stop", "threshold"]
 
@@ -30,19 +31,8 @@ LOG_EVERY, LOG_PLACE_EVERY = 1.0, 10.0
 _MOST_PLACES = 1000
 
 
-@dataclass(frozen=True)
-class Frame:
-    """A line of a stack.
-
-    Attributes:
-        file: its file, as the code object names it.
-        line: the number of the line.
-        function: the qualified name of the function.
-    """
-
-    file: str
-    line: int
-    function: str
+#: A line of a stack: its file, its number, and the qualified name of its function.
+Frame = Place
 
 
 @dataclass(frozen=True)

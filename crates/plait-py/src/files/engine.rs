@@ -119,18 +119,6 @@ impl FileEngine {
         self.loop_.bind(py).call_method0(intern!(py, "create_future")).map(Bound::unbind)
     }
 
-    /// Gives up what a future stands for, if that only reads, and waits for somebody else.
-    pub fn withdraw(&self, future: &Bound<'_, PyAny>) {
-        self.state.with(future.py(), |s| {
-            let found = s.pending.iter().find(|(_, pending)| pending.future.is(future));
-            if let (Some((id, _)), Some(engine)) = (found, &mut s.engine) {
-                if !engine.is_inherited() {
-                    engine.cancel(id as u64);
-                }
-            }
-        });
-    }
-
     /// What has nothing to wait for.
     pub fn settled_future(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         let future = self.create_future(py)?;
@@ -400,9 +388,16 @@ impl FileEngine {
         first
     }
 
-    /// Nobody waits for that future any more.
-    fn give_up(&self, future: &Bound<'_, PyAny>) {
-        self.withdraw(future);
+    /// Nobody waits for that future any more: what it stands for is given up, if that only reads, and waits for somebody else.
+    pub fn give_up(&self, future: &Bound<'_, PyAny>) {
+        self.state.with(future.py(), |s| {
+            let found = s.pending.iter().find(|(_, pending)| pending.future.is(future));
+            if let (Some((id, _)), Some(engine)) = (found, &mut s.engine) {
+                if !engine.is_inherited() {
+                    engine.cancel(id as u64);
+                }
+            }
+        });
     }
 
     /// Waits, without the GIL, until nothing changes a file any more; False when the time is up.

@@ -111,7 +111,7 @@ impl File {
     fn give_up(slf: &Bound<'_, Self>, future: &Bound<'_, PyAny>) {
         // A seek's answer is for whoever asked: the file may be elsewhere when the same is asked again.
         slf.get().state.with(slf.py(), |s| (s.sought, s.position) = (None, None));
-        slf.get().engine.get().withdraw(future);
+        slf.get().engine.get().give_up(future);
     }
 
     /// Puts bytes into the buffer if they fit, and says how many there are. None if they do not, or an operation is at the file.
