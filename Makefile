@@ -62,7 +62,7 @@ build/nest-asyncio-old: $(VENV)/.made
 
 test-python: $(VENV)/.built $(VENV)/.has-test $(VENV)/.has-bench build/nest-asyncio-old ## the Python tests
 	PLAIT_NEST_ASYNCIO_OLD=$(abspath build/nest-asyncio-old) \
-	    $(BIN)/python -m pytest -q tests --ignore=tests/cpython $(PYTEST_ARGS)
+	    $(BIN)/python scripts/pytest-steady -q tests --ignore=tests/cpython $(PYTEST_ARGS)
 
 cpython-quick: $(VENV)/.built ## a part of the interpreter's own tests of asyncio, threading and queue
 	$(BIN)/python tests/cpython/run.py --quick

@@ -10,6 +10,18 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--without-stock", action="store_true", help="leave out the runs on the standard library, which judge the tests themselves")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--without-stock"):
+        stock = [item for item in items if isinstance(item, pytest.Function) and hasattr(item, "callspec") and "stock" in item.callspec.id.split("-")]
+        config.hook.pytest_deselected(items=stock)
+        left_out = set(stock)
+        items[:] = [item for item in items if item not in left_out]
+
+
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Many tests collect garbage, to see what is left: let the collector not walk each time through ten thousand tests and their modules."""
     gc.collect()
