@@ -37,7 +37,7 @@ def outcome(process):
     """What it printed, what it complained of, and how it ended."""
     with process:
         try:
-            out, errors = process.communicate(timeout=10)
+            out, errors = process.communicate(timeout=60)
         finally:
             process.kill()
     return out.split(), errors, process.returncode

@@ -188,7 +188,7 @@ def test_control_c(factory, how, doing):
         try:
             assert process.stdout.readline() == b"ready\n", process.stderr.read()
             process.send_signal(signal.SIGINT)
-            _, errors = process.communicate(timeout=10)
+            _, errors = process.communicate(timeout=60)
         finally:
             process.kill()
     assert process.returncode == -signal.SIGINT

@@ -22,7 +22,7 @@ import plait.queue
 import plait.threading
 
 # What is not over by then hangs. Nothing here takes a tenth of it.
-LIMIT = 10
+LIMIT = 30
 NAP = 0.0004
 
 

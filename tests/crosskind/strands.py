@@ -24,7 +24,7 @@ import plait
 from steps import GAVE_UP, Script, Step, acall, aperform, call, perform, script_of
 
 # Only what hangs waits so long.
-LIMIT = 10
+LIMIT = 30
 
 # The time-out of a raced step on a thread or greenlet is random, up to so many seconds: about what the director takes to see the strand
 # parked and to act, so that either may come first.

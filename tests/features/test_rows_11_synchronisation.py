@@ -195,7 +195,7 @@ def test_11_4_a_queue_program_that_never_ends_is_ended_by_control_c(tmp_path):
             lines = [program.stdout.readline() for _ in range(6)]
             assert sorted(lines) == sorted(f"{way} {i}\n".encode() for i in range(3) for way in ("put", "got"))
             program.send_signal(signal.SIGINT)
-            _, errors = program.communicate(timeout=10)
+            _, errors = program.communicate(timeout=60)
         finally:
             program.kill()
     assert program.returncode != 0

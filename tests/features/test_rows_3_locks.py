@@ -395,7 +395,7 @@ def test_3_16_three_threads_wait_until_true_is_typed(tmp_path):
             process.stdin.flush()
             assert process.stdout.readline() == b"not yet\n"
             programs.wait_until_all_its_threads_sleep(process)
-            stdout, stderr = process.communicate(b"true\n", timeout=10)
+            stdout, stderr = process.communicate(b"true\n", timeout=60)
         assert (process.returncode, stdout, stderr) == (0, b"goes on\n" * 3, b"")
 
 

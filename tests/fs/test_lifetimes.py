@@ -224,7 +224,7 @@ def _program(tmp_path: Path, engine: Any, text: str, expected: int = 0) -> str:
     environment = {**os.environ, "PLAIT_FS_ENGINE": engine.kind, "PLAIT_FS_AT_ONCE": "1" if engine.at_once else "0"}
     program = tmp_path / "program.py"
     program.write_text("import asyncio, os, sys, plait\nfrom plait import fs\n" + textwrap.dedent(text))
-    done = subprocess.run([sys.executable, "-W", "ignore::DeprecationWarning", program], env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=10)
+    done = subprocess.run([sys.executable, "-W", "ignore::DeprecationWarning", program], env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (expected, ""), done
     return done.stdout
 

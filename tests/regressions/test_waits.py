@@ -13,7 +13,7 @@ import plait.queue
 import plait.threading
 import pytest
 
-LIMIT = 10
+LIMIT = 30
 has_shutdown = pytest.mark.skipif(not hasattr(queue.Queue, "shutdown"), reason="shutdown came with 3.13")
 
 
