@@ -1,6 +1,7 @@
 """What a worker's death means: for the call that it made, for those that it had been sent, and for the pool."""
 
 import signal
+import threading
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
@@ -78,8 +79,16 @@ class Burial(Dispatch):
         if hopeless:
             self._break()
         elif not over and not self.broken:
-            self._restarts += not expected
-            self._start_worker(worker.restarts + 1)
+            try:
+                self._start_worker(worker.restarts + 1)
+            except RuntimeError:
+                if threading.main_thread().is_alive():
+                    raise
+                # From Python 3.12 on nothing is forked once the end of the program has begun.
+                if not self._workers:
+                    self._break()
+            else:
+                self._restarts += not expected
 
     def _break(self) -> None:
         """The pool is of no use any more. In the standard words."""
