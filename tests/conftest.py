@@ -2,6 +2,8 @@
 
 import gc
 import signal
+import sys
+import threading
 
 import pytest
 
@@ -26,3 +28,23 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     """Many tests collect garbage, to see what is left: let the collector not walk each time through ten thousand tests and their modules."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def no_helper_of_multiprocessing_stays():
+    """Helper processes of multiprocessing live as long as the program. Tests that look for children of theirs would find them."""
+    yield
+    # A process that lives on holds the end of a pipe that a helper watches: then it is let be.
+    stopping = threading.Thread(target=_stop_helpers, daemon=True)
+    stopping.start()
+    stopping.join(10)
+
+
+def _stop_helpers() -> None:
+    for module, helper, stop in (
+        ("plait.multiprocessing._zygote.client", "client", "stop"),
+        ("multiprocessing.forkserver", "_forkserver", "_stop"),
+        ("multiprocessing.resource_tracker", "_resource_tracker", "_stop"),
+    ):
+        if module in sys.modules:
+            getattr(getattr(sys.modules[module], helper), stop)()

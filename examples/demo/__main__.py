@@ -1,4 +1,4 @@
-"""The demo: three ordinary asyncio programs, on stock asyncio and on plait, side by side.
+"""The demo: three ordinary asyncio programs and one that computes in processes, on the standard library and on plait, side by side.
 
     python examples/demo
 
@@ -32,6 +32,7 @@ def scenarios(options: argparse.Namespace) -> dict[str, tuple[str, list[str]]]:
         "port scan": ("port_scan.py", scan),
         "crawl": ("crawl.py", ["--pages", str(options.pages)]),
         "echo load": ("echo_load.py", ["--connections", str(options.connections)]),
+        "primes": ("primes.py", ["--limit", str(options.limit)]),
     }
 
 
@@ -83,7 +84,7 @@ def verified(outcomes: dict[str, list[Outcome]]) -> str:
 
 
 def table_of(results: dict[str, dict[str, list[Outcome]]]) -> Table:
-    table = Table(title="The same programs on both loops")
+    table = Table(title="The same programs on both")
     table.add_column("scenario", no_wrap=True)
     for column in (*COLUMNS, "ratio"):
         table.add_column(column, justify="right", no_wrap=True)
@@ -115,12 +116,13 @@ def main() -> int:
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="demo", description="Run ordinary asyncio programs on stock asyncio and on plait.")
-    parser.add_argument("--rounds", type=count, default=2, help="runs of each scenario on each loop")
+        prog="demo", description="Run ordinary programs on the standard library and on plait.")
+    parser.add_argument("--rounds", type=count, default=2, help="runs of each scenario on each")
     parser.add_argument("--ports", type=count, default=20_000)
     parser.add_argument("--concurrency", type=count, default=500, help="of the port scan")
     parser.add_argument("--pages", type=count, default=600)
     parser.add_argument("--connections", type=count, default=1_000)
+    parser.add_argument("--limit", type=count, default=300_000, help="of the primes, counted over all cores")
     return parser.parse_args()
 
 

@@ -145,7 +145,7 @@ def main() -> None:
         result, seconds, loop = asyncio.run(timed_crawl(site, options))
     problems = judge(options.pages, result.fetched, result.broken, site.served)
     finish(
-        scenario="crawl", pages=options.pages, seconds=seconds, loop=loop, problems=problems,
+        scenario="crawl", pages=options.pages, seconds=seconds, ran_on=loop, problems=problems,
         fetched=len(result.fetched),
         verified=f"{len(result.fetched)} of {options.pages} pages, each served once" if not problems else "",
     )

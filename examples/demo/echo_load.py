@@ -121,7 +121,7 @@ async def timed_load(options: argparse.Namespace) -> dict:
             seconds = time.perf_counter() - begun
     expected = sum(len(message) for messages in talks for message in messages)
     return {
-        "seconds": seconds, "loop": loop_name(), "bytes": tally.echoed,
+        "seconds": seconds, "ran_on": loop_name(), "bytes": tally.echoed,
         "problems": judge(options.connections, expected, tally),
         "verified": f"{tally.echoed:,} of {expected:,} bytes back over {tally.server_peak} connections at once",
     }

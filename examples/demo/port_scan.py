@@ -105,7 +105,7 @@ async def timed_scan(ports: list[int], concurrency: int, options: argparse.Names
         begun = time.perf_counter()
         answers, second_looks = await scan(ports, concurrency, options.timeout, progress)
         seconds = time.perf_counter() - begun
-    return {"answers": answers, "second_looks": second_looks, "seconds": seconds, "loop": loop_name()}
+    return {"answers": answers, "second_looks": second_looks, "seconds": seconds, "ran_on": loop_name()}
 
 
 def main() -> None:

@@ -33,8 +33,12 @@ def count(text: str) -> int:
 
 
 def loop_name() -> str:
-    """The running loop's own class, not what its `__class__` says it stands for."""
-    kind = type(asyncio.get_running_loop())
+    return class_name(asyncio.get_running_loop())
+
+
+def class_name(thing: object) -> str:
+    """Its own class, not what its `__class__` says it stands for."""
+    kind = type(thing)
     return f"{kind.__module__}.{kind.__qualname__}"
 
 
@@ -76,10 +80,10 @@ def _open_bar(title, total):
     return bar
 
 
-def finish(*, scenario: str, loop: str, seconds: float, verified: str, problems: list[str],
+def finish(*, scenario: str, ran_on: str, seconds: float, verified: str, problems: list[str],
            **facts: object) -> NoReturn:
     """Print the outcome and end the program: with success only if nothing was wrong."""
-    outcome = {"scenario": scenario, "loop": loop, "seconds": seconds,
+    outcome = {"scenario": scenario, "ran_on": ran_on, "seconds": seconds,
                "verified": verified, "problems": problems, **facts}
     print(json.dumps(outcome), flush=True)
     sys.exit(1 if problems else 0)

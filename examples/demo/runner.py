@@ -1,7 +1,7 @@
-"""Run one scenario in a child process, on stock asyncio or on plait, and read what it says.
+"""Run one scenario in a child process, on the standard library or on plait, and read what it says.
 
 A child process each time, so that neither loop inherits the other's imports, caches or descriptors,
-and so that the very same file runs in both columns. The child's word is not taken for which loop it
+and so that the very same file runs in both columns. The child's word is not taken for what it
 ran on: the class name it reports has to belong to the column. Rejected: both loops in one process with
 `loop_factory`, which would not show that `plait run` needs no change to the program.
 """
@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 HERE = Path(__file__).parent
-STOCK = "stock asyncio"
+STOCK = "standard library"
 PLAIT = "plait"
-# How each column starts a program, and the package its loop has to come from.
+# How each column starts a program, and the packages its loop or pool has to come from.
 LAUNCH = {STOCK: [sys.executable], PLAIT: [sys.executable, "-m", "plait", "run"]}
-PACKAGE = {STOCK: "asyncio", PLAIT: "plait"}
+PACKAGES = {STOCK: ("asyncio.", "concurrent."), PLAIT: ("plait.",)}
 # Far beyond any honest run: a scenario that hangs must not hang the demo.
 GIVE_UP_AFTER = 120.0
 
@@ -74,15 +74,15 @@ def read_outcome(said: dict | None, status: int, complaints: str, column: str) -
         reason = complaints.strip().splitlines()[-1:] or ["it said nothing"]
         return Outcome(None, "", [f"no result, exit status {status}: {reason[0]}"])
     problems = list(said["problems"])
-    if not belongs_to(said["loop"], column):
-        problems.append(f"ran on {said['loop']}, which is not {column}")
+    if not belongs_to(said["ran_on"], column):
+        problems.append(f"ran on {said['ran_on']}, which is not {column}")
     if status != 0 and not problems:
         problems.append(f"exit status {status}")
     return Outcome(said["seconds"], said["verified"], problems)
 
 
-def belongs_to(loop: str, column: str) -> bool:
-    return loop.startswith(PACKAGE[column] + ".")
+def belongs_to(class_name: str, column: str) -> bool:
+    return class_name.startswith(PACKAGES[column])
 
 
 def plait_complaint() -> str | None:

@@ -4,7 +4,7 @@ Three ways in, from the least to the most:
 
 * ``plait.run(main())``, or ``plait.new_event_loop`` wherever a loop factory is asked for
   (``asyncio.Runner(loop_factory=…)``, ``uvicorn --loop plait:new_event_loop``): nothing is patched;
-* ``from plait import asyncio, threading, queue`` and ``from plait.concurrent import futures``: the standard modules' names, with what is plait's;
+* ``from plait import asyncio, threading, queue, multiprocessing`` and ``from plait.concurrent import futures``: the standard modules' names, with what is plait's;
 * ``plait.install()``, or ``plait run app.py`` from the shell: the standard modules themselves use plait.
 
 And the primitives that no standard module has: ``plait.Lock``, ``RLock``, ``Semaphore``, ``BoundedSemaphore``, ``Event``, ``Condition``, ``Barrier``, ``Queue``, ``LifoQueue``
@@ -83,8 +83,8 @@ if _debugging():
 
 
 def __getattr__(name: str) -> object:
-    """The modules that most programs have no use for, imported when they are named: ``fs`` needs much of the standard library."""
-    if name in ("fs", "gil", "watchdog"):
+    """The modules that most programs have no use for, imported when they are named: ``fs`` and ``multiprocessing`` need much of the standard library."""
+    if name in ("fs", "gil", "multiprocessing", "watchdog"):
         from importlib import import_module
 
         return import_module(f"plait.{name}")

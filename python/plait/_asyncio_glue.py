@@ -102,6 +102,7 @@ def connect(native: ModuleType) -> None:
     _offload.connect(native)
     _show_native_tasks(native.registered_tasks)
     os.register_at_fork(before=native.watchdog_before_fork, after_in_child=native.after_fork_in_child)
+    os.register_at_fork(before=native.count_fork_attempt, after_in_parent=native.count_fork_attempt)
 
 
 def _lend_reprs(native: ModuleType) -> None:

@@ -82,10 +82,11 @@ def install(
         threading: ``Condition``, ``Event``, ``Semaphore``, ``BoundedSemaphore`` and ``Barrier`` of ``threading`` are plait's. Threads, ``Lock`` and ``RLock``
             stay the standard ones.
         queue: ``Queue``, ``LifoQueue`` and ``PriorityQueue`` of ``queue`` are plait's.
-        futures: ``ThreadPoolExecutor``, ``wait`` and ``as_completed`` of ``concurrent.futures`` are plait's. ``Future`` is never rebound: plait's come out of
-            its executors. ``ProcessPoolExecutor`` stays the standard one.
-        multiprocessing: processes that multiprocessing starts by spawn or forkserver install the same in
-            themselves, before they import the program's main module. (A forked one inherits it anyway.)
+        futures: ``ThreadPoolExecutor``, ``ProcessPoolExecutor``, ``wait`` and ``as_completed`` of ``concurrent.futures`` are plait's. ``Future`` is never rebound: plait's come out
+            of its executors.
+        multiprocessing: ``Lock``, ``RLock``, ``Semaphore``, ``BoundedSemaphore``, ``Event``, ``Condition``, ``Barrier``, ``Queue``, ``JoinableQueue``, ``SimpleQueue`` and ``Pool`` of
+            ``multiprocessing`` and of its contexts make plait's; the classes in its submodules stay. There is a start method ``zygote``. And processes that multiprocessing starts
+            afresh install the same in themselves, before they import the program's main module. (A forked one inherits it anyway.)
 
     Loops that exist already go on as they are, and a thread's current loop stays its current loop. To call it twice is
     to call it once; to call it after another policy was set takes that policy's place. ``asyncio.Task`` and
@@ -164,6 +165,10 @@ def _primitive_swaps() -> list[Swap]:
 
 
 def _threading_swaps() -> list[Swap]:
+    # Its Barrier derives from the standard one, whichever is there when it is imported, and cannot do with another.
+    import multiprocessing.synchronize
+
+    assert multiprocessing.synchronize
     # Threads themselves wait on what is found under these names when they are made.
     swaps = [Swap(_threading, name, getattr(_native, "Threading" + name)) for name in _LOCKS if name != "Lock"]
     if debugging():
@@ -188,7 +193,26 @@ def _futures_swaps() -> list[Swap]:
         for module in (_concurrent_futures, _concurrent_futures._base)
         for function in (_futures.wait, _futures.as_completed)
     ]
-    return [Swap(module, "ThreadPoolExecutor", ThreadPoolExecutor) for module in (_concurrent_futures, thread)] + functions
+    threads = [Swap(module, "ThreadPoolExecutor", ThreadPoolExecutor) for module in (_concurrent_futures, thread)]
+    return [*threads, _process_pool_swap(), *functions]
+
+
+def _process_pool_swap() -> Swap:
+    """The pool of processes, which the standard module imports when it is asked for. So does this, for it takes half of multiprocessing with it."""
+    if "ProcessPoolExecutor" in vars(_concurrent_futures):
+        from plait._process_pool import ProcessPoolExecutor
+
+        return Swap(_concurrent_futures, "ProcessPoolExecutor", ProcessPoolExecutor)
+    find: Callable[[str], object] = vars(_concurrent_futures)["__getattr__"]
+
+    def find_plaits(name: str) -> object:
+        if name == "ProcessPoolExecutor":
+            from plait._process_pool import ProcessPoolExecutor
+
+            return ProcessPoolExecutor
+        return find(name)
+
+    return Swap(_concurrent_futures, "__getattr__", find_plaits)
 
 
 def _stream_swaps() -> list[Swap]:
@@ -233,7 +257,7 @@ def _function_swaps() -> list[Swap]:
 def _multiprocessing_swaps() -> list[Swap]:
     from plait import _children  # imports multiprocessing, which `import plait` by itself is spared
 
-    return [_children.swap(lambda: dict(_chosen))]
+    return _children.swaps(lambda: dict(_chosen))
 
 
 if sys.version_info < (3, 16):

@@ -139,6 +139,64 @@ async def wait_for_universal_notification(self: Any) -> bool:
     return True
 
 
+async def wait_for_process_notification(self: Any) -> bool:
+    """Release the lock, wait until notified, and take the lock again, as often as it was held.
+
+    Returns:
+        True.
+
+    Raises:
+        AssertionError: the caller does not hold the lock.
+        RuntimeError: no event loop runs.
+
+    Cancelled, it takes the lock again first, and its notification goes to the next. For coroutines. Counterpart: ``asyncio.Condition.wait``.
+    """
+    lock = self._lock
+    assert lock._semlock._is_mine(), "must acquire() condition before using wait()"
+    group = self._enter()
+    times = lock._semlock._count()
+    for _ in range(times):
+        lock.release()
+
+    async def acquire() -> None:
+        for _ in range(times):
+            await lock.aacquire()
+
+    await _until_notified_by_process(self, group, acquire)
+    return True
+
+
+@coroutine_function
+def _until_notified_by_process(condition, group, acquire):  # type: ignore[no-untyped-def]
+    error = waiter = None
+    notified = False
+    try:
+        try:
+            waiter = condition._begin(group)
+            while waiter is not None:
+                yield waiter
+                waiter = condition._resume(waiter, group)
+            notified = True
+        except BaseException as raised:
+            notified = waiter is not None and condition._end(waiter)
+            error = raised
+        while True:
+            try:
+                yield from acquire()
+                break
+            except asyncio.CancelledError as raised:
+                error = raised
+        if error is not None:
+            notified = notified or condition._leave(group)
+            raise error
+    except BaseException:
+        if notified:  # which the caller will not hear of
+            condition._notify(1)
+        raise
+    finally:
+        error = None  # which refers to this frame
+
+
 @coroutine_function
 def _until_notified(condition, waiter, acquire, passes_on_always):  # type: ignore[no-untyped-def]
     error = None
@@ -236,6 +294,35 @@ def wait_at_barrier(self):  # type: ignore[no-untyped-def]
             raise
         number = self._resume(waiter)
     return number
+
+
+@coroutine_function
+def wait_at_process_barrier(self):  # type: ignore[no-untyped-def]
+    """Wait until all parties, of whatever process, have come.
+
+    Returns:
+        A number from 0 to parties - 1, another one for each.
+
+    Raises:
+        BrokenBarrierError: the barrier is broken, or was reset meanwhile.
+        RuntimeError: it has to wait, and no event loop runs.
+
+    Cancelled, it counts as not having come. For coroutines. Counterpart: ``asyncio.Barrier.wait``.
+    """
+    inside = None  # at the door
+    answer = self._begin(inside)
+    while type(answer) is not int:
+        if type(answer) is tuple:
+            inside = answer[0]
+            answer = self._begin(inside)
+            continue
+        try:
+            yield answer
+        except BaseException:
+            self._give_up(answer, inside)
+            raise
+        answer = self._resume(answer, inside)
+    return answer
 
 
 async def reset(self: Any) -> None:
@@ -399,6 +486,12 @@ def connect(native: ModuleType) -> None:
     _lend(native.Condition, "await_", wait_for_universal_notification)
     _lend(native.Condition, "await_for", await_for)
     _lend(native.Barrier, "await_", wait_at_barrier)
+    _lend(native.ProcessLock, "aacquire", acquire)
+    _lend(native.ProcessLock, "_enter_later", _enter_later)
+    _lend(native.ProcessEvent, "await_", wait)
+    _lend(native.ProcessCondition, "await_", wait_for_process_notification)
+    _lend(native.ProcessCondition, "await_for", await_for)
+    _lend(native.ProcessBarrier, "await_", wait_at_process_barrier)
     for name, coroutine in (("get", get), ("put", put), ("join", join)):
         _lend(native.AsyncioQueue, name, coroutine)
         _lend(native.Queue, "a" + name, coroutine)

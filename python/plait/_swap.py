@@ -1,4 +1,4 @@
-"""One attribute of one standard module: replaced, and put back.
+"""One attribute of one standard module or class: replaced, and put back.
 
 What `install` changes is a short list of these, so that what it touches can be read off in one place. An
 attribute that somebody else has changed in the meantime is theirs: `restore` leaves it alone, and `apply`, which
@@ -13,7 +13,7 @@ _ABSENT = object()
 class Swap:
     """Puts `replacement` in the place of ``module.name``. Not safe to use from two threads at once."""
 
-    def __init__(self, module: ModuleType, name: str, replacement: object) -> None:
+    def __init__(self, module: ModuleType | type, name: str, replacement: object) -> None:
         self._module = module
         self._name = name
         self._replacement = replacement

@@ -42,6 +42,7 @@ class TestThePlan:
         assert plan.columns_of("gather") == plan.columns_of("asyncio_queue") == LOOPS
         assert plan.columns_of("queue") == ("plait", "standard")
         assert plan.columns_of("bridge_flow") == ("plait", "janus", "culsans")
+        assert plan.columns_of("pool_map") == ("plait", "standard", "Pool", "loky")
         assert plan.columns_of("small_files") == ("plait", "aiofiles", "aiofile", "anyio", "open")
 
     def test_a_peer_that_is_measured_with_none_of_the_workloads_judges_nothing(self):
@@ -53,8 +54,8 @@ class TestThePlan:
     def test_the_default_is_both_columns_of_plait_all_peers_and_both_references(self):
         options = bench._parser().parse_args([])
         assert options.loops == (
-            "plait", "loop-only", "asyncio", "uvloop", "rloop", "standard", "janus", "culsans",
-            "aiofiles", "aiofile", "anyio", "epoll", "io_uring", "open",
+            "plait", "loop-only", "asyncio", "uvloop", "rloop", "standard", "Pool", "loky",
+            "janus", "culsans", "aiofiles", "aiofile", "anyio", "epoll", "io_uring", "open",
         )  # fmt: skip
         assert options.only == tuple(WORKLOADS)
 

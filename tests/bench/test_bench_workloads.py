@@ -12,7 +12,20 @@ import pytest
 from benching import ANYWHERE
 
 from plait.bench import process
-from plait.bench.processes.workloads import IN_PROCESS, Bridge, OnFiles, OnLoop, OnServer, OnThreads, bridges, executors, queues
+from plait.bench.processes.workloads import (
+    IN_PROCESS,
+    BetweenProcesses,
+    Bridge,
+    OnFiles,
+    OnLoop,
+    OnPools,
+    OnServer,
+    OnThreads,
+    bridges,
+    executors,
+    pools,
+    queues,
+)
 from plait.bench.processes.workloads.pairs import beside_loop, together
 from plait.bench.processes.workloads.tasks import LONGEST_SLEEP
 
@@ -290,6 +303,47 @@ def test_every_file_is_read_to_its_end(name, package, loop):
     assert IN_PROCESS[name].run(loop, package, 100).n == 100
 
 
+POOL_CALLS = [(name, column) for name in ("pool_round_trip", "pool_map") for column in IN_PROCESS[name].columns if column != "plait"]
+
+
+class TestPools:
+    """What the workloads of pools do, on the pools that are not plait's: whose lines they are does not matter."""
+
+    @pytest.mark.parametrize(("name", "column"), POOL_CALLS)
+    def test_every_call_is_answered(self, name, column):
+        if column == "loky":
+            pytest.importorskip(column)
+        # In a process of its own: loky leaves one behind that watches for leaks.
+        assert process.run_child(name, column, 20, ANYWHERE).n == 20
+
+    def test_every_array_is_looked_at(self, monkeypatch):
+        pytest.importorskip("numpy")
+        monkeypatch.setattr(pools, "LENGTH", 10)
+        for name in ("pool_array", "pool_array_first", "pool_array_result", "pool_array_result_first"):
+            assert IN_PROCESS[name].run("standard", 2).n == 2
+        monkeypatch.setattr(pools, "total", len)
+        monkeypatch.setattr(pools, "ones", lambda length: range(length + 1))
+        with pytest.raises(RuntimeError, match="wrong data"):
+            IN_PROCESS["pool_array"].run("standard", 1)
+
+    def test_a_wrong_answer_is_seen(self, monkeypatch):
+        monkeypatch.setattr(pools, "same", wrong)
+        for name, column in POOL_CALLS:
+            if column != "loky":
+                with pytest.raises(RuntimeError, match="wrong data"):
+                    IN_PROCESS[name].run(column, 20)
+
+
+def wrong(value):
+    return value + (value == 7)
+
+
+@pytest.mark.parametrize("name", [name for name, workload in IN_PROCESS.items() if isinstance(workload, BetweenProcesses)])
+@pytest.mark.parametrize("column", ["plait", "standard"])
+def test_all_items_go_from_one_process_to_the_other(name, column):
+    assert IN_PROCESS[name].run(column, None, 100).n == 100
+
+
 @pytest.fixture
 def queue_of():
     def require(package):
@@ -300,4 +354,5 @@ def queue_of():
 
 
 def test_the_kinds_are_all_the_kinds_there_are():
-    assert all(isinstance(workload, OnLoop | OnThreads | Bridge | OnFiles | OnServer) for workload in IN_PROCESS.values())
+    kinds = OnLoop | OnThreads | OnPools | BetweenProcesses | Bridge | OnFiles | OnServer
+    assert all(isinstance(workload, kinds) for workload in IN_PROCESS.values())

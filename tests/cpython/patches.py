@@ -26,18 +26,21 @@ import asyncio.futures
 import asyncio.tasks
 import concurrent.futures
 import functools
+import multiprocessing
 import os
 import queue
 import types
 
 import plait
 import standard
-from plait import _executors, _native
+from plait import _executors, _native, _process_pool
+from plait.multiprocessing import _factories
 from report import Report
 from selection import HERE, Module
 
 # What really ran, for `check_that_plait_ran`.
 loops_made = 0
+made_by_contexts: set[str] = set()
 
 
 def new_loop() -> plait.EventLoop:
@@ -98,7 +101,21 @@ def before_import(report: Report) -> None:
         asyncio.EventLoop = SelectorEventLoop
     asyncio.DefaultEventLoopPolicy = CountingPolicy
     asyncio.set_event_loop_policy(None)
+    note_what_contexts_make()
     install_in_children(report)
+
+
+def note_what_contexts_make() -> None:
+    """The suites make locks, queues and pools of processes by the contexts' factories, which `install` has replaced, and which ask for a class by name."""
+    find = _factories._class
+
+    def noting(module: str, name: str):
+        found = find(module, name)
+        if found.__module__.partition(".")[0] == "plait":
+            made_by_contexts.add(name)
+        return found
+
+    _factories._class = noting
 
 
 def install_in_children(report: Report) -> None:
@@ -210,6 +227,7 @@ def natives_tested(test) -> set[str]:
     """plait's classes that a test was about, itself or by a subclass: "Task", "threading.Event"."""
     natives = {_native.Task: "Task", _native.Future: "Future"}
     natives |= {_native.ConcurrentFuture: "concurrent.futures.Future", _executors.ThreadPoolExecutor: "ThreadPoolExecutor"}
+    natives[_process_pool.ProcessPoolExecutor] = "ProcessPoolExecutor"
     natives |= {face: name for name, face in standard.FACES.items()}
     tested = [getattr(test, name, None) for name in TESTED_CLASS]
     ancestors = {ancestor for item in tested if isinstance(item, type) for ancestor in item.__mro__}
@@ -224,7 +242,8 @@ def check_that_plait_ran(module: Module, natives: set[str], report: Report) -> l
     if module.starts_interpreters and not any(note["kind"] == "child" for note in report.notes()):
         faults.append("plait was installed in none of the interpreters that the suite started")
     faults += [f"no test was about plait's {name}" for name in module.takes if name not in natives]
-    return faults + standard.check_faces() + check_types() + check_functions() + check_executors()
+    faults += [f"no context made plait's {name}" for name in module.makes if name not in made_by_contexts]
+    return faults + standard.check_faces() + check_types() + check_functions() + check_executors() + check_contexts()
 
 
 def check_types() -> list[str]:
@@ -250,6 +269,13 @@ def check_executors() -> list[str]:
         seen = [type(pool), type(pool._work_queue), type(pool.submit(int))]
     expected = [_executors.ThreadPoolExecutor, _native.WorkQueue, _native.ConcurrentFuture]
     return [] if seen == expected else [f"a pool, its queue and a future of it were {seen}, not {expected}"]
+
+
+def check_contexts() -> list[str]:
+    """The factories of multiprocessing and its contexts are plait's still."""
+    replaced = [vars(multiprocessing.context.BaseContext)[name] is vars(_factories.Factories)[name] for name in _factories.NAMES]
+    replaced += [getattr(multiprocessing, name).__func__ is vars(_factories.Factories)[name] for name in _factories.NAMES]
+    return [] if all(replaced) else ["multiprocessing's contexts make standard objects again"]
 
 
 def check_functions() -> list[str]:

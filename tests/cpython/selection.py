@@ -25,6 +25,7 @@ class Module(NamedTuple):
     package: str = "test"
     makes_loops: bool = False
     takes: tuple[str, ...] = ()  # the classes of plait's that its cases are built on
+    makes: tuple[str, ...] = ()  # what multiprocessing's contexts have to make of plait's
     starts_interpreters: bool = False
     quick: bool = True
     since: tuple[int, int] = (3, 11)
@@ -37,6 +38,22 @@ def asyncio_module(name: str, *, makes_loops: bool = True, **fields) -> Module:
 # Up to 3.12 not even every patch release installs the package, and some have a module in its place.
 def executor_module(name: str, **fields) -> Module:
     return Module(name, "test.test_concurrent_futures", since=(3, 13), **fields)
+
+
+LOCKS = ("Lock", "RLock", "Semaphore", "BoundedSemaphore", "Condition", "Event", "Barrier")
+
+
+# A package since 3.12, in which what takes processes, managers and threads is apart; not every patch release installs it. The part with threads is
+# multiprocessing.dummy's, of which plait has nothing.
+def process_modules(method: str, *, quick: bool, **fields) -> tuple[Module, ...]:
+    def part(name: str, **fields) -> Module:
+        return Module(f"test_multiprocessing_{method}.{name}", since=(3, 13), **fields)
+
+    return (
+        part("test_misc", quick=quick, makes=("Queue", "SimpleQueue"), **fields),
+        part("test_processes", quick=quick, makes=(*LOCKS, "Queue", "JoinableQueue", "Pool"), **fields),
+        part("test_manager", quick=False, **fields),
+    )
 
 
 MODULES = (
@@ -88,10 +105,16 @@ MODULES = (
     Module("test_logging", starts_interpreters=True),
     executor_module("test_future", takes=("concurrent.futures.Future",)),
     executor_module("test_thread_pool", takes=("ThreadPoolExecutor",)),
-    executor_module("test_init", takes=("ThreadPoolExecutor",)),
-    executor_module("test_as_completed", takes=("ThreadPoolExecutor",)),
-    executor_module("test_wait", quick=False, takes=("ThreadPoolExecutor",)),
-    executor_module("test_shutdown", takes=("ThreadPoolExecutor",)),
+    executor_module("test_init", takes=("ThreadPoolExecutor", "ProcessPoolExecutor")),
+    executor_module("test_as_completed", takes=("ThreadPoolExecutor", "ProcessPoolExecutor")),
+    executor_module("test_wait", quick=False, takes=("ThreadPoolExecutor", "ProcessPoolExecutor")),
+    executor_module("test_shutdown", quick=False, takes=("ThreadPoolExecutor", "ProcessPoolExecutor")),
+    executor_module("test_process_pool", quick=False, takes=("ProcessPoolExecutor",)),
+    executor_module("test_deadlock", quick=False, takes=("ProcessPoolExecutor",)),
+    *process_modules("fork", quick=True),
+    *process_modules("forkserver", quick=False, starts_interpreters=True),
+    *process_modules("spawn", quick=False, starts_interpreters=True),
+    Module("test_multiprocessing_main_handling", quick=False, starts_interpreters=True),
 )
 
 PURE_PYTHON = "tests asyncio's own Python class, not the one that plait replaces"
@@ -99,7 +122,6 @@ STANDARD_CLASS = "tests a class of asyncio's by itself, with mocks around it"
 ONE_POLLER = "the EPoll class again on another selector; plait has one poller"
 ANOTHER_TRANSPORT = "asyncio's own pipe transport, on a foreign loop"
 CHILD_WATCHERS = "asyncio's own child watchers, without a loop or on a foreign one; test_subprocess has them on plait's"
-PROCESSES = "process pools, for which plait has nothing yet"
 
 LEFT_OUT = {
     "test_tasks.PyTask_PyFuture_Tests": PURE_PYTHON,
@@ -127,22 +149,6 @@ LEFT_OUT = {
     "test_unix_events.BaseChildWatcherTests": CHILD_WATCHERS,
     "test_unix_events.SafeChildWatcherTests": CHILD_WATCHERS,
     "test_unix_events.FastChildWatcherTests": CHILD_WATCHERS,
-    "test_init.ProcessPoolForkInitializerTest": PROCESSES,
-    "test_init.ProcessPoolForkserverInitializerTest": PROCESSES,
-    "test_init.ProcessPoolSpawnInitializerTest": PROCESSES,
-    "test_init.ProcessPoolForkFailingInitializerTest": PROCESSES,
-    "test_init.ProcessPoolForkserverFailingInitializerTest": PROCESSES,
-    "test_init.ProcessPoolSpawnFailingInitializerTest": PROCESSES,
-    "test_init.FailingInitializerResourcesTest": PROCESSES,
-    "test_as_completed.ProcessPoolForkAsCompletedTest": PROCESSES,
-    "test_as_completed.ProcessPoolForkserverAsCompletedTest": PROCESSES,
-    "test_as_completed.ProcessPoolSpawnAsCompletedTest": PROCESSES,
-    "test_wait.ProcessPoolForkWaitTest": PROCESSES,
-    "test_wait.ProcessPoolForkserverWaitTest": PROCESSES,
-    "test_wait.ProcessPoolSpawnWaitTest": PROCESSES,
-    "test_shutdown.ProcessPoolForkProcessPoolShutdownTest": PROCESSES,
-    "test_shutdown.ProcessPoolForkserverProcessPoolShutdownTest": PROCESSES,
-    "test_shutdown.ProcessPoolSpawnProcessPoolShutdownTest": PROCESSES,
 }
 
 # Classes and single tests.
@@ -166,7 +172,7 @@ NOT_QUICK = {
     "test_logging.UnixSocketHandlerTest.test_noserver",
 }
 
-LINE = re.compile(r"(?P<id>\w+\.\w+\.\w+)(?P<marks>(\s+py3\.\d+)*)\s+(?P<reason>(?!py3\.)\S.*)")
+LINE = re.compile(r"(?P<id>\w+(\.\w+){2,3})(?P<marks>(\s+py3\.\d+)*)\s+(?P<reason>(?!py3\.)\S.*)")
 
 
 def for_this_python() -> list[Module]:

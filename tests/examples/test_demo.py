@@ -1,6 +1,6 @@
 """The demo's programs give right answers on both loops, and the demo would notice if they did not.
 
-The programs run as a user runs them, as child processes: on stock asyncio too, so that a failure on
+The programs run as a user runs them, as child processes: on the standard library too, so that a failure on
 plait alone points at plait. The second half feeds wrong results to what verifies them: a check that
 cannot fail proves nothing. Rejected: running the programs at full size here, which is the demo's job.
 """
@@ -17,6 +17,7 @@ import pytest
 
 DEMO = Path(__file__).parents[2] / "examples" / "demo"
 LAUNCH = {"asyncio": [sys.executable], "plait": [sys.executable, "-m", "plait", "run"]}
+CLASSES = {"asyncio": ("asyncio.", "concurrent."), "plait": ("plait.",)}
 # Only to end a hang; no test depends on how long anything takes.
 HANGS_AFTER = 120
 
@@ -38,7 +39,7 @@ def run(request):
         assert done.returncode == 0, done.stdout + done.stderr
         outcome = json.loads(done.stdout.splitlines()[-1])
         assert outcome["problems"] == []
-        assert outcome["loop"].startswith(request.param + ".")
+        assert outcome["ran_on"].startswith(CLASSES[request.param])
         return outcome
 
     return run_program
@@ -62,6 +63,19 @@ def test_echo_load_returns_every_byte(run, demo):
     outcome = run("echo_load.py", "--connections", 50, "--messages", 5)
     messages_for = demo("echo_load").messages_for
     assert outcome["bytes"] == sum(len(message) for n in range(50) for message in messages_for(n, 5))
+
+
+def test_primes_are_counted_over_the_cores(run):
+    outcome = run("primes.py", "--limit", 10_000, "--workers", 2)
+    assert (outcome["primes"], outcome["calls"]) == (1229, 1000)
+
+
+def test_a_wrong_count_of_primes_is_seen(demo):
+    primes = demo("primes")
+    right = [primes.primes_between(first, end) for first, end in primes.pieces(1000)]
+    assert primes.problems_of(right, 1000) == []
+    assert primes.problems_of(right[:-1], 1000) == ["99 answers to 100 questions"]
+    assert primes.problems_of([*right[:-1], right[-1] + 1], 1000) == ["1 wrong counts, the first for (990, 1000)"]
 
 
 def test_progress_lines_end_at_one():
@@ -217,11 +231,11 @@ def test_echo_judge_flags_what_is_wrong(demo, field, value):
 
 def test_driver_notices_the_wrong_loop_and_the_crash(demo):
     runner = demo("runner")
-    said = {"loop": "asyncio.unix_events._UnixSelectorEventLoop", "seconds": 1.0, "verified": "all", "problems": []}
+    said = {"ran_on": "asyncio.unix_events._UnixSelectorEventLoop", "seconds": 1.0, "verified": "all", "problems": []}
     assert runner.read_outcome(said, 0, "", runner.STOCK).problems == []
     assert runner.read_outcome(said, 0, "", runner.PLAIT).problems != []
-    assert runner.read_outcome(said | {"loop": "plaited.Loop"}, 0, "", runner.PLAIT).problems != []
-    assert runner.read_outcome(said | {"loop": "plait.EventLoop"}, 0, "", runner.PLAIT).problems == []
+    assert runner.read_outcome(said | {"ran_on": "plaited.Loop"}, 0, "", runner.PLAIT).problems != []
+    assert runner.read_outcome(said | {"ran_on": "plait.EventLoop"}, 0, "", runner.PLAIT).problems == []
     crash = runner.read_outcome(None, 1, "Traceback\nValueError: no\n", runner.PLAIT)
     assert crash.problems == ["no result, exit status 1: ValueError: no"]
 

@@ -147,7 +147,7 @@ def test_mirror_has_every_name() -> None:
 MIRRORS = {
     "threading": (threading, plait.threading, {"Condition", "Event", "Semaphore", "BoundedSemaphore", "Barrier", "Timer"}),
     "queue": (queue, plait.queue, {"Queue", "LifoQueue", "PriorityQueue"}),
-    "concurrent.futures": (concurrent.futures, plait.concurrent.futures, {"Future", "ThreadPoolExecutor", "wait", "as_completed"}),
+    "concurrent.futures": (concurrent.futures, plait.concurrent.futures, {"Future", "ThreadPoolExecutor", "ProcessPoolExecutor", "wait", "as_completed"}),
 }
 
 

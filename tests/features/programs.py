@@ -50,8 +50,9 @@ def spelled(way: str, source: str) -> str:
     """The program with the line changed that brings plait's modules in, where `way` is that way."""
     if way != "mirror":
         return source
-    changed, times = re.subn(r"(?m)^(\s*)import (asyncio|queue|threading)$", r"\1from plait import \2", source)
-    assert times, "the program imports nothing that plait has"
+    changed, times = re.subn(r"(?m)^(\s*)import (asyncio|multiprocessing|queue|threading)$", r"\1from plait import \2", source)
+    changed, more = re.subn(r"(?m)^(\s*)from (multiprocessing\b\S*|concurrent\.futures) import", r"\1from plait.\2 import", changed)
+    assert times + more, "the program imports nothing that plait has"
     return changed
 
 

@@ -18,7 +18,8 @@
 //! 9. [`net`]: the socket calls, what could not be written yet, when to tell the writer to pause, and
 //!    what was received: the rules of reading a stream.
 //! 10. [`files`]: what a loop asks of files, and who waits for them: io_uring or a few threads.
-//! 11. [`fork`]: how all of the above learns that it woke up in a child process.
+//! 11. [`shm`]: what processes share.
+//! 12. [`fork`]: how all of the above learns that it woke up in a child process.
 //!
 //! `fd` is the bridge from a bare descriptor number, which is what Python has, to the borrowed
 //! descriptors of safe Rust.
@@ -35,6 +36,7 @@ pub mod net;
 pub mod parker;
 pub mod primitives;
 pub mod reactor;
+pub mod shm;
 pub mod sync;
 pub mod timers;
 pub mod wait_queue;

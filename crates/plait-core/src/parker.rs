@@ -7,7 +7,7 @@
 //! would never arrive.
 
 use crate::sync::atomic::{AtomicU32, Ordering};
-use crate::sync::{wait_while, wake_one};
+use crate::sync::{wait_while, wake, Reach};
 use std::time::Duration;
 
 const AWAKE: u32 = 0;
@@ -52,7 +52,7 @@ impl Parker {
             self.word.swap(AWAKE, Ordering::Acquire);
             return Awoken::Unparked;
         }
-        let timed_out = wait_while(&self.word, ASLEEP, timeout);
+        let timed_out = wait_while(&self.word, ASLEEP, timeout, Reach::Process);
         match self.word.swap(AWAKE, Ordering::Acquire) {
             WOKEN => Awoken::Unparked,
             _ if timed_out => Awoken::TimedOut,
@@ -65,7 +65,7 @@ impl Parker {
     pub fn unpark(&self) {
         // Release: the thread sees what was done before.
         if self.word.swap(WOKEN, Ordering::Release) == ASLEEP {
-            wake_one(&self.word);
+            wake(&self.word, 1, Reach::Process);
         }
     }
 }

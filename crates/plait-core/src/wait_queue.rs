@@ -29,6 +29,13 @@ pub struct Ticket {
     serial: u64,
 }
 
+impl Ticket {
+    /// Grows from wait to wait of one queue.
+    pub(crate) fn serial(self) -> u64 {
+        self.serial
+    }
+}
+
 /// The state of a primitive, as far as the queue has to know it.
 pub trait State {
     /// The waiters are gone, with the process that they were threads of: what some of them had been handed, or promised, is free

@@ -17,7 +17,7 @@
 
 use crate::fork;
 use crate::sync::atomic::{AtomicU32, Ordering};
-use crate::sync::{wait_while, wake_one, UnsafeCell};
+use crate::sync::{wait_while, wake, Reach, UnsafeCell};
 use std::marker::PhantomData;
 
 const FREE: u32 = 0;
@@ -101,7 +101,7 @@ impl<T> WordLock<T> {
             } else {
                 // Who has slept once announces sleepers when it takes the lock: there may be others.
                 wanted = SLEEPERS;
-                wait_while(&self.word, announced, None);
+                wait_while(&self.word, announced, None, Reach::Process);
                 word = self.word.load(Ordering::Relaxed);
             }
         }
@@ -140,7 +140,7 @@ impl<T> Drop for WordGuard<'_, T> {
         // the one in which the lock was taken. Release: the next holder sees what this one wrote.
         let free = fork::generation() << 2;
         if self.lock.word.swap(free, Ordering::Release) & STATE == SLEEPERS {
-            wake_one(&self.lock.word);
+            wake(&self.lock.word, 1, Reach::Process);
         }
     }
 }

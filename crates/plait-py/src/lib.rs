@@ -2,7 +2,7 @@
 //!
 //! Read [`guarded`] first (how Python objects hold mutable state), then [`event_loop`]. [`ffi`], [`fastcall`] and [`freelist`]
 //! have the only raw calls of the C API, [`standard`] the objects of the standard library that are used, [`errors`] its exceptions.
-//! [`observe`] looks into the interpreter from outside, for [`gil_monitor`] and [`watchdog`]. [`trashcan`] takes long chains of objects apart, [`daemon_threads`] keeps a thread from aborting the process when the interpreter exits. [`bench`] is what `plait bench` loads servers with.
+//! [`processes`] is the link between a pool and its worker processes. [`observe`] looks into the interpreter from outside, for [`gil_monitor`] and [`watchdog`]. [`trashcan`] takes long chains of objects apart, [`daemon_threads`] keeps a thread from aborting the process when the interpreter exits. [`bench`] is what `plait bench` loads servers with.
 
 mod arguments;
 mod bench;
@@ -22,6 +22,7 @@ mod instance_dict;
 mod json;
 mod native_thread;
 mod observe;
+mod processes;
 mod standard;
 mod trashcan;
 mod waiters;
@@ -151,6 +152,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<StreamReaderProtocol>()?;
     module.add_class::<WaitFuture>()?;
     faces::add_to(module)?;
+    processes::add_to(module)?;
     module.add_class::<files::engine::FileEngine>()?;
     module.add_class::<files::file::File>()?;
     module.add_class::<bench::BenchIdle>()?;

@@ -31,9 +31,17 @@ TITLES = {
         "threading and queue, beside the standard library's own. Two threads that meet run on a core each; what CPU time "
         "they took together stands beside.",
     ),
+    "processes": (
+        "Processes",
+        "What one process hands to another, without a loop. The only peer is the standard library.",
+    ),
     "executors": (
         "Executors",
         "Calls that other threads make: a pool of concurrent.futures beside the standard library's own, and a loop's default executor.",
+    ),
+    "pools": (
+        "Pools of processes",
+        "Calls that other processes make: ProcessPoolExecutor beside the standard library's own, loky's and, for maps, multiprocessing.Pool.",
     ),
     "bridges": (
         "Bridges",
@@ -58,6 +66,10 @@ TITLES = {
     ),
     "transfers": ("Transfers", "Much data over one connection: what the server's CPU takes for each mebibyte."),
     "subprocesses": ("Subprocesses", "Starting a program and waiting for its end: the CPU time of who starts it."),
+    "processes": (
+        "Processes",
+        "multiprocessing, beside the standard library's own. A process is started by spawn there, and by the zygote here.",
+    ),
     "files": (
         "Files",
         "Files of which the kernel has all in memory: plait.fs on plait's loop, the packages on asyncio's. What plain open takes for the same, "

@@ -1,7 +1,7 @@
 """``from plait.concurrent import futures``: every name of ``concurrent.futures``, with plait's.
 
-``ThreadPoolExecutor``, ``Future``, ``wait`` and ``as_completed`` are plait's; ``ProcessPoolExecutor``, the exceptions, the conditions and ``Executor`` are the
-standard ones. Nothing is patched; see ``plait.install()``.
+``ThreadPoolExecutor``, ``ProcessPoolExecutor``, ``Future``, ``wait`` and ``as_completed`` are plait's; the exceptions, the conditions and ``Executor`` are the
+standard ones. There are also the errors that calls in processes may end with (``WorkerDied``, ``TaskKilled``, ``NotLoaded``) and what ``ProcessPoolExecutor.stats`` returns. Nothing is patched; see ``plait.install()``.
 """
 
 import concurrent.futures as _standard
@@ -17,15 +17,24 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # the standard signatures hold
     from concurrent.futures import Future as Future
-    from concurrent.futures import ProcessPoolExecutor as ProcessPoolExecutor
     from concurrent.futures import ThreadPoolExecutor as ThreadPoolExecutor
     from concurrent.futures import as_completed as as_completed
     from concurrent.futures import wait as wait
+
+    from plait._process_pool import NotLoaded as NotLoaded
+    from plait._process_pool import PoolStats as PoolStats
+    from plait._process_pool import ProcessPoolExecutor as ProcessPoolExecutor
+    from plait._process_pool import TaskKilled as TaskKilled
+    from plait._process_pool import WorkerDied as WorkerDied
+    from plait._process_pool import WorkerStats as WorkerStats
 else:
     from plait._futures import as_completed, wait
     from plait._native import ConcurrentFuture as Future
 
 __all__ = list(_standard.__all__)
+
+
+_OF_PROCESSES = ("ProcessPoolExecutor", "WorkerDied", "TaskKilled", "NotLoaded", "PoolStats", "WorkerStats")
 
 
 def __getattr__(name: str) -> Any:
@@ -35,6 +44,11 @@ def __getattr__(name: str) -> Any:
 
         globals()[name] = ThreadPoolExecutor
         return ThreadPoolExecutor
+    if name in _OF_PROCESSES:
+        from plait import _process_pool
+
+        found = globals()[name] = getattr(_process_pool, name)
+        return found
     return getattr(_standard, name)
 
 

@@ -1,7 +1,7 @@
 //! What loom has not: a futex, and a lock for the wait queue that costs it little.
 
-use super::atomic::{AtomicU32, Ordering};
-use super::{lock, Mutex, MutexGuard};
+use super::atomic::{AtomicU32, AtomicU64, Ordering};
+use super::{lock, Mutex, MutexGuard, Reach};
 use loom::sync::Condvar;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,30 +11,48 @@ loom::lazy_static! {
     static ref SLEEPERS: Mutex<Vec<(usize, Arc<Condvar>)>> = Mutex::new(Vec::new());
 }
 
-fn address(word: &AtomicU32) -> usize {
-    std::ptr::from_ref(word) as usize
-}
-
 /// There is no clock: the time is never up. As the kernel does, it compares the word under the lock that a waker needs too. No sleep
 /// ends without a reason, for then sleepers could wake each other up for ever.
-pub(crate) fn wait_while(word: &AtomicU32, value: u32, _timeout: Option<Duration>) -> bool {
+fn sleep_while(address: usize, unchanged: impl FnOnce() -> bool) {
     let bell = Arc::new(Condvar::new());
     let mut sleepers = lock(&SLEEPERS);
-    // A load might show what the word was before: the kernel sees what it is.
-    if word.fetch_or(0, Ordering::Relaxed) == value {
-        sleepers.push((address(word), Arc::clone(&bell)));
+    if unchanged() {
+        sleepers.push((address, Arc::clone(&bell)));
         while sleepers.iter().any(|(_, other)| Arc::ptr_eq(other, &bell)) {
             sleepers = bell.wait(sleepers).expect("nobody panics with this lock");
         }
     }
+}
+
+fn wake_at(address: usize, count: u32) -> usize {
+    let mut sleepers = lock(&SLEEPERS);
+    for woken in 0..count as usize {
+        let Some(first) = sleepers.iter().position(|(slept_on, _)| *slept_on == address) else {
+            return woken;
+        };
+        sleepers.remove(first).1.notify_one();
+    }
+    count as usize
+}
+
+// A load might show what a word was before: the kernel sees what it is.
+
+pub(crate) fn wait_while(word: &AtomicU32, value: u32, _timeout: Option<Duration>, _reach: Reach) -> bool {
+    sleep_while(std::ptr::from_ref(word) as usize, || word.fetch_or(0, Ordering::Relaxed) == value);
     false
 }
 
-pub(crate) fn wake_one(word: &AtomicU32) {
-    let mut sleepers = lock(&SLEEPERS);
-    if let Some(first) = sleepers.iter().position(|(slept_on, _)| *slept_on == address(word)) {
-        sleepers.remove(first).1.notify_one();
-    }
+pub(crate) fn wait_while_low(word: &AtomicU64, value: u32, _timeout: Option<Duration>) -> bool {
+    sleep_while(std::ptr::from_ref(word) as usize, || word.fetch_or(0, Ordering::Relaxed) as u32 == value);
+    false
+}
+
+pub(crate) fn wake(word: &AtomicU32, count: u32, _reach: Reach) -> usize {
+    wake_at(std::ptr::from_ref(word) as usize, count)
+}
+
+pub(crate) fn wake_low(word: &AtomicU64, count: u32) -> usize {
+    wake_at(std::ptr::from_ref(word) as usize, count)
 }
 
 /// Loom's mutex in the shape of a word lock, in a process that never forks.

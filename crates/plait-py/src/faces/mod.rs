@@ -3,6 +3,8 @@
 //! * [`asyncio`]: for the tasks of one loop, exactly as asyncio's own;
 //! * [`threading`] and [`queue`]: for threads (and greenlets), as the standard library's;
 //! * [`futures`]: those of `concurrent.futures`, and its pool of threads;
+//! * [`processes`]: for the strands of several processes, below multiprocessing's;
+//! * [`process_queue`]: queues between processes;
 //! * [`universal`]: for all of them at once, `plait.Lock` and its relatives.
 //!
 //! What waits in a coroutine is an `async def` of `python/plait/_primitives.py`, lent to these types by name: it asks one native question, and yields the
@@ -10,6 +12,8 @@
 
 pub mod asyncio;
 pub mod futures;
+pub mod process_queue;
+pub mod processes;
 pub mod queue;
 pub mod threading;
 pub mod timeouts;
@@ -142,6 +146,11 @@ pub fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("Queue", py.get_type::<queue::universal::UniversalQueue>())?;
     module.add("LifoQueue", py.get_type::<queue::universal::UniversalLifoQueue>())?;
     module.add("PriorityQueue", py.get_type::<queue::universal::UniversalPriorityQueue>())?;
+    processes::add_to(module)?;
+    module.add_class::<process_queue::base::ProcessQueueBase>()?;
+    module.add_class::<process_queue::queue::ProcessQueue>()?;
+    module.add_class::<process_queue::simple::ProcessSimpleQueue>()?;
+    module.add_class::<process_queue::queue::Unsent>()?;
     futures::add_to(module)
 }
 
@@ -161,6 +170,10 @@ pub fn show_instance_dicts(py: Python<'_>) {
     install::<threading::condition::ThreadingCondition>(py);
     install::<threading::event::ThreadingEvent>(py);
     install::<threading::semaphore::ThreadingSemaphore>(py);
+    install::<processes::lock::ProcessLock>(py);
+    install::<processes::event::ProcessEvent>(py);
+    install::<processes::condition::ProcessCondition>(py);
+    install::<processes::barrier::ProcessBarrier>(py);
     install::<universal::lock::UniversalLock>(py);
     install::<universal::rlock::UniversalRLock>(py);
     install::<asyncio::semaphore::AsyncioBoundedSemaphore>(py);

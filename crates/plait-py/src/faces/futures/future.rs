@@ -14,7 +14,7 @@ use super::watcher::FutureWatcher;
 use crate::ffi;
 use crate::guarded::{Built, Guarded};
 use crate::trashcan;
-use crate::waiters::{block, fire, Patience, Waker};
+use crate::waiters::{block, fire, greenlet, Patience, Waker};
 use plait_core::primitives::event::Event;
 use plait_core::waiter::Manner;
 use pyo3::exceptions::{PyException, PyTimeoutError};
@@ -110,6 +110,8 @@ pub struct State {
     pub exception: Option<Py<PyAny>>,
     pub callbacks: Vec<Callback>,
     pub opened: Option<Box<Opened>>,
+    /// The pool of processes that makes the call, until it is over: who waits for the result has it read, and it can end the call.
+    pub source: Option<Py<PyAny>>,
 }
 
 #[pyclass(module = "plait.concurrent.futures", name = "Future", frozen, subclass, dict, weakref)]
@@ -179,6 +181,33 @@ impl ConcurrentFuture {
     #[inline]
     pub fn with<R>(&self, py: Python<'_>, body: impl FnOnce(&mut State) -> R) -> R {
         self.state.with(py, body)
+    }
+
+    /// One whose call this pool makes.
+    pub fn of_source(source: Py<PyAny>) -> ConcurrentFuture {
+        let mut future = ConcurrentFuture::blank();
+        future.state.get_mut().source = Some(source);
+        future
+    }
+
+    /// The pool of processes that makes the call, as long as it is not over.
+    pub fn source(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.with(py, |s| match s.phase.is_done() {
+            true => None,
+            false => s.source.as_ref().map(|source| source.clone_ref(py)),
+        })
+    }
+
+    /// Has the pool read, if it likes to have that done by the thread that waits. A greenlet must not keep its thread.
+    fn have_read(slf: &Bound<'_, Self>, patience: Patience<'_>) -> PyResult<()> {
+        let py = slf.py();
+        if let Some(source) = slf.get().source(py) {
+            if greenlet::current(py)?.is_none() {
+                let seconds = patience.left().map(|left| left.as_secs_f64());
+                source.bind(py).call_method1(intern!(py, "_read_for"), (slf, seconds))?;
+            }
+        }
+        Ok(())
     }
 
     /// As `__init__` leaves it.
@@ -251,6 +280,7 @@ impl ConcurrentFuture {
     pub fn finish(slf: &Bound<'_, Self>, outcome: Outcome) -> PyResult<()> {
         let py = slf.py();
         let mut outcome = Some(outcome);
+        let mut source = None;
         let changed = slf.get().with(py, |s| {
             if s.opened.is_some() {
                 return Changed::Opened;
@@ -264,8 +294,10 @@ impl ConcurrentFuture {
                 Some(Outcome::Raised(error)) => s.exception = Some(error),
                 None => {}
             }
+            source = s.source.take();
             Changed::Yes(std::mem::take(&mut s.callbacks))
         });
+        drop(source);
         match (changed, outcome) {
             (Changed::Yes(callbacks), _) => {
                 fire(py, &slf.get().done, slf.get().done.set());
@@ -372,6 +404,7 @@ impl ConcurrentFuture {
     pub fn awaited(slf: &Bound<'_, Self>, patience: Patience<'_>) -> PyResult<Option<Seen>> {
         let py = slf.py();
         let this = slf.get();
+        ConcurrentFuture::have_read(slf, patience)?;
         loop {
             let poll = |wait: &mut _, waker: &mut _, _: &mut _| this.done.poll(wait, waker);
             let woken = block(py, &this.done, Manner::Barging, patience, poll)?;
@@ -530,6 +563,7 @@ impl ConcurrentFuture {
         let state = self.state.traverse();
         visit.call(&state.result)?;
         visit.call(&state.exception)?;
+        visit.call(&state.source)?;
         if let Some(opened) = &state.opened {
             visit.call(&opened.condition)?;
             visit.call(&opened.waiters)?;
@@ -542,7 +576,14 @@ impl ConcurrentFuture {
 
 impl State {
     fn pending() -> State {
-        State { phase: Phase::Pending, result: None, exception: None, callbacks: Vec::new(), opened: None }
+        State {
+            phase: Phase::Pending,
+            result: None,
+            exception: None,
+            callbacks: Vec::new(),
+            opened: None,
+            source: None,
+        }
     }
 }
 

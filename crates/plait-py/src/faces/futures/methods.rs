@@ -149,6 +149,17 @@ impl ConcurrentFuture {
         ConcurrentFuture::cancel(slf)
     }
 
+    /// End the call, if a process makes it: that process is killed, and replaced. A call that has not begun is cancelled. Returns whether it is over by that, or will be
+    /// in a moment; a thread cannot be ended. The future then has a ``TaskKilled`` for an exception. Safe to call from all threads. No standard counterpart (before
+    /// Python 3.14, whose pools can kill all their workers).
+    fn kill(slf: &Bound<'_, Self>) -> PyResult<bool> {
+        let py = slf.py();
+        match slf.get().source(py) {
+            Some(source) => source.bind(py).call_method1(intern!(py, "_kill"), (slf,))?.extract(),
+            None => ConcurrentFuture::cancel(slf),
+        }
+    }
+
     /// Whether it was cancelled. Safe to call from all threads. Counterpart: concurrent.futures.Future.cancelled.
     fn cancelled(&self, py: Python<'_>) -> bool {
         self.phase(py).is_cancelled()
@@ -276,6 +287,13 @@ impl ConcurrentFuture {
     fn __clear__(&self) {
         Python::attach(|py| self.reset(py));
     }
+}
+
+/// A future of a call that a pool of processes makes. `source` has `_read_for(future, seconds)`, which may read answers until the future is done, and
+/// `_kill(future)`.
+#[pyfunction]
+pub fn process_future(py: Python<'_>, source: Py<PyAny>) -> PyResult<Bound<'_, ConcurrentFuture>> {
+    Bound::new(py, ConcurrentFuture::of_source(source))
 }
 
 /// `future.result(timeout)`, and whatever it comes to, the future is cancelled if it is not done: what `map` does with each.

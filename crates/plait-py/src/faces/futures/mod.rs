@@ -65,6 +65,7 @@ pub fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(watcher::watch_futures, module)?)?;
     module.add_function(wrap_pyfunction!(watcher::wait_for_futures, module)?)?;
     module.add_function(wrap_pyfunction!(methods::result_or_cancel, module)?)?;
+    module.add_function(wrap_pyfunction!(methods::process_future, module)?)?;
     module.add_function(wrap_pyfunction!(worker::work, module)?)?;
     Ok(())
 }

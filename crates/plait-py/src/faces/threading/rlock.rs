@@ -38,7 +38,7 @@ pub struct ThreadingRLock {
 
 impl ThreadingRLock {
     fn times(&self, py: Python<'_>) -> PyResult<usize> {
-        let here = thread_ident(py)?;
+        let here = thread_ident();
         Ok(self.owned.with(py, |owned| if owned.by == here { owned.times } else { 0 }))
     }
 
@@ -60,7 +60,7 @@ impl ThreadingRLock {
             acquired = deadlock::blocks(slf, patience, block)?;
         }
         if acquired {
-            this.own(py, Owned { times: 1, by: thread_ident(py)? });
+            this.own(py, Owned { times: 1, by: thread_ident() });
             deadlock::taken(slf);
         }
         Ok(acquired)
@@ -181,7 +181,7 @@ impl ThreadingRLock {
         match slf.get().times(py)? {
             0 => Err(not_owned()),
             times => {
-                let by = thread_ident(py)?;
+                let by = thread_ident();
                 Self::open(slf);
                 Ok((times, by))
             }

@@ -17,8 +17,11 @@ from . import (
     http,
     memory,
     network,
+    pools,
+    process_queues,
     queues,
     scheduling,
+    starting,
     streams,
     synchronisation,
     tasks,
@@ -33,6 +36,8 @@ from .files import OnFiles
 from .http import Http, OnServer
 from .measuring import InProcess, Measurement, OnLoop, OnThreads, Workload
 from .network import LEAST_REQUESTS, Churn, Echo, Idle, Load, Network
+from .pools import OnPools
+from .process_queues import BetweenProcesses
 from .transfers import Transfer
 
 __all__ = [
@@ -41,6 +46,7 @@ __all__ = [
     "LEAST_REQUESTS",
     "NETWORK",
     "WORKLOADS",
+    "BetweenProcesses",
     "Bridge",
     "Churn",
     "Echo",
@@ -53,6 +59,7 @@ __all__ = [
     "Network",
     "OnFiles",
     "OnLoop",
+    "OnPools",
     "OnServer",
     "OnThreads",
     "Transfer",
@@ -66,6 +73,8 @@ GROUPS = (
     "synchronisation",
     "threads",
     "executors",
+    "pools",
+    "processes",
     "bridges",
     "streams",
     "network",
@@ -78,8 +87,8 @@ GROUPS = (
     "memory",
 )
 _ROOMS = (
-    *(scheduling, tasks, waiting, synchronisation, threads, queues, executors, bridges, streams),
-    *(network, tls, datagrams, transfers, children, files, http, memory),
+    *(scheduling, tasks, waiting, synchronisation, threads, queues, executors, pools, process_queues, bridges, streams),
+    *(network, tls, datagrams, transfers, children, starting, files, http, memory),
 )
 
 WORKLOADS: dict[str, Workload] = {

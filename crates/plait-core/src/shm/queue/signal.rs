@@ -1,0 +1,100 @@
+//! Something has changed: who waits for it sleeps on a word, and who changes it makes a system call only if somebody may be asleep.
+//!
+//! Two words. `event` is counted up by each wake-up, and slept on. `announced` is counted up by each sleeper before it sleeps; a wake-up that meets
+//! nobody sets it back to zero, unless another sleeper has announced itself meanwhile. So:
+//!
+//! * A sleeper reads `event`, announces itself, *then* looks at what it waits for, and sleeps while `event` is what it read.
+//! * A waker changes what is waited for, *then* reads `announced`; if it is not zero, it counts `event` up and wakes.
+//!
+//! All of this is sequentially consistent: either the sleeper sees the change, or the waker sees the sleeper; and a sleeper whose announcement
+//! is taken back had read `event` before that was counted up, so that its sleep ends at once.
+//!
+//! Nobody counts himself out, so that a sleeper that is killed leaves nothing behind but one vain wake-up. One that is killed just when it was
+//! woken keeps the wake-up from the others: for that case alone nobody sleeps for longer than [`LONGEST_SLEEP`] before it looks again.
+//!
+//! Rejected: a count of sleepers, which those who are killed make too high for ever; a flag that the waker clears, during which time another
+//! waker sees nobody.
+
+use super::super::futex;
+use crate::sync::atomic::{AtomicU32, Ordering::SeqCst};
+use std::time::Duration;
+
+/// After this time a sleeper looks again by itself.
+pub const LONGEST_SLEEP: Duration = Duration::from_secs(1);
+
+/// The two words, wherever they lie.
+#[derive(Clone, Copy, Debug)]
+pub struct Signal<'m> {
+    event: &'m AtomicU32,
+    announced: &'m AtomicU32,
+    longest: Duration,
+}
+
+/// What a sleeper has read before it announced itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Ticket(u32);
+
+impl<'m> Signal<'m> {
+    /// Both words are zero at first.
+    pub fn new(event: &'m AtomicU32, announced: &'m AtomicU32) -> Signal<'m> {
+        Signal { event, announced, longest: LONGEST_SLEEP }
+    }
+
+    /// The same for sleepers who look again after that time.
+    pub fn for_at_most(self, longest: Duration) -> Signal<'m> {
+        Signal { longest, ..self }
+    }
+
+    /// What is to be done before one looks for the last time at what one waits for.
+    pub fn announce(&self) -> Ticket {
+        let ticket = Ticket(self.event.load(SeqCst));
+        // Zero would mean nobody: once in four billion times it is skipped.
+        while self.announced.fetch_add(1, SeqCst) == u32::MAX {}
+        ticket
+    }
+
+    /// Sleeps until the next wake-up, a signal, the end of the time, or for no reason. To be called with what [`Signal::announce`] gave.
+    pub fn sleep(&self, ticket: Ticket, timeout: Duration) {
+        futex::wait_while(self.event, ticket.0, Some(timeout.min(self.longest)));
+    }
+
+    /// Whether there was a wake-up since.
+    pub fn has_come(&self, ticket: Ticket) -> bool {
+        self.event.load(SeqCst) != ticket.0
+    }
+
+    /// Wakes one. To be called when the change has been made.
+    #[inline]
+    pub fn notify_one(&self) {
+        self.notify(1);
+    }
+
+    /// Wakes all.
+    #[inline]
+    pub fn notify_all(&self) {
+        self.notify(i32::MAX as u32);
+    }
+
+    #[inline]
+    fn notify(&self, count: u32) {
+        let announced = self.announced.load(SeqCst);
+        if announced != 0 {
+            self.wake(announced, count);
+        }
+    }
+
+    #[cold]
+    fn wake(&self, announced: u32, count: u32) {
+        self.event.fetch_add(1, SeqCst);
+        if futex::wake(self.event, count) < count as usize {
+            // Nobody sleeps any more, but for those who have announced themselves since then: they keep the word from being zero.
+            let _ = self.announced.compare_exchange(announced, 0, SeqCst, SeqCst);
+        }
+    }
+
+    /// Counts up even if nobody sleeps: for those who wait for an event, and not for a state.
+    pub fn mark_all(&self) {
+        let announced = self.announced.load(SeqCst);
+        self.wake(announced, i32::MAX as u32);
+    }
+}

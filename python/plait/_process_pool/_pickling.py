@@ -1,0 +1,142 @@
+"""How objects cross between a pool and its workers.
+
+By pickle's protocol 5, whose buffers (of a NumPy array, say) are left out of the pickle and cross in memory that both processes have. What multiprocessing
+knows how to pickle (connections, sockets, what was registered with its ``ForkingPickler``) crosses too.
+
+A function that goes by its name is pickled once: the call has the bytes in its place, and the worker keeps what it loaded from them. What cannot go by name (lambdas,
+closures, functions of an interactive ``__main__``) crosses by cloudpickle, if that is installed.
+"""
+
+import copyreg
+import io
+import pickle
+import sys
+from collections import ChainMap
+from multiprocessing.reduction import ForkingPickler
+from types import BuiltinFunctionType, FunctionType
+from typing import Any
+
+from plait._process_pool import _blame
+
+PROTOCOL = 5
+_reducers: Any = ForkingPickler
+
+
+class Pickler(pickle.Pickler):
+    """With the reducers of multiprocessing and of copyreg, as they are when it is used."""
+
+    dispatch_table: Any = ChainMap(_reducers._extra_reducers, copyreg.dispatch_table)
+
+
+# What has neither reducers nor buffers.
+_PLAIN = frozenset({int, float, complex, bool, str, bytes, type(None)})
+# Functions that go by name, pickled.
+_known: dict[Any, bytes] = {}
+_MOST_KNOWN = 256
+
+
+def dump(thing: Any) -> list[Any]:
+    """The pickle, and the buffers that were left out of it."""
+    if type(thing) in _PLAIN:
+        return [pickle.dumps(thing, PROTOCOL)]
+    buffers: list[Any] = []
+    file = io.BytesIO()
+    Pickler(file, PROTOCOL, buffer_callback=buffers.append).dump(thing)
+    if not buffers:
+        return [file.getvalue()]
+    return [file.getbuffer(), *[buffer.raw() for buffer in buffers]]
+
+
+def load(parts: list[Any]) -> Any:
+    """What `dump` was given."""
+    if len(parts) == 1:
+        return pickle.loads(parts[0])
+    return pickle.loads(parts[0], buffers=parts[1:])
+
+
+def dump_call(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
+    """A call, as `load_call` wants it.
+
+    Raises:
+        Whatever pickle raises; the message says where in the call the object is.
+    """
+    try:
+        named = _known.get(function) if type(function) is FunctionType or type(function) is BuiltinFunctionType else None
+        if named is None:
+            named = _name(function)
+        for argument in args:
+            if type(argument) not in _PLAIN:
+                return dump((named, args, kwargs))
+        if kwargs:
+            return dump((named, args, kwargs))
+        return [pickle.dumps((named, args, kwargs), PROTOCOL)]
+    except Exception as error:
+        parts = _by_cloudpickle(function, args, kwargs)
+        if parts is not None:
+            return parts
+        _blame.explain(error, function, args, kwargs, _fails, _cloudpickle() is not None)
+        raise
+
+
+def _name(function: Any) -> Any:
+    """What stands for it in a pickle: bytes, if it goes by its name."""
+    if type(function) is not FunctionType and type(function) is not BuiltinFunctionType:
+        return function
+    if type(function) is BuiltinFunctionType and not isinstance(function.__self__, type(sys)):
+        return function  # a method, which goes with its object
+    if function.__module__ == "__main__" and not _main_can_be_imported() and _cloudpickle() is not None:
+        raise pickle.PicklingError(f"Can't pickle {function!r}: its module has no name")
+    pickled = pickle.dumps(function, PROTOCOL)
+    if len(_known) < _MOST_KNOWN:
+        _known[function] = pickled
+    return pickled
+
+
+def _main_can_be_imported() -> bool:
+    """Whether workers that are started anew have the same ``__main__``. (An interactive one has no file; a forked worker knows only what was there when it was forked.)"""
+    main = sys.modules.get("__main__")
+    return main is not None and (getattr(main, "__spec__", None) is not None or hasattr(main, "__file__"))
+
+
+def _cloudpickle() -> Any:
+    try:
+        import cloudpickle  # type: ignore[import-not-found,import-untyped,unused-ignore]
+    except ImportError:
+        return None
+    return cloudpickle
+
+
+def _by_cloudpickle(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any] | None:
+    """The same by value, where cloudpickle is there and can do it."""
+    cloudpickle = _cloudpickle()
+    if cloudpickle is None:
+        return None
+    buffers: list[Any] = []
+    file = io.BytesIO()
+    pickler = cloudpickle.CloudPickler(file, PROTOCOL, buffer_callback=buffers.append)
+    pickler.dispatch_table = ChainMap(_reducers._extra_reducers, pickler.dispatch_table)
+    try:
+        pickler.dump((function, args, kwargs))
+    except Exception:
+        return None
+    return [file.getvalue(), *[buffer.raw() for buffer in buffers]]
+
+
+def _fails(thing: Any) -> BaseException | None:
+    """What pickle raises for it."""
+    try:
+        dump(thing)
+    except Exception as error:
+        return error
+    return None
+
+
+def load_call(parts: list[Any], known: dict[bytes, Any]) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
+    """What `dump_call` was given. `known` keeps functions that go by name."""
+    function, args, kwargs = load(parts)
+    if type(function) is bytes:
+        loaded = known.get(function)
+        if loaded is None:
+            loaded = known[function] = pickle.loads(function)
+        function = loaded
+    return function, args, kwargs
