@@ -1,11 +1,16 @@
 """What holds for all tests."""
 
+import faulthandler
 import gc
 import signal
 import sys
 import threading
+from collections.abc import Iterator
 
 import pytest
+
+# In seconds. Nothing takes a tenth of it, on a machine that others use too.
+HUNG_AFTER = 300
 
 # A shell leaves SIGINT ignored in what it starts in the background. Programs that are started here, and interrupted, would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -28,6 +33,25 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     """Many tests collect garbage, to see what is left: let the collector not walk each time through ten thousand tests and their modules."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """A hang becomes a failure of this test, and the others go on. Many have a shorter limit of their own, and some end the whole run: where no signal gets through."""
+    if signal.getitimer(signal.ITIMER_REAL)[0]:
+        return (yield)
+    before = signal.signal(signal.SIGALRM, _hung)
+    signal.setitimer(signal.ITIMER_REAL, HUNG_AFTER)
+    try:
+        return (yield)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _hung(*_: object) -> None:
+    faulthandler.dump_traceback()
+    pytest.fail(f"still running after {HUNG_AFTER} seconds")
 
 
 @pytest.fixture(autouse=True, scope="module")

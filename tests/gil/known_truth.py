@@ -1,6 +1,7 @@
 """Programs whose use of the GIL is known, by clocks of their own."""
 
 import hashlib
+import os
 import threading
 import time
 import zlib
@@ -63,10 +64,18 @@ def compresses(truth: Truth, until: float) -> None:
     _calls(lambda: zlib.compress(part, 6), truth, until)
 
 
+def stolen() -> float:
+    """Seconds of processor time that the machine below this one has kept for others."""
+    with open("/proc/stat") as file:
+        return int(file.readline().split()[8]) / os.sysconf("SC_CLK_TCK")
+
+
 @dataclass
 class Watched:
     report: plait.gil.Report
     truths: dict[str, Truth]
+    # By how much shares may differ: five percentage points. While processors stand still, threads neither run nor sleep as they say, and clocks go on.
+    points: float
 
     def share(self, name: str, what: str) -> float:
         """How much of a thread's own time it was at that, by the monitor."""
@@ -86,10 +95,11 @@ def watch(seconds: float, **work: Work) -> Watched:
         work[name](truth, truth.began + seconds)
         truth.ended, truth.cpu = time.perf_counter(), time.thread_time() - cpu
 
+    before = stolen()
     with plait.gil.monitor(budget=0.03) as report:
         threads = [threading.Thread(target=live, args=(name,), name=name) for name in work]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-    return Watched(report, truths)
+    return Watched(report, truths, 0.05 + min(0.2, 2 * (stolen() - before) / seconds))

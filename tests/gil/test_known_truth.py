@@ -12,26 +12,27 @@ from plait._gil_report import short_path
 
 pytestmark = pytest.mark.skipif(not plait.gil.exists(), reason="this Python has no GIL")
 
-POINTS = 0.05
 SECONDS = 2.0
 
 
 def test_one_busy_thread_holds_it_all_the_time() -> None:
     watched = watch(SECONDS, busy=computes)
-    assert watched.share("busy", "held") == pytest.approx(1.0, abs=POINTS)
-    assert watched.share("busy", "waited") == pytest.approx(0.0, abs=POINTS)
-    assert watched.report.thread("MainThread").idle == pytest.approx(watched.report.seconds, abs=POINTS * SECONDS)
-    assert watched.report.free == pytest.approx(0.0, abs=POINTS * SECONDS)
+    assert watched.share("busy", "held") == pytest.approx(1.0, abs=watched.points)
+    assert watched.share("busy", "waited") == pytest.approx(0.0, abs=watched.points)
+    assert watched.report.thread("MainThread").idle == pytest.approx(watched.report.seconds, abs=watched.points * SECONDS)
+    assert watched.report.free == pytest.approx(0.0, abs=watched.points * SECONDS)
 
 
 def test_two_busy_threads_share_it_and_wait_for_each_other() -> None:
     watched = watch(SECONDS, one=computes, two=computes)
     truth = watched.truths
     held = {name: watched.share(name, "held") for name in truth}
-    # Of two that compute in Python, one holds it and the other waits, at every moment: by their clocks they were at it for as long.
-    assert sum(held.values()) == pytest.approx(1.0, abs=POINTS)
+    # Of two that compute in Python, one holds it and the other waits, at every moment but those in which it changes hands: who was asked to let go has done so,
+    # and who asked has not got a processor yet.
+    assert sum(held.values()) + watched.report.free / watched.report.seconds == pytest.approx(1.0, abs=watched.points)
     for name in truth:
-        assert held[name] + watched.share(name, "waited") == pytest.approx(1.0, abs=POINTS)
+        assert held[name] + watched.share(name, "waited") == pytest.approx(1.0, abs=watched.points)
+    assert sum(held.values()) > 0.75
     assert watched.report.switches > 2 * SECONDS
 
 
@@ -39,31 +40,31 @@ def test_two_busy_threads_share_it_and_wait_for_each_other() -> None:
 def test_c_code_that_releases_it_runs_outside(work: Work) -> None:
     watched = watch(SECONDS, outside=work)
     inside = watched.truths["outside"].inside / watched.truths["outside"].seconds
-    assert watched.share("outside", "outside") == pytest.approx(inside, abs=POINTS)
-    assert watched.share("outside", "waited") == pytest.approx(0.0, abs=POINTS)
+    assert watched.share("outside", "outside") == pytest.approx(inside, abs=watched.points)
+    assert watched.share("outside", "waited") == pytest.approx(0.0, abs=watched.points)
 
 
 def test_a_busy_thread_beside_c_code_is_told_apart() -> None:
     watched = watch(SECONDS, python=computes, c=hashes)
     held = watched.share("python", "held")
-    assert held + watched.share("python", "waited") == pytest.approx(1.0, abs=POINTS)
+    assert held + watched.share("python", "waited") == pytest.approx(1.0, abs=watched.points)
     c = watched.share("c", "outside") + watched.share("c", "waited")
-    assert c == pytest.approx(1.0, abs=POINTS)
+    assert c == pytest.approx(1.0, abs=watched.points)
 
 
 def test_sleepers_want_nothing() -> None:
     watched = watch(SECONDS, one=sleeps, two=sleeps, three=sleeps)
     for name, truth in watched.truths.items():
-        assert watched.share(name, "idle") == pytest.approx(1 - truth.cpu / truth.seconds, abs=POINTS)
-        assert watched.share(name, "held") == pytest.approx(0.0, abs=POINTS)
-    assert watched.report.free == pytest.approx(watched.report.seconds, abs=POINTS * SECONDS)
+        assert watched.share(name, "idle") == pytest.approx(1 - truth.cpu / truth.seconds, abs=watched.points)
+        assert watched.share(name, "held") == pytest.approx(0.0, abs=watched.points)
+    assert watched.report.free == pytest.approx(watched.report.seconds, abs=watched.points * SECONDS)
 
 
 def test_the_processor_time_is_the_threads_own() -> None:
     watched = watch(SECONDS, busy=computes)
     seen = watched.report.thread("busy").cpu
     assert seen is not None
-    assert seen == pytest.approx(watched.truths["busy"].cpu, abs=POINTS * SECONDS)
+    assert seen == pytest.approx(watched.truths["busy"].cpu, abs=watched.points * SECONDS)
 
 
 def holds_in_this_line(truth: Truth, until: float) -> None:
@@ -78,7 +79,7 @@ def test_the_line_that_holds_it_is_found() -> None:
     assert (first.place.file, first.place.function) == (__file__, "holds_in_this_line")
     assert first.place.line == holds_in_this_line.__code__.co_firstlineno + 2
     assert first.threads == ("busy",)
-    assert first.share == pytest.approx(1.0, abs=2 * POINTS)
+    assert first.share == pytest.approx(1.0, abs=2 * watched.points)
 
 
 def sorts(truth: Truth, until: float) -> None:
@@ -95,7 +96,7 @@ def test_c_code_that_keeps_it_is_found_by_the_longest_stretch() -> None:
     assert longest.longest_wanted_at is not None
     assert longest.longest_wanted_at.function == "sorts"
     # It is seen by looks, so it may be a little longer or shorter; two in a row may look like one.
-    assert longest.longest_wanted > 0.5 * watched.truths["sorter"].inside
+    assert longest.longest_wanted > (0.5 - watched.points) * watched.truths["sorter"].inside
     if "last seen in" in watched.report.advice():
         assert f"last seen in {short_path(__file__)}:" in watched.report.advice()
     assert "sorter kept the GIL for" in watched.report.advice() or watched.truths["sorter"].inside < 0.1

@@ -252,7 +252,7 @@ def test_a_name_that_cannot_be_told_costs_no_report(stalls: Stalls) -> None:
 def test_the_same_place_is_counted(stalls: Stalls) -> None:
     async def blocks() -> None:
         for _ in range(3):
-            time.sleep(0.15)
+            time.sleep(0.3)
             await asyncio.sleep(0)
 
     run(blocks)

@@ -2,6 +2,7 @@
 
 import contextlib
 import queue
+import resource
 import signal
 import subprocess
 import sys
@@ -292,3 +293,17 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
     for _ in range(30):
         subprocess.run([sys.executable, "-W", "ignore", "-c", program], check=True, timeout=30)
+
+
+@pytest.mark.parametrize("timeout", [0, -1])
+def test_to_wait_for_no_time_is_not_to_sleep(timeout):
+    """A sleep of no time ends when the kernel's timer says so: 60 µs later, and a hundred times that on a busy machine."""
+    condition, event, queue = plait.threading.Condition(), plait.threading.Event(), plait.queue.Queue()
+    before = resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw
+    for _ in range(500):
+        with condition:
+            assert not condition.wait(timeout)
+        assert not event.wait(timeout)
+        with pytest.raises(ValueError if timeout < 0 else plait.queue.Empty):
+            queue.get(True, timeout)
+    assert resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw - before < 100

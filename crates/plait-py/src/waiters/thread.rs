@@ -174,6 +174,11 @@ fn sleep(py: Python<'_>, parker: &Parker, patience: Patience<'_>) -> PyResult<Aw
         return Ok(Awoken::Unparked);
     }
     let end = patience.end();
+    if left_until(end) == Some(Duration::ZERO) {
+        // To sleep for no time takes some all the same, 60 µs and sometimes a millisecond.
+        py.check_signals()?;
+        return Ok(Awoken::TimedOut);
+    }
     let awoken = if handles_signals() {
         // A signal that comes while it watches would else be noticed by the next one only.
         if py.detach(|| watch_hopefully(|| parker.try_take())) {
