@@ -6,7 +6,7 @@ import signal
 import sys
 
 import pytest
-from pool_tasks import LIMIT, add, fail_deeply, forbid_memfd, pid, raise_it, set_variable, surroundings
+from pool_tasks import LIMIT, add, fail_deeply, pid, raise_it, set_variable, surroundings
 
 import plait
 from plait.concurrent import futures
@@ -120,33 +120,6 @@ def test_stats(forked):
     assert sum(worker.tasks for worker in stats.workers) == 20
     assert all(worker.memory > 2**20 and worker.restarts == 0 for worker in stats.workers)
     assert stats.messages >= 20
-
-
-def without_memfd() -> None:
-    """In a process of its own, which can never make a memfd again."""
-    import multiprocessing
-
-    forbid_memfd()
-    for method in ("fork", "spawn"):
-        with ProcessPoolExecutor(2, multiprocessing.get_context(method)) as executor:
-            assert executor.submit(add, 1).result(LIMIT) == 2
-            assert list(executor.map(add, range(100))) == list(range(1, 101))
-            long = bytes(range(256)) * 40_000
-            assert executor.submit(add, long, b"x").result(LIMIT) == long + b"x"
-            with pytest.raises(futures.WorkerDied, match="SIGKILL"):
-                executor.submit(signal.raise_signal, signal.SIGKILL).result(LIMIT)
-            assert executor.submit(add, 1).result(LIMIT) == 2
-            stats = executor.stats()
-            assert stats.transport == "sockets" and stats.messages > 100
-
-
-def test_where_memfd_is_forbidden_sockets_do_the_same():
-    import multiprocessing
-
-    process = multiprocessing.get_context("spawn").Process(target=without_memfd)
-    process.start()
-    process.join(LIMIT * 2)
-    assert process.exitcode == 0
 
 
 def test_the_mirror_has_it():

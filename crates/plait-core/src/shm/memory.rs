@@ -4,17 +4,22 @@
 //! mapped. It is sealed at birth against shrinking and growing, so that nobody who maps it can be killed by SIGBUS because a peer cut it off; a
 //! descriptor that came from elsewhere is mapped only if it is sealed likewise.
 //!
+//! Some sandboxes forbid memfd. Where little memory is wanted, and only the program's own processes get it, a file without a name does there (see
+//! [`Memory::among_kin`]).
+//!
 //! Rejected: `shm_open`, whose files lie in `/dev/shm` (64 MiB in a container) until somebody sweeps them.
 
 use crate::sync::atomic::{AtomicU32, AtomicU64};
 use memmap2::{MmapMut, MmapOptions, MmapRaw};
 use rustix::fs::{
-    fallocate, fcntl_add_seals, fcntl_get_seals, ftruncate, memfd_create, FallocateFlags, MemfdFlags,
-    SealFlags,
+    fallocate, fcntl_add_seals, fcntl_get_seals, fstat, ftruncate, memfd_create, FallocateFlags, MemfdFlags,
+    OFlags, SealFlags,
 };
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
 
 const SEALS: SealFlags = SealFlags::SHRINK.union(SealFlags::GROW).union(SealFlags::SEAL);
 
@@ -40,11 +45,47 @@ impl Memory {
         Memory::map(File::from(file))
     }
 
+    /// The same for processes that trust each other: where memfd is forbidden it is a file without a name, which is not sealed.
+    ///
+    /// # Errors
+    ///
+    /// What open, ftruncate and mmap say.
+    pub fn among_kin(name: &str, size: usize) -> io::Result<Memory> {
+        match Memory::new(name, size) {
+            Err(error) if is_forbidden(&error) => Memory::nameless(size),
+            made => made,
+        }
+    }
+
+    fn nameless(size: usize) -> io::Result<Memory> {
+        let create = |directory: PathBuf| {
+            let flags = (OFlags::TMPFILE | OFlags::CLOEXEC).bits() as i32;
+            let file = OpenOptions::new().read(true).write(true).mode(0o600).custom_flags(flags).open(directory)?;
+            // Its pages now, and not a SIGBUS when there are no more.
+            fallocate(&file, FallocateFlags::empty(), 0, size as u64)?;
+            io::Result::Ok(file)
+        };
+        let file = create("/dev/shm".into()).or_else(|_| create(std::env::temp_dir()))?;
+        Memory::map(file)
+    }
+
+    /// What [`Memory::among_kin`] made in another process.
+    ///
+    /// # Errors
+    ///
+    /// InvalidInput: it is neither sealed nor without a name. Else what fstat and mmap say.
+    pub fn open_from_kin(descriptor: OwnedFd) -> io::Result<Memory> {
+        match is_sealed(&descriptor) || fstat(&descriptor)?.st_nlink == 0 {
+            true => Memory::map(File::from(descriptor)),
+            false => Err(not_sealed()),
+        }
+    }
+
     /// Memory that another process made.
     ///
     /// # Errors
     ///
-    /// InvalidInput: it is not sealed, so it could be cut off under us. Else what fcntl and mmap say.
+    /// InvalidInput: it is not sealed, so it could be cut off under us. Else what mmap says.
     pub fn open(descriptor: OwnedFd) -> io::Result<Memory> {
         Memory::map(sealed(descriptor)?)
     }
@@ -153,14 +194,24 @@ pub fn private_copy(descriptor: OwnedFd) -> io::Result<MmapMut> {
     unsafe { MmapOptions::new().map_copy(&file) }
 }
 
+fn is_forbidden(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::Unsupported)
+}
+
+fn is_sealed(descriptor: &OwnedFd) -> bool {
+    // What is no memory at all has no seals to be asked for.
+    fcntl_get_seals(descriptor).is_ok_and(|seals| seals.contains(SealFlags::SHRINK))
+}
+
+fn not_sealed() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, "memory that is not sealed against shrinking")
+}
+
 fn sealed(descriptor: OwnedFd) -> io::Result<File> {
-    if !fcntl_get_seals(&descriptor)?.contains(SealFlags::SHRINK) {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            "memory that is not sealed against shrinking",
-        ));
+    match is_sealed(&descriptor) {
+        true => Ok(File::from(descriptor)),
+        false => Err(not_sealed()),
     }
-    Ok(File::from(descriptor))
 }
 
 #[cfg(all(test, not(loom), not(miri)))]
@@ -177,6 +228,19 @@ mod tests {
         let mut seen = [0; 5];
         theirs.read(8, &mut seen);
         assert_eq!((&seen, theirs.word(0).load(Ordering::Acquire)), (b"plait", 7));
+    }
+
+    #[test]
+    fn without_memfd_it_is_a_file_without_a_name() {
+        let ours = Memory::nameless(4096).unwrap();
+        let descriptor = || ours.descriptor().try_clone_to_owned().unwrap();
+        let theirs = Memory::open_from_kin(descriptor()).unwrap();
+        ours.write(8, b"plait");
+        let mut seen = [0; 5];
+        theirs.read(8, &mut seen);
+        assert_eq!(&seen, b"plait");
+        assert_eq!(Memory::open(descriptor()).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+        assert_eq!(fstat(descriptor()).unwrap().st_nlink, 0);
     }
 
     #[test]

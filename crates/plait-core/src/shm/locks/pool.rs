@@ -51,7 +51,7 @@ struct Free {
 
 impl Segment {
     fn new() -> io::Result<Segment> {
-        let memory = Memory::new("plait-locks", SIZE)?;
+        let memory = Memory::among_kin("plait-locks", SIZE)?;
         memory.double_word(HEAD_NAMESPACE).store(Identity::namespace(), Ordering::Relaxed);
         memory.double_word(HEAD_MAKER).store(Identity::current().pack(), Ordering::Relaxed);
         let now = clock_gettime(ClockId::Boottime);
@@ -67,7 +67,7 @@ impl Segment {
     ///
     /// InvalidInput: it is something else. Or what mapping it says.
     pub fn open(descriptor: OwnedFd) -> io::Result<Segment> {
-        let memory = Memory::open(descriptor)?;
+        let memory = Memory::open_from_kin(descriptor)?;
         if memory.size() != SIZE || memory.double_word(HEAD_MAGIC).load(Ordering::Acquire) != MAGIC {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "memory that has no locks in it"));
         }

@@ -93,7 +93,7 @@ pub struct Layout {
 impl Layout {
     pub fn create(maxsize: u32, capacity: u32) -> io::Result<Layout> {
         assert!(capacity.is_power_of_two() && capacity < POSITIONS / 2);
-        let memory = Memory::new("plait-queue", RING_AT + capacity as usize * UNIT)?;
+        let memory = Memory::among_kin("plait-queue", RING_AT + capacity as usize * UNIT)?;
         memory.write(MAXSIZE_AT, &maxsize.to_ne_bytes());
         memory.write(MAGIC_AT, &MAGIC.to_ne_bytes());
         Ok(Layout { memory, capacity, maxsize })

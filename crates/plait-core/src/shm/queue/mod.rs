@@ -83,7 +83,7 @@ impl Queue {
     ///
     /// # Errors
     ///
-    /// As [`Memory::new`].
+    /// As [`Memory::among_kin`].
     pub fn new(maxsize: u32) -> io::Result<Queue> {
         Queue::with_capacity(maxsize, CAPACITY)
     }
@@ -100,10 +100,10 @@ impl Queue {
     ///
     /// # Errors
     ///
-    /// InvalidData: it is no queue. Else as [`Memory::open`].
+    /// InvalidData: it is no queue. Else as [`Memory::open_from_kin`].
     pub fn open(descriptors: Descriptors<OwnedFd>) -> io::Result<Queue> {
         Ok(Queue {
-            layout: Layout::open(Memory::open(descriptors.memory)?)?,
+            layout: Layout::open(Memory::open_from_kin(descriptors.memory)?)?,
             items_bell: Bell::open(descriptors.items),
             slots_bell: descriptors.slots.map(Bell::open),
         })
