@@ -60,7 +60,8 @@ impl Memory {
     fn nameless(size: usize) -> io::Result<Memory> {
         let create = |directory: PathBuf| {
             let flags = (OFlags::TMPFILE | OFlags::CLOEXEC).bits() as i32;
-            let file = OpenOptions::new().read(true).write(true).mode(0o600).custom_flags(flags).open(directory)?;
+            let file =
+                OpenOptions::new().read(true).write(true).mode(0o600).custom_flags(flags).open(directory)?;
             // Its pages now, and not a SIGBUS when there are no more.
             fallocate(&file, FallocateFlags::empty(), 0, size as u64)?;
             io::Result::Ok(file)
