@@ -4,6 +4,7 @@ import os
 import signal
 from concurrent.futures.process import BrokenProcessPool
 
+import plait.multiprocessing
 import pytest
 from pool_tasks import LIMIT, DiesOnArrival, add, append, die_at_first, end, is_gone, note_and_wait, pid, until
 
@@ -19,6 +20,13 @@ def test_the_error_says_how_it_died(pool, how, words, code):
     if pool._mp_context.get_start_method() != "forkserver":
         assert caught.value.peak_memory > 2**20 and "MiB" in str(caught.value)
     assert pool.submit(add, 1).result(LIMIT) == 2
+
+
+def test_the_zygote_tells_how_much_memory_it_had():
+    with ProcessPoolExecutor(1, plait.multiprocessing.get_context("zygote")) as executor:
+        with pytest.raises(WorkerDied, match="MiB") as caught:
+            executor.submit(end, "kill").result(LIMIT)
+        assert caught.value.peak_memory > 2**20
 
 
 def test_only_the_call_that_it_made_fails(forked):

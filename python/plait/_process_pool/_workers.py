@@ -66,7 +66,7 @@ class Worker:
                 popen.returncode = os.waitstatus_to_exitcode(status)
                 peak = usage.ru_maxrss * 1024
         self.process.join()
-        return self.process.exitcode, peak
+        return self.process.exitcode, getattr(popen, "peak_memory", peak)
 
     def stats(self) -> WorkerStats:
         """See `WorkerStats`."""

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 # The zygote tells a pid, or a negative errno where it could not fork, and later the exit code; each is a message.
 NUMBER = struct.Struct("q")
+# Of a process that has ended: its exit code, and the most memory it had, in bytes.
+END = struct.Struct("qq")
 
 # As many as the kernel takes with one message.
 MOST_DESCRIPTORS = 253

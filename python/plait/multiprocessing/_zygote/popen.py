@@ -16,7 +16,7 @@ from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from plait.multiprocessing._zygote.messages import FIXED, MOST_DESCRIPTORS, NUMBER, Surroundings
+from plait.multiprocessing._zygote.messages import END, FIXED, MOST_DESCRIPTORS, NUMBER, Surroundings
 from plait.multiprocessing._zygote.worker import Inherited
 
 _context: Any = context  # whose `reduction` a program may have replaced
@@ -28,6 +28,8 @@ class Popen(popen_fork.Popen):
 
     method = "zygote"
     DupFd = Inherited
+    # When it has ended: the most memory it had, in bytes.
+    peak_memory: int | None = None
 
     def __init__(self, process_obj: BaseProcess, request: Callable[[list[int]], None]) -> None:
         self._fds: list[int] = []
@@ -53,10 +55,13 @@ class Popen(popen_fork.Popen):
 
     def _told(self) -> int:
         try:
-            message = self._report.recv(NUMBER.size)
+            message = self._report.recv(END.size)
         except ConnectionResetError:
             message = b""
-        return int(NUMBER.unpack(message)[0]) if message else _UNKNOWN
+        if not message:
+            return _UNKNOWN
+        code, self.peak_memory = END.unpack(message)
+        return int(code)
 
     def _send_signal(self, sig: int) -> None:
         if self.returncode is None:

@@ -21,7 +21,7 @@ from typing import Any
 
 import plait.multiprocessing.context  # has the standard library know of the start method
 from plait.multiprocessing._zygote import worker
-from plait.multiprocessing._zygote.messages import MOST_DESCRIPTORS, NUMBER, Ready
+from plait.multiprocessing._zygote.messages import END, MOST_DESCRIPTORS, NUMBER, Ready
 
 assert plait.multiprocessing.context
 
@@ -41,15 +41,16 @@ class Forked:
     pidfd: int
     report: socket.socket
 
-    def tell(self, number: int, *fds: int) -> None:
+    def tell(self, what: bytes, *fds: int) -> None:
         try:
-            socket.send_fds(self.report, [NUMBER.pack(number)], fds)
+            socket.send_fds(self.report, [what], fds)
         except (BrokenPipeError, ConnectionResetError):
             pass  # nobody wants to know any more
 
     def reap(self) -> None:
         """Of one that has ended."""
-        self.tell(os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1]))
+        _, status, usage = os.wait4(self.pid, 0)
+        self.tell(END.pack(os.waitstatus_to_exitcode(status), usage.ru_maxrss * 1024))
         self.forget()
 
     def forget(self) -> None:
@@ -103,14 +104,14 @@ class Zygote:
         try:
             pid = os.fork()
         except OSError as error:
-            Forked(0, -1, report).tell(-(error.errno or errno.EAGAIN))
+            Forked(0, -1, report).tell(NUMBER.pack(-(error.errno or errno.EAGAIN)))
             report.close()
             return
         if pid == 0:
             report.close()
             worker.live(fds, self._forget)
         forked = Forked(pid, os.pidfd_open(pid), report)
-        forked.tell(pid, forked.pidfd)
+        forked.tell(NUMBER.pack(pid), forked.pidfd)
         self._forked[forked.pidfd] = forked
         self._selector.register(forked.pidfd, selectors.EVENT_READ)
 
