@@ -1,7 +1,8 @@
 """How objects cross between a pool and its workers.
 
 By pickle's protocol 5, whose buffers (of a NumPy array, say) are left out of the pickle and cross in memory that both processes have. What multiprocessing
-knows how to pickle (connections, sockets, what was registered with its ``ForkingPickler``) crosses too.
+knows how to pickle (connections, sockets, what was registered with its ``ForkingPickler``) crosses too. Pickle itself keeps bytes inside, and copies them twice more: long ones
+that are an argument, or the result, are left out too.
 
 A function that goes by its name is pickled once: the call has the bytes in its place, and the worker keeps what it loaded from them. What cannot go by name (lambdas,
 closures, functions of an interactive ``__main__``) crosses by cloudpickle, if that is installed.
@@ -30,14 +31,33 @@ class Pickler(pickle.Pickler):
 
 # What has neither reducers nor buffers.
 _PLAIN = frozenset({int, float, complex, bool, str, bytes, type(None)})
+_BYTES = frozenset({bytes, bytearray})
+# From so many on, memory of their own costs less than to copy them.
+_LONG = 64 << 10
 # Functions that go by name, pickled.
 _known: dict[Any, bytes] = {}
 _MOST_KNOWN = 256
 
 
+class _LeftOut:
+    """Long bytes, which are to be a buffer of their own."""
+
+    def __init__(self, of: Any) -> None:
+        self._of = of
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return type(self._of), (pickle.PickleBuffer(self._of),)
+
+
+def _is_long(thing: Any) -> bool:
+    return type(thing) in _BYTES and len(thing) >= _LONG
+
+
 def dump(thing: Any) -> list[Any]:
     """The pickle, and the buffers that were left out of it."""
-    if type(thing) in _PLAIN:
+    if _is_long(thing):
+        thing = _LeftOut(thing)
+    elif type(thing) in _PLAIN:
         return [pickle.dumps(thing, PROTOCOL)]
     buffers: list[Any] = []
     file = io.BytesIO()
@@ -65,11 +85,17 @@ def dump_call(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> l
         if named is None:
             named = _name(function)
         for argument in args:
-            if type(argument) not in _PLAIN:
-                return dump((named, args, kwargs))
-        if kwargs:
-            return dump((named, args, kwargs))
-        return [pickle.dumps((named, args, kwargs), PROTOCOL)]
+            if type(argument) not in _PLAIN or _is_long(argument):
+                break
+        else:
+            if not kwargs:
+                return [pickle.dumps((named, args, kwargs), PROTOCOL)]
+        # What is there twice is one object on the other side too.
+        long = {id(thing): _LeftOut(thing) for thing in (*args, *kwargs.values()) if _is_long(thing)}
+        if long:
+            args = tuple(long.get(id(thing), thing) for thing in args)
+            kwargs = {name: long.get(id(thing), thing) for name, thing in kwargs.items()}
+        return dump((named, args, kwargs))
     except Exception as error:
         parts = _by_cloudpickle(function, args, kwargs)
         if parts is not None:
