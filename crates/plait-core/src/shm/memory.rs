@@ -18,7 +18,7 @@ use rustix::fs::{
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::PathBuf;
 
 const SEALS: SealFlags = SealFlags::SHRINK.union(SealFlags::GROW).union(SealFlags::SEAL);
@@ -164,6 +164,16 @@ impl Memory {
         unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), address, bytes.len()) }
     }
 
+    /// Copies bytes in where nobody has written yet. There each page would be a fault, and filled with zeros first: this takes half the time. (Where the
+    /// pages are there and mapped, [`Memory::write`] takes a third of it.)
+    ///
+    /// # Errors
+    ///
+    /// What pwrite says: there is no memory left, say.
+    pub fn write_first(&self, offset: usize, bytes: &[u8]) -> io::Result<()> {
+        self.file.write_all_at(bytes, offset as u64)
+    }
+
     /// Copies bytes out. See [`Memory::write`].
     #[inline]
     #[allow(unsafe_code)]
@@ -229,6 +239,10 @@ mod tests {
         let mut seen = [0; 5];
         theirs.read(8, &mut seen);
         assert_eq!((&seen, theirs.word(0).load(Ordering::Acquire)), (b"plait", 7));
+        ours.write_first(9, b"LAI").unwrap();
+        theirs.read(8, &mut seen);
+        assert_eq!(&seen, b"pLAIt");
+        assert!(ours.write_first(4095, b"ab").is_err(), "it is sealed against growing");
     }
 
     #[test]

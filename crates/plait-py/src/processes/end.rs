@@ -154,11 +154,12 @@ impl End {
         let long = || slices.iter().filter(|slice| slice.len() >= LONG);
         let warm = outgoing.warm.as_mut().ok_or_else(nonsense)?;
         let (segment, name) = warm.lend(shared_size(long().map(|slice| slice.len())), self.socket())?;
-        let mut offset = 0;
-        for slice in long() {
-            segment.memory.write(offset, slice);
-            offset = (offset + slice.len()).next_multiple_of(ALIGN);
-        }
+        let filled = segment.fill(long().scan(0, |next: &mut usize, slice| {
+            let offset = *next;
+            *next = (offset + slice.len()).next_multiple_of(ALIGN);
+            Some((offset, *slice))
+        }));
+        filled.inspect_err(|_| warm.take_back(name))?;
         Ok((segment, name))
     }
 

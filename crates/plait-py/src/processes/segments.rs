@@ -21,7 +21,7 @@ use plait_core::shm::memory::{private_copy, Memory};
 use std::io::{Error, ErrorKind, Result};
 use std::mem::ManuallyDrop;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 
 /// Places in the table.
@@ -62,6 +62,22 @@ impl Leases {
 pub struct Segment {
     pub memory: Memory,
     name: SegmentName,
+    /// Its pages are not there.
+    cold: AtomicBool,
+}
+
+impl Segment {
+    /// Copies parts in, each at its offset.
+    pub fn fill<'a>(&self, parts: impl Iterator<Item = (usize, &'a [u8])>) -> Result<()> {
+        let cold = self.cold.swap(false, Ordering::Relaxed);
+        for (offset, part) in parts {
+            match cold {
+                true => self.memory.write_first(offset, part)?,
+                false => self.memory.write(offset, part),
+            }
+        }
+        Ok(())
+    }
 }
 
 /// The segments of one sender.
@@ -96,7 +112,7 @@ impl Warm {
         let memory = Memory::new("plait-segment", rounded(size))?;
         memory.prefer_large_pages();
         descriptors::send(socket, (name.slot, name.generation), memory.descriptor())?;
-        let segment = Arc::new(Segment { memory, name });
+        let segment = Arc::new(Segment { memory, name, cold: AtomicBool::new(true) });
         if let Some(slot) = slot {
             self.leases.set(slot, LEASED);
             self.slots[slot] = Some(Arc::clone(&segment));
@@ -104,11 +120,21 @@ impl Warm {
         Ok((segment, name))
     }
 
+    /// What was lent is not sent after all.
+    pub fn take_back(&mut self, name: SegmentName) {
+        if let Some(slot) = usize::try_from(name.slot).ok().filter(|slot| *slot < SLOTS) {
+            self.leases.set(slot, FREE);
+            self.slots[slot] = None;
+        }
+    }
+
     /// Gives the pages of what nobody uses back to the system.
     pub fn trim(&self) {
         for segment in (0..SLOTS).filter_map(|slot| self.free(slot)) {
             // Not to be had back: then it stays warm.
-            let _ = segment.memory.discard();
+            if segment.memory.discard().is_ok() {
+                segment.cold.store(true, Ordering::Relaxed);
+            }
         }
     }
 
