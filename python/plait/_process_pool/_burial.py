@@ -13,6 +13,8 @@ from plait._process_pool._workers import Worker
 # If so many workers, one after the other, end before they are ready, none ever will be. One that is killed counts less: that may be somebody's mistake, or a moment without memory.
 _MOST_FAILED_STARTS = 3
 _KILLED_COUNTS = 0.1
+# A worker that could not be started is tried again after so many seconds.
+UNTIL_TRIED_AGAIN = 0.2
 BROKEN = "A child process terminated abruptly, the process pool is not usable anymore"
 _BROKEN_WHILE = "A process in the process pool was terminated abruptly while the future was running or pending."
 
@@ -22,6 +24,7 @@ class Burial(Dispatch):
 
     _failed_starts: float
     _restarts: int
+    _lacking: list[int]  # how often workers had been restarted that could not be replaced yet
     processes: dict[int, Any]
     broken: Any
     closing: bool
@@ -79,16 +82,30 @@ class Burial(Dispatch):
         if hopeless:
             self._break()
         elif not over and not self.broken:
+            self._lacking.append(worker.restarts + 1)
+            self._restarts += not expected
+            self._start_what_is_lacking()
+
+    def _start_what_is_lacking(self) -> None:
+        """For the helper. There may be no memory, no descriptor or no process left just now: others work on meanwhile."""
+        while self._lacking and not self.broken:
             try:
-                self._start_worker(worker.restarts + 1)
+                self._start_worker(self._lacking[0])
+            except OSError:
+                with self._lock:
+                    self._failed_starts += _KILLED_COUNTS
+                    hopeless = self._failed_starts >= _MOST_FAILED_STARTS and not self._workers
+                if hopeless:
+                    self._break()
+                return
             except RuntimeError:
                 if threading.main_thread().is_alive():
                     raise
                 # From Python 3.12 on nothing is forked once the end of the program has begun.
                 if not self._workers:
                     self._break()
-            else:
-                self._restarts += not expected
+                return
+            self._lacking.pop(0)
 
     def _break(self) -> None:
         """The pool is of no use any more. In the standard words."""

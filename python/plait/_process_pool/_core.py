@@ -16,6 +16,7 @@ from typing import Any
 
 from plait import _native
 from plait._process_pool import _helper, _messages, _pickling
+from plait._process_pool._burial import UNTIL_TRIED_AGAIN
 from plait._process_pool._dispatch import STALLED
 from plait._process_pool._ending import Ending
 from plait._process_pool._errors import NotLoaded
@@ -62,15 +63,18 @@ class Core(Ending):
         self._starting = 0
         self._failed_starts: float = 0
         self._restarts = 0
+        self._lacking: list[int] = []
         self._answered = 0
         self._messages = 0
         self._trimmed = 0  # so many messages had come when memory was given back
         self._found_dead: list[int] = []  # when they were to be watched
         self._arrived: list[Any] = []
         self._settling: list[Any] = []
+        self._for_helper: list[Any] = []  # what the helper alone is to settle
         self._helper: Any = None
         self._owner = os.getpid()
         self.processes: dict[int, Any] = {}
+        self._abandoned = False
         self.broken: Any = False
         self.closing = False
         pools.add(self)
@@ -176,6 +180,7 @@ class Core(Ending):
         to be settled in `_settling` or, after an exception, again there; both may be done twice without harm.
         """
         batch: list[tuple[Task, int, list[Any]]] = []
+        helps = False
         try:
             with self._lock:
                 count: int = self._board.take(self._arrived)
@@ -186,10 +191,17 @@ class Core(Ending):
                 self._messages += count
                 batch.extend(self._settling)
                 self._settling.clear()
+                helps = threading.current_thread() is self._helper
+                if helps:
+                    batch.extend(self._for_helper)
+                    self._for_helper.clear()
             if waiting and count:
                 self._pump()
             for task, kind, parts in batch:
-                self._answer(task, kind, parts)
+                if not helps and self._calls_back(task):
+                    self._settle_by_helper(task, kind, parts)
+                else:
+                    self._answer(task, kind, parts)
         except BaseException:
             with self._lock:
                 self._settling.extend(batch)
@@ -257,12 +269,20 @@ class Core(Ending):
         else:
             self._settle(task, answer)
 
+    def _calls_back(self, task: Task) -> bool:
+        """Whether somebody's code is called with the answer. It may take long, and who waits for another answer has no time for that."""
+        calls: bool = task.future._has_callbacks()
+        return calls
+
+    def _settle_by_helper(self, task: Task, kind: int, parts: list[Any]) -> None:
+        with self._lock:
+            self._for_helper.append((task, kind, parts))
+        self._board.tell()
+
     def _leave_to_helper(self, task: Task, kind: int, parts: list[Any], error: BaseException) -> None:
         """An answer could not be unpickled, or a signal handler raised in the midst of that: which of them it was shows when it is tried again. The last word is the helper's, whom nothing
         interrupts."""
-        with self._lock:
-            self._settling.append((task, kind, parts))
-        self._board.tell()
+        self._settle_by_helper(task, kind, parts)
         try:
             _pickling.load(parts)
         except BaseException:
@@ -307,9 +327,11 @@ class Core(Ending):
 
     def help_once(self) -> bool:
         """Sleep until something is to be done, and do it. False: there is nothing left to do."""
+        self._end_if_abandoned()
         before = self._messages
         longest = self._longest_sleep()
         died = self._board.sleep(longest) + self._found_dead
+        self._end_if_abandoned()
         while self._collect():
             pass
         for key in died:
@@ -319,6 +341,7 @@ class Core(Ending):
         self._found_dead = [key for key in self._found_dead if key in self._workers]
         self._tend_batches()
         self._end_what_is_late()
+        self._start_what_is_lacking()
         self._pump()
         if longest == _IDLE and before == self._messages:
             self._trim()
@@ -332,6 +355,8 @@ class Core(Ending):
         nap = self._nap()
         if nap is not None:
             sleeps.append(nap)
+        if self._lacking:
+            sleeps.append(UNTIL_TRIED_AGAIN)
         if sleeps:
             return min(sleeps)
         return None if self._trimmed == self._messages else _IDLE

@@ -6,6 +6,7 @@ not begun can be taken back, and is, as soon as another worker has nothing to do
 
 import threading
 import time
+from itertools import islice
 from typing import Any
 
 from plait._process_pool import _messages
@@ -161,8 +162,10 @@ class Dispatch:
         self._board.tell()
 
     def _put_back(self, tasks: list[Task]) -> None:
-        """With the lock: they are the first again. None is there twice, wherever a thread was interrupted that was about this."""
-        self._queue.extendleft([task for task in reversed(tasks) if task not in self._queue])
+        """With the lock: they are the first again. None is there twice, wherever a thread was interrupted that was about this: those before it are such that were
+        put back, or not taken out, which are no more than the workers can have."""
+        first = set(islice(self._queue, len(tasks) + _MOST_AT_ONCE * (len(self._workers) + 1)))
+        self._queue.extendleft([task for task in reversed(tasks) if task not in first])
 
     def _take_back(self, worker: Worker, fewest: int = 2) -> bool:
         """With the lock: what it has not begun goes to the front of the queue again, if it has at least so many. Whether there was something."""

@@ -1,5 +1,6 @@
 """How calls are ended, and the pool itself."""
 
+import os
 import signal
 import threading
 import time
@@ -15,6 +16,8 @@ class Ending(Burial):
     """A part of `Core`."""
 
     _helper: Any
+    _owner: int
+    _abandoned: bool
 
     def _let_go(self, worker: Worker) -> None:
         """It has nothing more to do, ever. It is idle, and reads."""
@@ -22,6 +25,8 @@ class Ending(Burial):
 
     def _kill(self, future: Any) -> bool:
         """End the call of this future."""
+        if self._owner != os.getpid():
+            return False
         if future.cancel():
             return True
         error = TaskKilled("the call was ended by kill()")
@@ -58,8 +63,24 @@ class Ending(Burial):
         self._pump()
         return True
 
+    def abandon(self) -> None:
+        """Nobody has the pool any more. The collector says so, in the midst of anything, under the pool's lock even: so the helper does the rest."""
+        self._abandoned = True
+        if self._owner != os.getpid():
+            return
+        if self._helper is not None:
+            self._board.tell()
+        else:  # there has never been a worker
+            self._board.close()
+
+    def _end_if_abandoned(self) -> None:
+        if self._abandoned and not self.closing:
+            self.close(False)
+
     def close(self, cancels: bool) -> None:
-        """Nothing comes in any more; the helper ends the workers when all is done."""
+        """Nothing comes in any more; the helper ends the workers when all is done. In a forked child there is nothing to end, and the lock may be held by a thread that is not there."""
+        if self._owner != os.getpid():
+            return
         with self._lock:
             self.closing = True
             cancelled = list(self._queue) if cancels else []
@@ -78,7 +99,7 @@ class Ending(Burial):
     def wait(self, timeout: float | None) -> bool:
         """Until the workers have ended. False: the time is up."""
         helper = self._helper
-        if helper is None or helper is threading.current_thread():
+        if self._owner != os.getpid() or helper is None or helper is threading.current_thread():
             return True
         helper.join(timeout)
         if helper.is_alive():
@@ -88,6 +109,8 @@ class Ending(Burial):
 
     def end_all(self) -> None:
         """The deadline of a shutdown is over: what runs is ended, what has not begun is cancelled."""
+        if self._owner != os.getpid():
+            return
         self.close(True)
         with self._lock:
             tasks = list(self._queue)

@@ -70,7 +70,7 @@ class ProcessPoolExecutor(StandardExecutor):  # type: ignore[misc]
         self._core = core = Core(max_workers, mp_context, initializer, initargs, max_tasks_per_child)
         self._options = Options(self, None, retries)
         # Nobody refers to the executor any more: what was submitted is done, and that is all.
-        self._finalizer = weakref.finalize(self, core.close, False)
+        self._finalizer = weakref.finalize(self, core.abandon)
         self._finalizer.atexit = False
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:

@@ -54,4 +54,5 @@ def _at_exit() -> None:
 
 
 threading._register_atexit(_at_exit)  # type: ignore[attr-defined]
+# The rest of a pool says by itself, in a child, that it is its parent's.
 os.register_at_fork(after_in_child=_threads.clear)

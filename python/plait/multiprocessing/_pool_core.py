@@ -26,6 +26,7 @@ class PoolCore(Core):
         super().__init__(*args)
         self._rooms: weakref.WeakSet[Any] = weakref.WeakSet()  # of those who feed it
         self._hurries = False
+        self.ends_with: Any = None  # what terminates it at the program's end
 
     def feed(self, room: Any) -> None:
         """Somebody feeds it, as far ahead as there is room."""
@@ -72,11 +73,25 @@ class PoolCore(Core):
         if self._helper is not None:
             self._board.tell()
 
+    def _end_if_abandoned(self) -> None:
+        if self._abandoned and not self.closing:
+            self.terminate(signal.SIGTERM)
+
+    def end_workers(self) -> None:
+        """It has ended, and nothing is left to do at the program's end."""
+        super().end_workers()
+        if self._abandoned:
+            self.ends_with.cancel()
+
     def _check(self) -> None:
         if self.broken:
             raise BrokenProcessPool(self.broken)
         if self._owner != os.getpid():
             raise RuntimeError("the process pool belongs to the process that made it, which this one was forked from")
+
+    def _calls_back(self, task: Any) -> bool:
+        """What is called is the pool's own, mostly: it tells the result."""
+        return False
 
     def _grow(self) -> None:
         """Its workers are there from the beginning."""

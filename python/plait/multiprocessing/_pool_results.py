@@ -89,6 +89,9 @@ class ApplyResult(_Result):
         finally:
             self._settled()
 
+    def _fail_from(self, i: int, error: Exception) -> None:
+        self._set(i, (False, error))
+
 
 class MapResult(_Result, _internals.MapResult):  # type: ignore[misc]
     """The result of ``map_async`` and ``starmap_async``. Counterpart: ``multiprocessing.pool.MapResult``."""

@@ -11,6 +11,7 @@ more than workers have use for. ``ThreadPool`` is the standard one.
 import multiprocessing.pool as _standard
 import os
 import threading
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from multiprocessing import util
 from typing import Any
@@ -75,7 +76,10 @@ class Pool(_internals.Pool):  # type: ignore[misc]
         except BaseException:
             terminate(core)
             raise
-        self._terminate: Any = util.Finalize(self, terminate, args=(core,), exitpriority=15)
+        # At the program's end. The collector comes in the midst of anything: then the helper is told.
+        self._terminate: Any = util.Finalize(None, terminate, args=(core,), exitpriority=15)
+        core.ends_with = self._terminate
+        weakref.finalize(self, core.abandon).atexit = False
         self._state = RUN
 
     @property
@@ -113,7 +117,12 @@ class Pool(_internals.Pool):  # type: ignore[misc]
         """
         self._check_running()
         result = ApplyResult(self, callback, error_callback)
-        result.follow(self._core, [self._core.call(func, tuple(args), dict(kwds))])
+        try:
+            args, kwds = tuple(args), dict(kwds)
+        except TypeError as error:
+            result.follow(self._core, [_refused(func, args, kwds, error)])
+        else:
+            result.follow(self._core, [self._core.call(func, args, kwds)])
         return result
 
     def _map_async(self, func: Any, iterable: Any, mapper: Any, chunksize: int | None = None, callback: Any = None, error_callback: Any = None) -> Any:
@@ -242,6 +251,17 @@ class _Workers:
         worker.name = worker.name.replace("Process", "PoolWorker")
         worker.daemon = True
         return worker
+
+
+def _refused(func: Any, args: Any, kwds: Any, error: TypeError) -> TypeError:
+    """What these are in a call, which is not made: no arguments. In the interpreter's words."""
+    if hasattr(args, "__iter__") and hasattr(kwds, "keys"):
+        return error
+    try:
+        func(*args, **kwds)
+    except TypeError as refusal:
+        return refusal
+    return error
 
 
 def _processors() -> int:

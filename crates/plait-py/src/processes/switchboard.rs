@@ -10,6 +10,7 @@ use super::end::{End, Received};
 use super::link::{Line, ProcessLink};
 use crate::errors::os_error;
 use crate::faces::futures::future::ConcurrentFuture;
+use crate::faces::universal::strand::thread_ident;
 use crate::waiters::thread::watch_hopefully;
 use plait_core::shm::bell::Bell;
 use plait_core::shm::memory::Memory;
@@ -39,7 +40,8 @@ struct Board {
     lines: Mutex<Vec<Arc<Line>>>,
     /// Counts what a thread that reads is to notice, and is no message.
     pokes: AtomicU64,
-    thread_reads: Mutex<bool>,
+    /// Which thread reads.
+    reader: Mutex<Option<u64>>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -65,7 +67,7 @@ impl Board {
             epoll,
             lines: Mutex::default(),
             pokes: AtomicU64::new(0),
-            thread_reads: Mutex::new(false),
+            reader: Mutex::new(None),
         })
     }
 
@@ -96,17 +98,17 @@ impl Board {
     /// The helper sleeps: until something has come, a worker has died, or somebody has told it. The keys of those that may have died.
     fn sleep(&self, timeout: Option<Duration>) -> Result<Vec<u64>> {
         {
-            let thread_reads = lock(&self.thread_reads);
+            let reader = lock(&self.reader);
             let come =
-                !*thread_reads && self.bell().is_some_and(|bell| bell.leave_to_poller(|| self.has_come()));
+                reader.is_none() && self.bell().is_some_and(|bell| bell.leave_to_poller(|| self.has_come()));
             if come {
                 return self.poll(Some(Duration::ZERO));
             }
         }
         let died = self.poll(timeout);
         // Whatever woke it: from now on it looks by itself. Else its own poke would be for itself.
-        let thread_reads = lock(&self.thread_reads);
-        if !*thread_reads {
+        let reader = lock(&self.reader);
+        if reader.is_none() {
             self.bell().into_iter().for_each(Bell::silence);
         }
         died
@@ -136,15 +138,12 @@ impl Board {
         if has_come() {
             return Ok(());
         }
-        // A signal that comes while it watches would else be noticed by the next one only.
+        if py.detach(|| watch_hopefully(has_come)) {
+            return py.check_signals();
+        }
+        // A signal that came while it watched would else be noticed by the next one only.
         py.check_signals()?;
-        py.detach(|| {
-            if !watch_hopefully(has_come) {
-                if let Some(bell) = self.bell() {
-                    bell.sleep(has_come, timeout);
-                }
-            }
-        });
+        py.detach(|| self.bell().is_some_and(|bell| bell.sleep(has_come, timeout)));
         py.check_signals()
     }
 
@@ -171,28 +170,37 @@ impl Board {
 }
 
 /// While it is there, a thread reads, and the helper is not rung for.
-struct Reading<'a>(&'a Board);
+struct Reading<'a> {
+    board: &'a Board,
+    /// The same thread reads already: it waits for one result, and a signal's handler for another.
+    nested: bool,
+}
 
 impl Reading<'_> {
     /// None: another thread reads, or nobody can.
     fn begin(board: &Board) -> Option<Reading<'_>> {
         let bell = board.bell()?;
-        let mut thread_reads = lock(&board.thread_reads);
-        if *thread_reads {
+        let mut reader = lock(&board.reader);
+        let nested = *reader == Some(thread_ident());
+        if reader.is_some() && !nested {
             return None;
         }
-        *thread_reads = true;
+        *reader = Some(thread_ident());
         bell.silence();
-        Some(Reading(board))
+        Some(Reading { board, nested })
     }
 }
 
 impl Drop for Reading<'_> {
     fn drop(&mut self) {
-        let mut thread_reads = lock(&self.0.thread_reads);
-        *thread_reads = false;
-        if self.0.bell().is_some_and(|bell| bell.leave_to_poller(|| self.0.has_come())) {
-            self.0.tell();
+        if self.nested {
+            return;
+        }
+        let board = self.board;
+        let mut reader = lock(&board.reader);
+        *reader = None;
+        if board.bell().is_some_and(|bell| bell.leave_to_poller(|| board.has_come())) {
+            board.tell();
         }
     }
 }

@@ -118,14 +118,15 @@ impl WorkerEnd {
             if has_slept {
                 return Ok(None);
             }
+            let by_ring = self.end.memory.is_some();
+            let come = by_ring && py.detach(|| watch_hopefully(|| self.end.has_come()));
+            // A signal that came while it watched would else be noticed by the next one only.
             py.check_signals()?;
-            py.detach(|| {
-                if self.end.memory.is_none() || !watch_hopefully(|| self.end.has_come()) {
-                    let timeout = timeout.map(|seconds| Duration::from_secs_f64(seconds.clamp(0.0, 1e9)));
-                    self.end.wait(timeout);
-                }
-            });
-            py.check_signals()?;
+            if !come {
+                let timeout = timeout.map(|seconds| Duration::from_secs_f64(seconds.clamp(0.0, 1e9)));
+                py.detach(|| self.end.wait(timeout));
+                py.check_signals()?;
+            }
             has_slept = true;
         }
     }

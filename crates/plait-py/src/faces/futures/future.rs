@@ -230,6 +230,11 @@ impl ConcurrentFuture {
         self.with(py, |s| s.phase)
     }
 
+    pub fn has_callbacks(&self, py: Python<'_>) -> bool {
+        let is_call = |callback: &Callback| matches!(callback, Callback::Call(_));
+        self.with(py, |s| s.opened.is_some() || s.callbacks.iter().any(is_call))
+    }
+
     pub fn is_open(&self, py: Python<'_>) -> bool {
         self.with(py, |s| s.opened.is_some())
     }

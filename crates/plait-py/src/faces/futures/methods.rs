@@ -262,6 +262,11 @@ impl ConcurrentFuture {
         Ok(())
     }
 
+    /// Whether anybody's code is called when it is done.
+    fn _has_callbacks(&self, py: Python<'_>) -> bool {
+        self.has_callbacks(py)
+    }
+
     #[getter]
     fn _done_callbacks<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         ConcurrentFuture::open(slf, |opened| &opened.callbacks)
