@@ -473,11 +473,14 @@ def test_6_17_a_child_may_outlive_its_parent(tmp_path):
         """
         import threading
         import os
+        import time
         reader, writer = os.pipe()
         parent = os.getpid()
         if os.fork() == 0:
             os.close(writer)
-            os.read(reader, 1)  # until the parent has ended
+            os.read(reader, 1)  # until the parent ends: its descriptors are closed a moment before it is nobody's parent
+            while os.getppid() == parent:
+                time.sleep(0.001)
             print("child", os.getppid() != parent, flush=True)
             os._exit(0)
         print("parent", flush=True)
