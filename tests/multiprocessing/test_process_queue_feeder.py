@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 import queue_scenes as scenes
@@ -57,16 +58,45 @@ def test_a_child_sends_all_before_it_ends(make, method):
     scenes.joined(child)
 
 
+def puts_where_the_feeder_lingers(first, second):
+    # The feeder of each queue is still there when the next put finds one.
+    first.put(b"a" * 400_000)
+    while not first._unsent().is_empty():
+        time.sleep(0.001)
+    second.put(b"b" * 400_000)
+    first.put(b"c" * 3_000_000)
+
+
+def test_a_child_sends_what_came_while_another_queue_was_put_into():
+    context, first = scenes.made("plait")
+    _, second = scenes.made("plait")
+    child = context.Process(target=puts_where_the_feeder_lingers, args=(first, second))
+    child.start()
+    assert len(first.get(timeout=scenes.LIMIT)) == 400_000
+    assert len(second.get(timeout=scenes.LIMIT)) == 400_000
+    # Only the child's exit waits now.
+    child.join(0.5)
+    assert child.exitcode is None
+    assert len(first.get(timeout=scenes.LIMIT)) == 3_000_000
+    scenes.joined(child)
+
+
 def cancels(items):
     items.cancel_join_thread()
     for _ in range(100):
         items.put(b"x" * 100_000)
 
 
+def cancels_afterwards(items):
+    items.put(b"x" * 3_000_000)
+    items.cancel_join_thread()
+
+
 @pytest.mark.parametrize("make", scenes.MAKES)
-def test_a_child_need_not_wait(make):
+@pytest.mark.parametrize("body", [cancels, cancels_afterwards])
+def test_a_child_need_not_wait(make, body):
     context, items = scenes.made(make)
-    child = context.Process(target=cancels, args=(items,))
+    child = context.Process(target=body, args=(items,))
     child.start()
     scenes.joined(child)
 

@@ -55,7 +55,8 @@ def _send_before_exit(unsent: _native.Unsent) -> None:
         # Another process than the one that began this set.
         _ends_in, _sending = os.getpid(), set()
         util.Finalize(None, _send_all, exitpriority=-5)
-    _sending.difference_update([other for other in _sending if other.is_empty()])
+    # Not those that are merely empty: while a thread lingers there, what is put next is not told of.
+    _sending.difference_update([other for other in list(_sending) if not other.is_fed()])
     _sending.add(unsent)
 
 

@@ -59,6 +59,11 @@ impl Backlog {
         self.left.load(SeqCst) == 0
     }
 
+    /// Whether a thread is in [`Backlog::feed`], or will be: who adds a message then is not told to start one.
+    pub fn is_fed(&self) -> bool {
+        lock(&self.waiting).fed
+    }
+
     /// Adds a message, which [`Queue::reserve`] has counted. True: the caller has to start a thread that runs [`Backlog::feed`].
     #[must_use]
     pub fn push(&self, message: Vec<u8>) -> bool {

@@ -201,6 +201,11 @@ impl Unsent {
         self.backlog.is_empty()
     }
 
+    /// Whether a thread sends, or waits for more to send: then the next put starts none, and does not tell of it.
+    fn is_fed(&self) -> bool {
+        self.backlog.is_fed()
+    }
+
     /// Blocks until all is sent or given up. KeyboardInterrupt ends the wait.
     fn join(&self, py: Python<'_>) -> PyResult<()> {
         while !py.detach(|| self.backlog.wait_sent(None)) {
