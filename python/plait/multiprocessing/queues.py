@@ -62,7 +62,9 @@ def _send_before_exit(unsent: _native.Unsent) -> None:
 
 def _send_all() -> None:
     for unsent in list(_sending):
-        unsent.join()
+        # Another thread may have cancelled it meanwhile.
+        if unsent in _sending:
+            unsent.join()
 
 
 class Queue(_native.ProcessQueue, _StandardQueue):

@@ -13,6 +13,7 @@ use pyo3::exceptions::{PyException, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 /// The native half of plait.multiprocessing.Queue, which derives from it: see there.
@@ -188,10 +189,22 @@ impl ProcessQueue {
     }
 }
 
-/// What a process has put into a queue and what is not there yet.
-#[pyclass(module = "plait._native", frozen)]
+/// What a process has put into a queue and what is not there yet. Two of the same process and queue are equal.
+#[pyclass(module = "plait._native", frozen, eq, hash)]
 pub struct Unsent {
     backlog: Arc<Backlog>,
+}
+
+impl PartialEq for Unsent {
+    fn eq(&self, other: &Unsent) -> bool {
+        Arc::ptr_eq(&self.backlog, &other.backlog)
+    }
+}
+
+impl Hash for Unsent {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        Arc::as_ptr(&self.backlog).hash(state);
+    }
 }
 
 #[pymethods]
