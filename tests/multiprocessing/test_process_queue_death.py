@@ -1,5 +1,6 @@
 """Processes are killed while they put and get: nobody else loses anything, and nobody hangs."""
 
+import ctypes
 import os
 import random
 import select
@@ -155,3 +156,38 @@ def test_a_reader_hears_of_the_last_writers_death(make, method):
     killed(writer)
     assert told.get() == "ended"
     scenes.joined(reader)
+
+
+def unshare_process_ids():
+    """From now on the children of this process live in another namespace of process ids. False: that is forbidden here."""
+    clone_newpid = 0x20000000
+    return ctypes.CDLL(None, use_errno=True).unshare(clone_newpid) == 0
+
+
+@pytest.mark.parametrize("reading", [True, False])
+def test_who_lives_in_another_namespace_of_process_ids_is_not_robbed(reading):
+    context, items = scenes.made("plait", "fork", "SimpleQueue")
+    lock = items._rlock if reading else items._wlock
+
+    def elsewhere():
+        # In this namespace there is no process with the holder's id.
+        os._exit(int(lock.acquire(timeout=0.2)))
+
+    def holds_while_another_tries():
+        assert lock.acquire()
+        if not unshare_process_ids():
+            os._exit(77)
+        child = os.fork()
+        if child == 0:
+            elsewhere()
+        taken = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        lock.release()
+        os._exit(taken)
+
+    holder = context.Process(target=holds_while_another_tries)
+    holder.start()
+    holder.join(scenes.LIMIT)
+    if holder.exitcode == 77:
+        pytest.skip("no other namespace can be made here")
+    assert holder.exitcode == 0
+    assert lock.acquire(True, scenes.LIMIT)

@@ -8,6 +8,7 @@
 
 use super::lock::Lock;
 use super::signal::Signal;
+use crate::shm::identity::Identity;
 use crate::shm::memory::Memory;
 use crate::sync::atomic::{AtomicU32, AtomicU64};
 use std::io;
@@ -15,7 +16,7 @@ use std::io;
 /// Bytes of a unit.
 pub const UNIT: usize = 8;
 
-const MAGIC: u32 = 0x706c_7131;
+const MAGIC: u32 = 0x706c_7132;
 const MAGIC_AT: usize = 0;
 const MAXSIZE_AT: usize = 4;
 const RESERVED_AT: usize = 8;
@@ -23,6 +24,7 @@ const DONE_AT: usize = 12;
 const JOIN_AT: usize = 16;
 const ITEMS_WATCHED_AT: usize = 24;
 const SLOTS_WATCHED_AT: usize = 28;
+const NAMESPACE_AT: usize = 32;
 const TAIL_AT: usize = 64;
 const HEAD_AT: usize = 128;
 const ITEMS_AT: usize = 192;
@@ -88,15 +90,19 @@ pub struct Layout {
     pub capacity: u32,
     /// 0: as many messages as there is room for.
     pub maxsize: u32,
+    /// The namespace of process ids of who made it: see `lock`.
+    home: u64,
 }
 
 impl Layout {
     pub fn create(maxsize: u32, capacity: u32) -> io::Result<Layout> {
         assert!(capacity.is_power_of_two() && capacity < POSITIONS / 2);
         let memory = Memory::among_kin("plait-queue", RING_AT + capacity as usize * UNIT)?;
+        let home = Identity::namespace();
         memory.write(MAXSIZE_AT, &maxsize.to_ne_bytes());
+        memory.write(NAMESPACE_AT, &home.to_ne_bytes());
         memory.write(MAGIC_AT, &MAGIC.to_ne_bytes());
-        Ok(Layout { memory, capacity, maxsize })
+        Ok(Layout { memory, capacity, maxsize, home })
     }
 
     pub fn open(memory: Memory) -> io::Result<Layout> {
@@ -112,7 +118,15 @@ impl Layout {
         if magic != MAGIC || !capacity.is_power_of_two() || capacity >= POSITIONS / 2 {
             return Err(refused());
         }
-        Ok(Layout { memory, capacity, maxsize })
+        let mut home = [0; 8];
+        memory.read(NAMESPACE_AT, &mut home);
+        Ok(Layout { memory, capacity, maxsize, home: u64::from_ne_bytes(home) })
+    }
+
+    /// As if it had been made where process ids mean something else.
+    #[cfg(test)]
+    pub fn carry_elsewhere(&self) {
+        self.memory.write(NAMESPACE_AT, &self.home.wrapping_add(1).to_ne_bytes());
     }
 
     pub fn memory(&self) -> &Memory {
@@ -132,13 +146,18 @@ impl Layout {
     /// Whose turn it is to put.
     #[inline]
     pub fn tail_lock(&self) -> Lock<'_> {
-        Lock::new(self.memory.double_word(TAIL_AT + LOCK_AFTER), self.signal(TAIL_AT + SIGNAL_AFTER))
+        self.lock(TAIL_AT)
     }
 
     /// Whose turn it is to get.
     #[inline]
     pub fn head_lock(&self) -> Lock<'_> {
-        Lock::new(self.memory.double_word(HEAD_AT + LOCK_AFTER), self.signal(HEAD_AT + SIGNAL_AFTER))
+        self.lock(HEAD_AT)
+    }
+
+    #[inline]
+    fn lock(&self, end: usize) -> Lock<'_> {
+        Lock::new(self.memory.double_word(end + LOCK_AFTER), self.signal(end + SIGNAL_AFTER), self.home)
     }
 
     /// There is something to get.

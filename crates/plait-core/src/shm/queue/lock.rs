@@ -4,6 +4,9 @@
 //! it has passed. Who waits longer than a blink looks whether the holder still lives. Nothing has to be mended by whoever takes over but what
 //! the queue's own state says (`put`).
 //!
+//! Process ids mean something only in the namespace where the queue was made. A process that lives in another one takes the end as a stranger, of whose
+//! life nobody judges, and judges of nobody's.
+//!
 //! Rejected: `pthread_mutex` with robust lists, which keep pointers in the shared memory; two words for number and start, between which a holder
 //! may be killed.
 
@@ -22,17 +25,28 @@ const PATIENCE: Duration = Duration::from_millis(20);
 pub struct Lock<'m> {
     holder: &'m AtomicU64,
     signal: Signal<'m>,
+    /// The namespace in which holders have their names.
+    home: u64,
 }
 
 impl<'m> Lock<'m> {
-    pub fn new(holder: &'m AtomicU64, signal: Signal<'m>) -> Lock<'m> {
-        Lock { holder, signal: signal.for_at_most(PATIENCE) }
+    pub fn new(holder: &'m AtomicU64, signal: Signal<'m>, home: u64) -> Lock<'m> {
+        Lock { holder, signal: signal.for_at_most(PATIENCE), home }
+    }
+
+    #[inline]
+    fn me(&self) -> Identity {
+        // Asked each time: a child may live in another one than its parent.
+        match self.home == Identity::namespace() {
+            true => Identity::current(),
+            false => Identity::STRANGER,
+        }
     }
 
     /// Takes it, if it is free.
     #[inline]
     fn try_take(&self) -> bool {
-        let (me, unheld) = (Identity::current().pack(), 0);
+        let (me, unheld) = (self.me().pack(), 0);
         self.holder.compare_exchange(unheld, me, Ordering::Acquire, Ordering::Relaxed).is_ok()
     }
 
@@ -65,10 +79,11 @@ impl<'m> Lock<'m> {
         if holder == 0 {
             return self.try_take();
         }
-        let me = Identity::current().pack();
+        let me = self.me();
         // One of several who have seen the death gets it.
-        Identity::unpack(holder).is_dead()
-            && self.holder.compare_exchange(holder, me, Ordering::Acquire, Ordering::Relaxed).is_ok()
+        me != Identity::STRANGER
+            && Identity::unpack(holder).is_dead()
+            && self.holder.compare_exchange(holder, me.pack(), Ordering::Acquire, Ordering::Relaxed).is_ok()
     }
 
     /// Takes it within that time, asleep if need be. May return early, when a signal comes.
@@ -90,9 +105,9 @@ impl<'m> Lock<'m> {
         self.signal
     }
 
-    /// Whether this process has it.
+    /// Whether this process has it, or of strangers any.
     pub fn is_mine(&self) -> bool {
-        self.holder.load(Ordering::Relaxed) == Identity::current().pack()
+        self.holder.load(Ordering::Relaxed) == self.me().pack()
     }
 
     /// Lets go of it. To be called by whoever has it.

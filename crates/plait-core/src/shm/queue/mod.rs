@@ -346,7 +346,7 @@ impl Queue {
         self.lock_of(side).take_within(timeout)
     }
 
-    /// False: this process does not have it.
+    /// False: this process does not have it. (In another namespace of process ids than the queue was made in, the caller has to know that itself.)
     #[must_use]
     pub fn release_side(&self, side: Side) -> bool {
         let lock = self.lock_of(side);

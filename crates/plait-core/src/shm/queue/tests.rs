@@ -177,6 +177,21 @@ fn who_dies_at_an_end_is_followed_by_the_next() {
 }
 
 #[test]
+fn who_lives_elsewhere_judges_of_nobodys_life_and_nobody_of_its() {
+    let here = small(0);
+    layout(&here).carry_elsewhere();
+    let elsewhere = another(&here);
+    here.lock_of(Side::Tail).take_for(dead());
+    assert_eq!(put(&elsewhere, b"a"), Put::Busy);
+    assert_eq!(put(&here, b"a"), Put::Done);
+    assert!(elsewhere.hold_side(Side::Head, Duration::ZERO));
+    assert!(!here.release_side(Side::Head) && !here.hold_side(Side::Head, Duration::ZERO));
+    assert_eq!(get(&here), None);
+    assert!(elsewhere.release_side(Side::Head));
+    assert_eq!(get(&here), Some(b"a".to_vec()));
+}
+
+#[test]
 fn who_lives_is_not_robbed() {
     let queue = small(0);
     assert!(queue.hold_side(Side::Tail, Duration::ZERO));
