@@ -1,8 +1,12 @@
 //! Where everything lies in the memory of a queue, and the two words that say what is in it.
 //!
 //! The ring is counted in units of eight bytes. A record is a header of one unit (how many bytes follow, and what they are) and its bytes. Each end of
-//! the ring is one double word: its position, how many messages have passed it, and at the tail whether the last one is still incomplete. One store
+//! the ring is one double word: its position, how many messages have passed it, and at the tail whether the last one is still incomplete. One operation
 //! changes all of it, so that a process that is killed has done all or nothing.
+//!
+//! At the tail a message has passed when it counts: when it is in the ring, or before, when it waits outside and has its place for sure. So the difference of
+//! the counts is how many there are, at any moment, and who adds one compares and exchanges the word that says that there is a place. Rejected: the
+//! number of those outside in a word of its own, which two may find small enough at the same time, and which counts a message twice on its way in.
 //!
 //! What the processes write to most lies in cache lines of its own.
 
@@ -19,7 +23,6 @@ pub const UNIT: usize = 8;
 const MAGIC: u32 = 0x706c_7132;
 const MAGIC_AT: usize = 0;
 const MAXSIZE_AT: usize = 4;
-const RESERVED_AT: usize = 8;
 const DONE_AT: usize = 12;
 const JOIN_AT: usize = 16;
 const ITEMS_WATCHED_AT: usize = 24;
@@ -44,7 +47,7 @@ const POSITIONS: u32 = 0x7fff_ffff;
 pub struct End {
     /// In units, counted on and on.
     pub position: u32,
-    /// How many messages have passed.
+    /// How many messages have passed; at the tail, with those that wait outside.
     pub count: u32,
     /// The last message is incomplete.
     pub partial: bool,
@@ -181,12 +184,6 @@ impl Layout {
     /// All tasks are done.
     pub fn joined(&self) -> Signal<'_> {
         self.signal(JOIN_AT)
-    }
-
-    /// How many messages wait outside of the ring.
-    #[inline]
-    pub fn reserved(&self) -> &AtomicU32 {
-        self.memory.word(RESERVED_AT)
     }
 
     /// How many messages were said to be done.

@@ -9,7 +9,7 @@
 //! next one at the tail, or its reader, ends it as abandoned; if its reader dies, the next one skips the rest. So what a killed process held is lost,
 //! and nothing else.
 //!
-//! Messages that are put where there is no room may wait in the process that puts them ([`backlog`]). They count: `reserved` is their number.
+//! Messages that are put where there is no room may wait in the process that puts them ([`backlog`]). They count as if they were in the ring ([`Queue::reserve`]).
 //!
 //! Rejected: a sequence number in each slot, with no lock at all: who is killed between taking a slot and filling it stops everybody; a memfd for each long
 //! message, since a descriptor cannot be put into shared memory.
@@ -146,9 +146,8 @@ impl Queue {
     #[inline]
     pub fn len(&self) -> u32 {
         let (head, tail) = self.ends();
-        let inside = tail.count.wrapping_sub(head.count);
-        let all = inside.wrapping_add(self.layout.reserved().load(SeqCst));
-        // A process that was killed, or one that is just at it, may make it wrong by a few.
+        let all = tail.count.wrapping_sub(head.count);
+        // What a process had still to send when it was killed counts for ever. Less than none there is only in damaged memory.
         if all as i32 > 0 {
             all
         } else {
@@ -165,29 +164,43 @@ impl Queue {
     /// Counts a message as put that is not in the ring yet. False: there are as many as there may be.
     #[must_use]
     pub fn reserve(&self) -> bool {
-        let reserved = self.layout.reserved();
-        if self.layout.maxsize == 0 {
-            reserved.fetch_add(1, SeqCst);
-            return true;
-        }
-        loop {
-            let before = reserved.load(SeqCst);
-            if self.is_full() {
-                return false;
+        self.change_tail(|tail| {
+            self.has_place(tail).then_some(End { count: tail.count.wrapping_add(1), ..tail })
+        })
+    }
+
+    /// Whether one more may be put when that is the tail.
+    #[inline]
+    fn has_place(&self, tail: End) -> bool {
+        let maxsize = self.layout.maxsize;
+        // A head that has gone on since leaves one place more.
+        let all = || tail.count.wrapping_sub(End::from_word(self.layout.head().load(SeqCst)).count);
+        maxsize == 0 || (all() as i32) < maxsize as i32
+    }
+
+    /// False: it stays as it is, since there is nothing to change it to. Its position is changed by nobody but who holds the tail.
+    #[inline]
+    fn change_tail(&self, to: impl Fn(End) -> Option<End>) -> bool {
+        let tail = self.layout.tail();
+        let mut word = tail.load(Relaxed);
+        while let Some(next) = to(End::from_word(word)) {
+            // SeqCst: see `signal`. It also publishes what was written to the ring.
+            match tail.compare_exchange_weak(word, next.to_word(), SeqCst, Relaxed) {
+                Ok(_) => return true,
+                Err(now) => word = now,
             }
-            if reserved.compare_exchange(before, before.wrapping_add(1), SeqCst, SeqCst).is_ok() {
-                return true;
-            }
         }
+        false
     }
 
     /// Takes the count of so many messages back that will never be in the ring.
     pub fn unreserve(&self, count: u32) {
-        self.layout.reserved().fetch_sub(count, SeqCst);
+        self.change_tail(|tail| Some(End { count: tail.count.wrapping_sub(count), ..tail }));
         if self.layout.maxsize != 0 {
-            self.layout.slots().notify_one();
+            self.layout.slots().notify_all();
             self.ring_slots_bell();
         }
+        self.mark_joined();
     }
 
     /// How many messages were put and not said to be done.
@@ -196,10 +209,14 @@ impl Queue {
     }
 
     fn unfinished_of(&self, done: u32) -> u32 {
-        // What was reserved is counted first: on its way into the ring it counts twice rather than not at all.
-        let reserved = self.layout.reserved().load(SeqCst);
-        let put = End::from_word(self.layout.tail().load(SeqCst)).count;
-        put.wrapping_add(reserved).wrapping_sub(done)
+        End::from_word(self.layout.tail().load(SeqCst)).count.wrapping_sub(done)
+    }
+
+    /// To be called by whoever may have made an end of what was not done.
+    fn mark_joined(&self) {
+        if self.unfinished() == 0 {
+            self.layout.joined().mark_all();
+        }
     }
 
     /// Says that one message is done. False: all were already.
@@ -216,9 +233,7 @@ impl Queue {
                 Err(now) => before = now,
             }
         }
-        if self.unfinished() == 0 {
-            self.layout.joined().mark_all();
-        }
+        self.mark_joined();
         true
     }
 

@@ -38,7 +38,7 @@ pub struct Putter<'q, 'm> {
 const SPARE: u32 = 1;
 
 impl<'q, 'm> Putter<'q, 'm> {
-    /// `reserved`: [`Queue::reserve`] has counted it.
+    /// `reserved`: [`Queue::reserve`] has counted it. (If there is a bound and a long message is not reserved, others may put while it passes, and it is one too many.)
     #[inline]
     pub fn new(queue: &'q Queue, message: &'m [u8], reserved: bool) -> Putter<'q, 'm> {
         Putter { queue, message, sent: 0, reserved, held: false, lent: false }
@@ -67,12 +67,7 @@ impl<'q, 'm> Putter<'q, 'm> {
             self.held = false;
             self.lock().release();
         }
-        let done = done?;
-        if done == Put::Done && self.reserved {
-            // From here on it counts as one in the ring.
-            self.queue.layout.reserved().fetch_sub(1, SeqCst);
-        }
-        Ok(done)
+        done
     }
 
     /// The same, and if it has to wait, it sleeps once, for at most that time: until it may be worth while to try again, or a signal comes. In between
@@ -105,7 +100,8 @@ impl<'q, 'm> Putter<'q, 'm> {
         // Relaxed: whoever had the lock before has written it.
         let mut tail = End::from_word(queue.layout.tail().load(Relaxed));
         if tail.partial && self.sent == 0 {
-            tail = queue.abandon(tail)?;
+            queue.abandon(tail)?;
+            tail = End::from_word(queue.layout.tail().load(Relaxed));
         }
         if self.sent == 0 && !self.reserved && queue.is_full() {
             queue.clear_slots_bell();
@@ -148,11 +144,16 @@ impl<'q, 'm> Putter<'q, 'm> {
         layout.write(tail.position, &header.to_bytes());
         layout.write(tail.after(1).position, bytes);
         let whole = header.kind & LAST != 0;
-        self.queue.advance_tail(End {
-            count: tail.count.wrapping_add(u32::from(whole)),
-            partial: !whole,
-            ..tail.after(need)
+        let counts = whole && !self.reserved;
+        let advanced = self.queue.change_tail(|now| {
+            // Somebody may just have reserved the last place. A long message has looked at its beginning.
+            let refused = counts && self.sent == 0 && !self.queue.has_place(now);
+            let count = now.count.wrapping_add(u32::from(counts));
+            (!refused).then_some(End { count, partial: !whole, ..now.after(need) })
         });
+        if !advanced {
+            return Ok(Put::Full);
+        }
         if header.kind == FIRST | LAST {
             layout.items().notify_one();
         } else {
@@ -181,24 +182,17 @@ impl Drop for Putter<'_, '_> {
 }
 
 impl Queue {
-    #[inline]
-    fn advance_tail(&self, tail: End) {
-        // SeqCst: see `signal`. It also publishes the record.
-        self.layout.tail().store(tail.to_word(), SeqCst);
-    }
-
     /// Ends a message whose writer has gone. To be called by whoever holds the tail.
-    fn abandon(&self, tail: End) -> Result<End, Corrupt> {
+    fn abandon(&self, tail: End) -> Result<(), Corrupt> {
         let head = End::from_word(self.layout.head().load(SeqCst));
         if self.used(head, tail)? + SPARE > self.layout.capacity {
             return Err(Corrupt);
         }
         self.layout.write(tail.position, &Header { length: 0, kind: ABANDONED }.to_bytes());
-        let ended = End { partial: false, ..tail.after(1) };
-        self.advance_tail(ended);
+        self.change_tail(|now| Some(End { partial: false, ..now.after(1) }));
         self.layout.items().notify_all();
         self.ring_items_bell();
-        Ok(ended)
+        Ok(())
     }
 
     /// The same by a reader who waits for the rest, if nobody is writing it any more.

@@ -7,7 +7,7 @@ use super::*;
 use crate::shm::identity::Identity;
 use proptest::prelude::*;
 use std::collections::VecDeque;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -277,6 +277,65 @@ fn what_is_put_is_to_be_done_once() {
     assert!(queue.task_done() && !queue.joined().has_come(ticket));
     assert!(queue.task_done() && queue.joined().has_come(ticket));
     assert!(!queue.task_done());
+}
+
+#[test]
+fn a_bound_holds_for_those_in_the_ring_and_those_outside_together() {
+    // Long enough that others find time between a look and its consequence.
+    let message = vec![1; 100_000];
+    let queue = Queue::with_capacity(1, 1 << 20).unwrap();
+    let theirs = another(&queue);
+    let ended = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !ended.load(SeqCst) {
+                if theirs.reserve() {
+                    theirs.unreserve(1);
+                }
+            }
+        });
+        // Nobody else gets, so that a count is exact here.
+        let most = (0..3_000).map(|_| match put(&queue, &message) {
+            Put::Done => {
+                let count = queue.len();
+                assert!(get(&queue).is_some());
+                count
+            }
+            _ => 0,
+        });
+        let most = most.max();
+        ended.store(true, SeqCst);
+        assert_eq!(most, Some(1));
+    });
+}
+
+#[test]
+fn what_comes_in_from_outside_counts_once() {
+    let queue = small(2);
+    let (short, long) = (vec![1; 20], vec![2; 1000]);
+    assert!(queue.reserve() && queue.reserve() && !queue.reserve());
+    assert_eq!(Putter::new(&queue, &short, true).step().unwrap(), Put::Done);
+    assert_eq!((queue.len(), queue.unfinished()), (2, 2));
+    let mut putter = Putter::new(&queue, &long, true);
+    assert_eq!(putter.step().unwrap(), Put::NoRoom);
+    assert_eq!((queue.len(), queue.unfinished()), (2, 2));
+    assert_eq!(get(&queue), Some(short));
+    let (mut taker, mut buffer) = (Taker::new(&queue), Vec::new());
+    while taker.step(&mut buffer).unwrap() != Got::Message {
+        putter.step().unwrap();
+    }
+    assert_eq!((&buffer, queue.len(), queue.unfinished()), (&long, 0, 2));
+}
+
+#[test]
+fn who_waits_for_all_to_be_done_hears_of_what_was_given_up() {
+    let queue = small(0);
+    assert!(queue.reserve() && queue.reserve());
+    let ticket = queue.joined().announce();
+    queue.unreserve(1);
+    assert!(!queue.joined().has_come(ticket));
+    queue.unreserve(1);
+    assert!(queue.joined().has_come(ticket));
 }
 
 #[test]
