@@ -29,6 +29,9 @@ pub mod memory;
 pub mod positions;
 #[cfg(not(loom))]
 pub mod queue;
+#[cfg(all(test, loom))]
+#[path = "queue/signal.rs"]
+mod queue_signal;
 #[cfg(not(loom))]
 pub mod ring;
 

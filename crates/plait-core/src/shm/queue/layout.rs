@@ -20,19 +20,19 @@ use std::io;
 /// Bytes of a unit.
 pub const UNIT: usize = 8;
 
-const MAGIC: u32 = 0x706c_7132;
+const MAGIC: u32 = 0x706c_7133;
 const MAGIC_AT: usize = 0;
 const MAXSIZE_AT: usize = 4;
 const DONE_AT: usize = 12;
-const JOIN_AT: usize = 16;
-const ITEMS_WATCHED_AT: usize = 24;
-const SLOTS_WATCHED_AT: usize = 28;
-const NAMESPACE_AT: usize = 32;
+const ITEMS_WATCHED_AT: usize = 16;
+const SLOTS_WATCHED_AT: usize = 20;
+const NAMESPACE_AT: usize = 24;
+const JOIN_AT: usize = 32;
 const TAIL_AT: usize = 64;
 const HEAD_AT: usize = 128;
 const ITEMS_AT: usize = 192;
 const SLOTS_AT: usize = 256;
-const ROOM_AT: usize = 264;
+const ROOM_AT: usize = 272;
 const RING_AT: usize = 4096;
 
 /// From the word of an end to its lock, and from that to the lock's signal.
@@ -205,7 +205,8 @@ impl Layout {
 
     #[inline]
     fn signal(&self, offset: usize) -> Signal<'_> {
-        Signal::new(self.memory.word(offset), self.memory.word(offset + 4))
+        let [event, announced, served] = [0, 4, 8].map(|after| self.memory.word(offset + after));
+        Signal::new(event, announced, served)
     }
 
     /// Writes bytes so many units behind a position.

@@ -1,32 +1,34 @@
 //! Something has changed: who waits for it sleeps on a word, and who changes it makes a system call only if somebody may be asleep.
 //!
-//! Two words. `event` is counted up by each wake-up, and slept on. `announced` is counted up by each sleeper before it sleeps; a wake-up that meets
-//! nobody sets it back to zero, unless another sleeper has announced itself meanwhile. So:
+//! Three words. `event` is counted up by each wake-up, and slept on. `announced` is counted up by each sleeper before it sleeps; a wake-up after which
+//! nobody sleeps any more writes to `served` what `announced` was before it. So:
 //!
 //! * A sleeper reads `event`, announces itself, *then* looks at what it waits for, and sleeps while `event` is what it read.
-//! * A waker changes what is waited for, *then* reads `announced`; if it is not zero, it counts `event` up and wakes.
+//! * A waker changes what is waited for, *then* reads `announced`; if it is not `served`, it counts `event` up and wakes.
 //!
-//! All of this is sequentially consistent: either the sleeper sees the change, or the waker sees the sleeper; and a sleeper whose announcement
-//! is taken back had read `event` before that was counted up, so that its sleep ends at once.
+//! All of this is sequentially consistent: either the sleeper sees the change, or the waker sees the sleeper; and a sleeper that is served
+//! had read `event` before that was counted up, so that its sleep ends at once. A waker that is late may write an older number to `served` than is there: then
+//! the next one wakes in vain.
 //!
 //! Nobody counts himself out, so that a sleeper that is killed leaves nothing behind but one vain wake-up. One that is killed just when it was
 //! woken keeps the wake-up from the others: for that case alone nobody sleeps for longer than [`LONGEST_SLEEP`] before it looks again.
 //!
 //! Rejected: a count of sleepers, which those who are killed make too high for ever; a flag that the waker clears, during which time another
-//! waker sees nobody.
+//! waker sees nobody; to set `announced` back to zero if it is unchanged, for it may have been zero in between, and be another sleeper's announcement.
 
-use super::super::futex;
+use crate::shm::futex;
 use crate::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::time::Duration;
 
 /// After this time a sleeper looks again by itself.
 pub const LONGEST_SLEEP: Duration = Duration::from_secs(1);
 
-/// The two words, wherever they lie.
+/// The three words, wherever they lie.
 #[derive(Clone, Copy, Debug)]
 pub struct Signal<'m> {
     event: &'m AtomicU32,
     announced: &'m AtomicU32,
+    served: &'m AtomicU32,
     longest: Duration,
 }
 
@@ -35,9 +37,9 @@ pub struct Signal<'m> {
 pub struct Ticket(u32);
 
 impl<'m> Signal<'m> {
-    /// Both words are zero at first.
-    pub fn new(event: &'m AtomicU32, announced: &'m AtomicU32) -> Signal<'m> {
-        Signal { event, announced, longest: LONGEST_SLEEP }
+    /// All words are zero at first.
+    pub fn new(event: &'m AtomicU32, announced: &'m AtomicU32, served: &'m AtomicU32) -> Signal<'m> {
+        Signal { event, announced, served, longest: LONGEST_SLEEP }
     }
 
     /// The same for sleepers who look again after that time.
@@ -48,8 +50,7 @@ impl<'m> Signal<'m> {
     /// What is to be done before one looks for the last time at what one waits for.
     pub fn announce(&self) -> Ticket {
         let ticket = Ticket(self.event.load(SeqCst));
-        // Zero would mean nobody: once in four billion times it is skipped.
-        while self.announced.fetch_add(1, SeqCst) == u32::MAX {}
+        self.announced.fetch_add(1, SeqCst);
         ticket
     }
 
@@ -78,7 +79,7 @@ impl<'m> Signal<'m> {
     #[inline]
     fn notify(&self, count: u32) {
         let announced = self.announced.load(SeqCst);
-        if announced != 0 {
+        if announced != self.served.load(SeqCst) {
             self.wake(announced, count);
         }
     }
@@ -87,8 +88,8 @@ impl<'m> Signal<'m> {
     fn wake(&self, announced: u32, count: u32) {
         self.event.fetch_add(1, SeqCst);
         if futex::wake(self.event, count) < count as usize {
-            // Nobody sleeps any more, but for those who have announced themselves since then: they keep the word from being zero.
-            let _ = self.announced.compare_exchange(announced, 0, SeqCst, SeqCst);
+            // Nobody sleeps any more, but for those who have announced themselves since then.
+            self.served.store(announced, SeqCst);
         }
     }
 
@@ -98,3 +99,7 @@ impl<'m> Signal<'m> {
         self.wake(announced, i32::MAX as u32);
     }
 }
+
+#[cfg(all(test, loom))]
+#[path = "signal_loom.rs"]
+mod loom_tests;
