@@ -1,6 +1,7 @@
 """Coroutines wait for queues between processes, on plait's loop and on asyncio's."""
 
 import asyncio
+import os
 
 import pytest
 import queue_scenes as scenes
@@ -112,3 +113,37 @@ def test_the_programs_own_watch_of_the_descriptor_stays(run):
 
     run(main())
     assert seen
+
+
+def silenced(descriptor):
+    """As a process leaves it that is killed when it has changed the queue, and has not said so yet."""
+    assert len(os.read(descriptor, 8)) == 8
+
+
+def test_a_task_gets_what_nobody_has_told_of(run):
+    _, items = scenes.made("plait")
+
+    async def main():
+        getters = [asyncio.ensure_future(items.aget()) for _ in range(3)]
+        await asyncio.sleep(0)
+        for n in range(3):
+            items.put(n)
+        silenced(items._watch_items())
+        return await asyncio.gather(*getters)
+
+    assert run(main()) == [0, 1, 2]
+
+
+def test_a_task_puts_where_nobody_has_told_of_a_place(run):
+    _, items = scenes.made("plait", "fork", "Queue", 1)
+
+    async def main():
+        await items.aput(0)
+        waiting = asyncio.ensure_future(items.aput(1))
+        await asyncio.sleep(0)
+        assert items.get() == 0
+        silenced(items._watch_slots())
+        await waiting
+        return items.get()
+
+    assert run(main()) == 1

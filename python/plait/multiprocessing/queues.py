@@ -138,7 +138,7 @@ class Queue(_native.ProcessQueue, _StandardQueue):
             try:
                 return self.get(False)
             except Empty:
-                await until_ready(self._watch_items())
+                await until_ready(self._watch_items)
 
     async def aput(self, obj: Any) -> None:
         """Put an object into the queue; waits until there is a place, and holds up no loop.
@@ -152,9 +152,7 @@ class Queue(_native.ProcessQueue, _StandardQueue):
             try:
                 return self.put(obj, False)
             except Full:
-                descriptor = self._watch_slots()
-                assert descriptor is not None, "a queue without a bound is never full"
-                await until_ready(descriptor)
+                await until_ready(self._watch_slots)
 
     def close(self) -> None:
         """Neither put nor get any more in this process. What was put is still sent. Counterpart: multiprocessing.Queue.close."""

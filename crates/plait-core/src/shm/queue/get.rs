@@ -52,7 +52,10 @@ impl<'q> Taker<'q> {
         if !self.held {
             if self.queue.is_empty() {
                 self.queue.clear_items_bell();
-                return Ok(Got::Empty);
+                // The bell is rung for a message that is just coming: who was told so finds it.
+                if self.queue.is_empty() {
+                    return Ok(Got::Empty);
+                }
             }
             if !self.lock().try_soon() {
                 return Ok(Got::Busy);

@@ -284,7 +284,7 @@ impl Queue {
         }
     }
 
-    /// From now on its descriptor tells whether there are messages: it is readable then, until a reader has taken the last.
+    /// From now on its descriptor tells whether there are messages: it is readable then, until a reader has taken the last. To call it again rings again.
     pub fn watch_items(&self) -> BorrowedFd<'_> {
         self.layout.items_watched().store(1, SeqCst);
         if !self.is_empty() {
@@ -303,12 +303,14 @@ impl Queue {
         Some(bell.descriptor())
     }
 
+    /// To be called by whoever has the tail. Says whether somebody watches.
     #[inline]
-    fn ring_items_bell(&self) {
-        // SeqCst: either it is seen that somebody watches, or he has seen the message.
-        if self.layout.items_watched().load(SeqCst) != 0 {
+    fn ring_items_bell(&self) -> bool {
+        let watched = self.layout.items_watched().load(SeqCst) != 0;
+        if watched {
             self.items_bell.ring();
         }
+        watched
     }
 
     #[inline]
@@ -320,8 +322,8 @@ impl Queue {
 
     /// To be called by whoever may have taken the last message.
     ///
-    /// A writer rings while it has the tail. So whoever clears has it too: what was there before is in the ring and was rung for, and a program that gets when it is
-    /// told so, as from a pipe, is not told twice of one message.
+    /// A writer rings while it has the tail. So whoever clears has it too: what was rung for is in the ring, and a program that gets when it is
+    /// told so, as from a pipe, finds a message, and is not told twice of one.
     #[inline]
     fn clear_items_bell(&self) {
         if self.layout.items_watched().load(Relaxed) != 0 {
@@ -347,6 +349,8 @@ impl Queue {
         }
     }
 
+    /// Who is killed before it rings again leaves those who watch without a word: they look again after a while ([`Queue::watch_slots`]). So it is with who is killed
+    /// when it has just made a place.
     fn clear_slots_bell(&self) {
         if let (true, Some(bell)) = (self.layout.slots_watched().load(Relaxed) != 0, &self.slots_bell) {
             bell.clear();

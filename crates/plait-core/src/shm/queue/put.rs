@@ -145,6 +145,8 @@ impl<'q, 'm> Putter<'q, 'm> {
         layout.write(tail.after(1).position, bytes);
         let whole = header.kind & LAST != 0;
         let counts = whole && !self.reserved;
+        // Before the message is there: whoever is killed in between has rung in vain, and nobody is left asleep beside a message.
+        let rung = self.queue.ring_items_bell();
         let advanced = self.queue.change_tail(|now| {
             // Somebody may just have reserved the last place. A long message has looked at its beginning.
             let refused = counts && self.sent == 0 && !self.queue.has_place(now);
@@ -160,7 +162,10 @@ impl<'q, 'm> Putter<'q, 'm> {
             // Its reader may be one of several who sleep.
             layout.items().notify_all();
         }
-        self.queue.ring_items_bell();
+        if !rung {
+            // SeqCst: either it is seen now that somebody watches, or he has seen the message.
+            self.queue.ring_items_bell();
+        }
         Ok(Put::Done)
     }
 }
