@@ -31,6 +31,7 @@ pub mod positions;
 pub mod queue;
 #[cfg(all(test, loom))]
 #[path = "queue/signal.rs"]
+#[allow(dead_code)]
 mod queue_signal;
 #[cfg(not(loom))]
 pub mod ring;

@@ -49,7 +49,7 @@ impl<'m> Signal<'m> {
 
     /// What is to be done before one looks for the last time at what one waits for.
     pub fn announce(&self) -> Ticket {
-        let ticket = Ticket(self.event.load(SeqCst));
+        let ticket = Ticket(now(self.event));
         self.announced.fetch_add(1, SeqCst);
         ticket
     }
@@ -61,7 +61,7 @@ impl<'m> Signal<'m> {
 
     /// Whether there was a wake-up since.
     pub fn has_come(&self, ticket: Ticket) -> bool {
-        self.event.load(SeqCst) != ticket.0
+        now(self.event) != ticket.0
     }
 
     /// Wakes one. To be called when the change has been made.
@@ -78,8 +78,8 @@ impl<'m> Signal<'m> {
 
     #[inline]
     fn notify(&self, count: u32) {
-        let announced = self.announced.load(SeqCst);
-        if announced != self.served.load(SeqCst) {
+        let announced = now(self.announced);
+        if announced != now(self.served) {
             self.wake(announced, count);
         }
     }
@@ -95,9 +95,21 @@ impl<'m> Signal<'m> {
 
     /// Counts up even if nobody sleeps: for those who wait for an event, and not for a state.
     pub fn mark_all(&self) {
-        let announced = self.announced.load(SeqCst);
+        let announced = now(self.announced);
         self.wake(announced, i32::MAX as u32);
     }
+}
+
+#[cfg(not(loom))]
+#[inline]
+fn now(word: &AtomicU32) -> u32 {
+    word.load(SeqCst)
+}
+
+/// Loom lets a load see what was there before, even one that is sequentially consistent.
+#[cfg(loom)]
+fn now(word: &AtomicU32) -> u32 {
+    word.fetch_or(0, SeqCst)
 }
 
 #[cfg(all(test, loom))]

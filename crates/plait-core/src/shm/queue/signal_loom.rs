@@ -23,7 +23,7 @@ impl Shared {
     fn wait_for(&self, value: u32) {
         loop {
             let ticket = self.signal().announce();
-            if self.value.load(SeqCst) >= value {
+            if super::now(&self.value) >= value {
                 return;
             }
             self.signal().sleep(ticket, std::time::Duration::MAX);
