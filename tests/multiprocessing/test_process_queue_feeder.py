@@ -206,3 +206,49 @@ def test_a_signal_ends_a_wait(kind):
         timer.join()
     finally:
         signal.signal(signal.SIGUSR1, before)
+
+
+class Woken(Exception):
+    pass
+
+
+@pytest.mark.parametrize("kind", ["Queue", "SimpleQueue"])
+def test_a_signal_loses_no_long_message(kind):
+    context, items = scenes.made("plait", "fork", kind)
+    bodies = [bytes([n]) * 1_000_000 for n in range(50)]
+
+    def handler(*_):
+        raise Woken
+
+    before = signal.signal(signal.SIGALRM, handler)
+    writer = context.Process(target=scenes.put_all, args=(items, [*bodies, None]))
+    writer.start()
+    got = []
+    try:
+        while len(got) < len(bodies):
+            try:
+                # Often in the midst of a message. Between two of them no Python code runs that could be interrupted.
+                signal.setitimer(signal.ITIMER_REAL, 0.002)
+                got.extend(iter(items.get, None))
+                break
+            except Woken:
+                continue
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert [body[0] for body in got] == list(range(50)) and got == bodies
+    scenes.joined(writer)
+
+
+def test_a_short_time_loses_no_long_message():
+    context, items = scenes.made("plait")
+    writer = context.Process(target=scenes.put_numbers, args=(items, 0, 100, 2_000_000))
+    writer.start()
+    got, end = [], time.monotonic() + scenes.LIMIT
+    while 99 not in got and time.monotonic() < end:
+        try:
+            got.append(items.get(timeout=0.0002)[1])
+        except queue.Empty:
+            continue
+    assert got == list(range(100))
+    scenes.joined(writer)

@@ -2,7 +2,7 @@
 //!
 //! A thread that has to wait lets go of the interpreter, watches the queue for some microseconds, and sleeps then on a word in the shared memory. Signals
 //! end the sleep: Python's handlers run, and if none raises, the wait goes on. Only a long message that has begun to arrive is not left alone
-//! for a signal, since what has arrived of it would be lost: not while more of it keeps coming.
+//! for a signal, nor because the time is up, since what has arrived of it would be lost: not while more of it keeps coming.
 
 use super::messages;
 use crate::errors::os_error;
@@ -21,10 +21,12 @@ use std::cell::Cell;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How often a reader looks again before it lets go of the interpreter.
 const LOOKS: usize = 30;
+/// A writer of whose message nothing has come for so long is stopped, and not slow.
+const STALLED: Duration = Duration::from_secs(2);
 /// A larger buffer is not kept.
 const LARGEST_KEPT: usize = 64 * 1024;
 
@@ -232,38 +234,44 @@ impl Channel {
         match taker.step(into).map_err(corrupt)? {
             Got::Message => Ok(true),
             got => match (patience()?, got) {
-                (None, Got::More) => self.get_waiting(py, taker, into, Patience::seconds(0.0)),
+                (None, Got::More) => self.get_waiting(py, taker, got, into, Patience::seconds(0.0)),
                 (None, _) => Ok(false),
-                (Some(patience), _) => self.get_waiting(py, taker, into, patience),
+                (Some(patience), _) => self.get_waiting(py, taker, got, into, patience),
             },
         }
     }
 
+    /// `got`: what became of the taker's first attempt.
     fn get_waiting(
         &self,
         py: Python<'_>,
         mut taker: Taker<'_>,
+        mut got: Got,
         into: &mut Vec<u8>,
         patience: Patience<'_>,
     ) -> PyResult<bool> {
-        let (mut arrived, mut begun, mut progress) = (0, false, true);
+        let mut arrival = Arrival::default();
         loop {
             let come = self.comes_soon() || py.detach(|| watch_hopefully(|| !self.queue.is_empty()));
-            if come && taker.step(into).map_err(corrupt)? == Got::Message {
+            if come {
+                got = taker.step(into).map_err(corrupt)?;
+            }
+            if got == Got::Message {
                 return Ok(true);
             }
-            if !begun || !progress {
+            if !arrival.goes_on(got, into.len()) {
                 py.check_signals().inspect_err(|_| self.queue.pass_on())?;
             }
             // What has begun to arrive is waited for.
-            let nap = if begun { LONGEST_SLEEP } else { nap(patience) };
-            let got = py.detach(|| taker.step_or_sleep(into, nap)).map_err(corrupt)?;
-            progress = into.len() != std::mem::replace(&mut arrived, into.len());
-            begun = got == Got::More;
+            let nap = if got == Got::More { LONGEST_SLEEP } else { nap(patience) };
+            got = py.detach(|| taker.step_or_sleep(into, nap)).map_err(corrupt)?;
             match got {
                 Got::Message => return Ok(true),
                 Got::Empty | Got::Busy if patience.is_over() => {
-                    return self.last_try(taker, into);
+                    got = taker.step(into).map_err(corrupt)?;
+                    if got != Got::More {
+                        return Ok(self.last_try(got));
+                    }
                 }
                 Got::Empty if self.is_over() => return Err(PyEOFError::new_err(())),
                 Got::Empty | Got::Busy | Got::More => {}
@@ -283,13 +291,12 @@ impl Channel {
         self.writers.get().is_some_and(|writers| has_ended(writers.as_fd())) && self.queue.is_empty()
     }
 
-    /// The time is up.
-    fn last_try(&self, mut taker: Taker<'_>, into: &mut Vec<u8>) -> PyResult<bool> {
-        let got = taker.step(into).map_err(corrupt)?;
+    /// The time is up. Says whether that was a message.
+    fn last_try(&self, got: Got) -> bool {
         if got != Got::Message {
             self.queue.pass_on();
         }
-        Ok(got == Got::Message)
+        got == Got::Message
     }
 
     #[inline]
@@ -413,6 +420,22 @@ struct Turn<'a>(&'a AtomicBool);
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
         self.0.store(false, Ordering::Release);
+    }
+}
+
+/// How much of a long message has arrived, and when its last piece did.
+#[derive(Default)]
+struct Arrival(Option<(usize, Instant)>);
+
+impl Arrival {
+    /// Whether a message is arriving, of which there are now so many bytes, and pieces of it still come.
+    fn goes_on(&mut self, got: Got, bytes: usize) -> bool {
+        let before = self.0.filter(|_| got == Got::More);
+        self.0 = match before {
+            Some((same, since)) if same == bytes => Some((same, since)),
+            _ => (got == Got::More).then(|| (bytes, Instant::now())),
+        };
+        self.0.is_some_and(|(_, since)| since.elapsed() < STALLED)
     }
 }
 
