@@ -223,9 +223,9 @@ def test_a_signal_loses_no_long_message(kind):
     before = signal.signal(signal.SIGALRM, handler)
     writer = context.Process(target=scenes.put_all, args=(items, [*bodies, None]))
     writer.start()
-    got = []
+    got, end = [], time.monotonic() + scenes.LIMIT
     try:
-        while len(got) < len(bodies):
+        while len(got) < len(bodies) and time.monotonic() < end:
             try:
                 # Often in the midst of a message. Between two of them no Python code runs that could be interrupted.
                 signal.setitimer(signal.ITIMER_REAL, 0.002)
@@ -236,8 +236,11 @@ def test_a_signal_loses_no_long_message(kind):
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
-    assert [body[0] for body in got] == list(range(50)) and got == bodies
-    scenes.joined(writer)
+    writer.join(0 if len(got) < len(bodies) else scenes.LIMIT)
+    ended = writer.exitcode
+    writer.kill()
+    assert ([body[0] for body in got], ended) == (list(range(50)), 0)
+    assert got == bodies
 
 
 def test_a_short_time_loses_no_long_message():
