@@ -1,8 +1,11 @@
 """The start method ``zygote``: processes as objects, what they find around them, and what the zygote does when somebody dies."""
 
+import errno
 import gc
+import itertools
 import multiprocessing as standard
 import os
+import resource
 import signal
 import sys
 import threading
@@ -251,6 +254,38 @@ def test_more_descriptors_than_a_message_takes():
     with pytest.raises(ValueError, match="too many fds"):
         started(int, connections)
     assert end_of(started(len, connections[:200])) == 0
+
+
+def limit_that_leaves(count, pid):
+    """Below it so many numbers of descriptors are free."""
+    taken = {int(fd) for fd in os.listdir(f"/proc/{pid}/fd")}
+    free = (number for number in range(1000) if number not in taken)
+    return list(itertools.islice(free, count + 1))[-1]
+
+
+def test_a_zygote_without_descriptors_says_so_and_goes_on(capfd):
+    running = Blocked()
+    zygote = client._zygote.pid
+    soft, hard = resource.prlimit(zygote, resource.RLIMIT_NOFILE)
+    end_of(started(int))
+    known = len(os.listdir(f"/proc/{zygote}/fd"))
+    refusals = 0
+    for free in range(10):
+        resource.prlimit(zygote, resource.RLIMIT_NOFILE, (limit_that_leaves(free, zygote), hard))
+        try:
+            # It may get so far that it is the process, which has the same limit, that lacks descriptors.
+            assert end_of(started(int)) in (0, 1)
+        except OSError as error:
+            assert error.errno == errno.EMFILE
+            refusals += 1
+        assert client._zygote.pid == zygote and runs(zygote)
+        resource.prlimit(zygote, resource.RLIMIT_NOFILE, (soft, hard))
+    assert 2 <= refusals < 10
+    assert end_of(started(sys.exit, 3)) == 3
+    until(lambda: len(os.listdir(f"/proc/{zygote}/fd")) <= known)
+    until(lambda: Path(f"/proc/{zygote}/task/{zygote}/children").read_text().split() == [str(running.process.pid)])
+    running.let_go()
+    assert end_of(running.process) == 0
 
 
 def test_a_process_of_a_process():

@@ -4,6 +4,7 @@ While it imports, its program's end kills it by SIGIO, which the hang-up of the 
 it in one place: requests, the program's pidfd, and the pidfds of the processes that it has forked.
 """
 
+import contextlib
 import errno
 import gc
 import os
@@ -29,6 +30,9 @@ _util: Any = util
 
 # What a process may take to end by itself when its program is gone.
 _GRACE = 5.0
+
+# So many descriptors are kept for a request that comes when there are no others: that where its process would read, and that where the refusal is told.
+_SPARE = 2
 
 _MAIN = ("init_main_from_name", "init_main_from_path")
 
@@ -65,6 +69,8 @@ class Zygote:
         self._control = control
         self._program = program
         self._forked: dict[int, Forked] = {}
+        self._spare: list[int] = []
+        self._keep_spare()
         self._selector = selectors.DefaultSelector()
         self._selector.register(control, selectors.EVENT_READ)
         self._selector.register(program, selectors.EVENT_READ)
@@ -86,34 +92,52 @@ class Zygote:
 
     def _answer(self) -> bool:
         """Answer a request, unless the program has none any more."""
+        fds: list[int] = []
+        while self._spare:
+            os.close(self._spare.pop())
         try:
-            message, fds, _, _ = socket.recv_fds(self._control, 16, MOST_DESCRIPTORS)
+            message, fds, flags, _ = socket.recv_fds(self._control, 16, MOST_DESCRIPTORS)
+            if not message:
+                return False
+            try:
+                if flags & socket.MSG_CTRUNC:  # the others were closed
+                    raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+                self._fork(fds)
+            except OSError as error:
+                _refuse(fds, error)
         except ConnectionResetError:
             return False
-        if not message:
-            return False
-        try:
-            self._fork(fds)
         finally:
             for fd in fds:
                 os.close(fd)
+            self._keep_spare()
         return True
 
+    def _keep_spare(self) -> None:
+        with contextlib.suppress(OSError):  # of the whole system: there may be some again when the next request has come
+            while len(self._spare) < _SPARE:
+                self._spare.append(os.dup(self._program))
+
     def _fork(self, fds: list[int]) -> None:
-        report = socket.socket(fileno=os.dup(fds[1]))
-        try:
-            pid = os.fork()
-        except OSError as error:
-            Forked(0, -1, report).tell(NUMBER.pack(-(error.errno or errno.EAGAIN)))
-            report.close()
-            return
-        if pid == 0:
-            report.close()
-            worker.live(fds, self._forget)
-        forked = Forked(pid, os.pidfd_open(pid), report)
-        forked.tell(NUMBER.pack(pid), forked.pidfd)
-        self._forked[forked.pidfd] = forked
-        self._selector.register(forked.pidfd, selectors.EVENT_READ)
+        """Raises OSError if there is no process then."""
+        with contextlib.ExitStack() as undo:
+            report = undo.enter_context(socket.socket(fileno=os.dup(fds[1])))
+            place = os.dup(self._program)  # for the pidfd: better to have none for it before there is a process
+            try:
+                pid = os.fork()
+            finally:
+                os.close(place)
+            if pid == 0:
+                report.close()
+                worker.live(fds, self._forget)
+            undo.callback(_end, pid)  # it waits for its orders still
+            forked = Forked(pid, os.pidfd_open(pid), report)
+            undo.callback(os.close, forked.pidfd)
+            self._selector.register(forked.pidfd, selectors.EVENT_READ)
+            undo.callback(self._selector.unregister, forked.pidfd)
+            forked.tell(NUMBER.pack(pid), forked.pidfd)
+            self._forked[forked.pidfd] = forked
+            undo.pop_all()
 
     def _forget(self) -> None:
         """In a fork: what was the zygote's."""
@@ -141,6 +165,18 @@ class Zygote:
             for pidfd, _ in ended:
                 poll.unregister(pidfd)
                 self._forked.pop(pidfd).reap()
+
+
+def _refuse(fds: list[int], error: OSError) -> None:
+    """Tell the one whose request came with these descriptors why there is no process, if he can be told: otherwise he hears the socket close."""
+    if len(fds) > 1:
+        with socket.socket(fileno=fds.pop(1)) as report:
+            Forked(0, -1, report).tell(NUMBER.pack(-(error.errno or errno.EAGAIN)))
+
+
+def _end(pid: int) -> None:
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
 
 
 def main(control_fd: int, orders: int, program: int) -> None:
