@@ -152,6 +152,36 @@ def test_plaits_notifier_does_not_wait_for_those_whom_it_wakes(ctx, child):
         assert condition.wait(0.01) is False
 
 
+def test_plaits_waiter_that_was_notified_before_it_slept_is_not_behind_a_later_one(ctx):
+    condition = plait_synchronize.Condition(ctx=ctx)
+    with condition:
+        group = condition._enter()
+    # As in `wait`, which has let the lock go, and has not come to sleep.
+    with condition:
+        condition.notify_all()
+    later = threading.Thread(target=wait_once, args=(condition,))
+    later.start()
+    until(lambda: waiting(condition) == 1)
+    for _ in range(3):
+        until(lambda: state_of(later) == "S")
+    assert condition._sleep(group, LIMIT / 2) is True
+    with condition:
+        assert waiting(condition) == 1
+        condition.notify()
+    later.join(LIMIT)
+    assert not later.is_alive()
+
+
+def wait_once(condition):
+    with condition:
+        assert condition.wait(LIMIT)
+
+
+def state_of(thread):
+    with open(f"/proc/self/task/{thread.native_id}/stat") as file:
+        return file.read().rpartition(")")[2].split()[0]
+
+
 # ---- events
 
 

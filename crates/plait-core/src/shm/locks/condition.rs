@@ -12,6 +12,10 @@
 //! ```
 //!
 //! Coming, notifying and leaving without a notification are done by the holder of the lock; taking tokens is done by anybody.
+//! Within a process those of one group are served in the order of their coming, and those of another one, which may be notified before or after them, wait
+//! for themselves: of all who have not been notified, those of even groups are in one, and so are those of odd ones. Who comes to sleep and has been
+//! notified goes on at once when its group is over, whoever sleeps there already.
+//!
 //! A waiter whose process was killed still counts: a notification may be spent on it.
 //!
 //! Rejected: the standard library's, in which the notifier waits for those whom it has woken, and for ever if they are killed.
@@ -148,6 +152,15 @@ impl<P: Place> Shared for Condition<P> {
     type Gain = ();
     const IN_TURN: bool = true;
 
+    fn lane(&self, group: u64) -> usize {
+        (group & 1) as usize
+    }
+
+    /// The open group is notified when the one before it is over, which rings for that one.
+    fn order(&self, group: u64) -> u64 {
+        group
+    }
+
     fn take(&self, group: u64, _slept: bool) -> Option<()> {
         let state = self.word(STATE);
         let mut now = state.load(Ordering::Acquire);
@@ -161,6 +174,10 @@ impl<P: Place> Shared for Condition<P> {
             }
         }
         None
+    }
+
+    fn take_from_nobody(&self, group: u64) -> Option<()> {
+        (group < group_of(self.word(STATE).load(Ordering::Acquire))).then_some(())
     }
 
     fn rest(&self, group: u64) -> Option<Rest<'_>> {

@@ -4,10 +4,13 @@ use super::condition::Condition;
 use super::event::Event;
 use super::mutex::Mutex;
 use super::permits::Permits;
+use super::proxy::{After, Proxy, Turn};
 use super::{Place, Shared, LONGEST_SLEEP, WORDS};
+use crate::parker::Parker;
 use crate::shm::identity::Identity;
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::Arc;
+use crate::waiter::{Manner, Progress, Wait};
 use loom::thread;
 
 #[derive(Clone)]
@@ -36,6 +39,26 @@ fn wait_for<S: Shared>(shared: &S, mark: S::Mark) -> S::Gain {
             rest.sleep(LONGEST_SLEEP);
             slept = true;
         }
+    }
+}
+
+/// As one of several threads of a process waits.
+fn wait_among<S: Shared>(proxy: &Proxy<S, Arc<Parker>>, mark: S::Mark) -> S::Gain {
+    let (mut wait, bell) = (Wait::new(Manner::Barging), Arc::new(Parker::new()));
+    loop {
+        let mut after = After::default();
+        let progress = proxy.poll(mark, &mut wait, &mut Some(Arc::clone(&bell)), &mut after);
+        after.wakes.for_each(|bell| bell.unpark());
+        match progress {
+            Progress::Ready(Turn::Gained(gain)) => return gain,
+            Progress::Ready(Turn::Lead) => {
+                let (gain, mut after) = (wait_for(&proxy.shared, mark), After::default());
+                proxy.step_down(mark, &mut after);
+                after.wakes.for_each(|bell| bell.unpark());
+                return gain;
+            }
+            _ => bell.park(None),
+        };
     }
 }
 
@@ -156,4 +179,30 @@ fn loom_each_notification_wakes_one_of_those_who_were_there() {
         assert!(!condition.withdraw(late));
         assert_eq!(condition.waiting(), (0, 0));
     });
+}
+
+#[test]
+fn loom_one_who_is_notified_is_not_behind_a_later_one_of_its_process() {
+    // Before the later one comes, all that came before it are notified, or one of two.
+    for sooner in [1, 2] {
+        check(2, move || {
+            let words = Words::new();
+            let condition = Condition { place: words.clone() };
+            let proxy = Arc::new(Proxy::new(Condition { place: words.clone() }));
+            let mark = condition.enter();
+            (1..sooner).for_each(|_| drop(condition.enter()));
+            condition.notify(1);
+            (1..sooner).for_each(|_| drop(condition.take(mark, false)));
+            let late = condition.enter();
+            let [early, later] = [mark, late].map(|mark| {
+                let proxy = Arc::clone(&proxy);
+                thread::spawn(move || wait_among(&proxy, mark))
+            });
+            (1..sooner).for_each(|_| condition.notify(1));
+            early.join().unwrap();
+            condition.notify(1);
+            later.join().unwrap();
+            assert_eq!(condition.waiting(), (0, 0));
+        });
+    }
 }

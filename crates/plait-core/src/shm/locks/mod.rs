@@ -93,13 +93,24 @@ pub trait Shared: Send + Sync {
     /// Whether one waiter's gain is another one's loss, so that they are served one after the other.
     const IN_TURN: bool;
 
-    /// In which of two lines a waiter stands. What is served in turn has one, 0.
+    /// In which of two lanes a waiter stands: each is served by itself, and nobody in one is to wait for what those in the other wait for.
     fn lane(&self, _mark: Self::Mark) -> usize {
+        0
+    }
+
+    /// The helper sleeps for the first of each lane, on the word of the one with the lowest number: that word has to change before, or when, there is
+    /// something for the other.
+    fn order(&self, _mark: Self::Mark) -> u64 {
         0
     }
 
     /// Takes it, if it is there. `slept`: the caller has slept, or has others behind it.
     fn take(&self, mark: Self::Mark, slept: bool) -> Option<Self::Gain>;
+
+    /// Takes it, if it is there and that is nobody's loss, so that even who comes new may have it before those who wait. For what is served in turn.
+    fn take_from_nobody(&self, _mark: Self::Mark) -> Option<Self::Gain> {
+        None
+    }
 
     /// Announces that somebody is about to sleep. None: there is something to take.
     fn rest(&self, mark: Self::Mark) -> Option<Rest<'_>>;

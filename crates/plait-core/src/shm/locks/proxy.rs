@@ -1,7 +1,7 @@
 //! One process before a primitive in shared memory: its threads, tasks and greenlets, in the order of their coming.
 //!
 //! While nobody waits, whoever comes takes what is there. Else one *leads*: it sleeps on the word in shared memory, for itself and for
-//! those in the queue behind it.
+//! those in the queue behind it. Each lane of the queue has a leader of its own, since what it sleeps for is not what those of the other wait for.
 //!
 //! ```text
 //!               a thread comes, and has to wait                     has it, or gives up; a thread is next
@@ -16,7 +16,8 @@
 //! A thread that leads sleeps by itself ([`Turn::Lead`]), the quick way for a lone one. On behalf of tasks and greenlets a helper thread does
 //! ([`Proxy::serve`]), which hands to the first what it gets, in whatever manner that one waits.
 //!
-//! Where one waiter's gain is no other's loss (events, barriers), threads need no queue: each sleeps by itself.
+//! Where one waiter's gain is no other's loss (events, barriers), threads need no queue: each sleeps by itself. Rejected: the same for conditions,
+//! which would no longer notify those of a process in the order of their coming.
 
 use super::{Rest, Shared};
 use crate::sync::atomic::{AtomicBool, Ordering};
@@ -29,8 +30,8 @@ pub struct Proxy<S: Shared, W> {
     /// What all processes share.
     pub shared: S,
     queue: WaitQueue<Local<S>, W, LANES>,
-    /// Somebody leads, so that who comes new has to look into the queue.
-    crowded: AtomicBool,
+    /// Of each lane: somebody leads, so that who comes new has to look into the queue.
+    crowded: [AtomicBool; LANES],
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +44,8 @@ enum Leader {
 }
 
 struct Local<S: Shared> {
-    leader: Leader,
+    /// Of each lane.
+    leaders: [Leader; LANES],
     /// Of those in the queue, in its order: the numbers of their waits, and what they remember.
     marks: [VecDeque<(u64, S::Mark)>; LANES],
     /// What was handed to waits that have not noticed.
@@ -53,7 +55,7 @@ struct Local<S: Shared> {
 impl<S: Shared> State for Local<S> {
     /// In a child. What had been handed to the parent's waiters is theirs.
     fn forget_waiters(&mut self) {
-        self.leader = Leader::Nobody;
+        self.leaders = [Leader::Nobody; LANES];
         self.marks.iter_mut().for_each(VecDeque::clear);
         self.handed.clear();
     }
@@ -86,29 +88,43 @@ impl<W> Default for After<W> {
 
 /// See [`Shared::lane`].
 const LANES: usize = 2;
-/// That of those who are served in turn.
-const TURN: usize = 0;
+/// The only one of what can be taken from the dead.
+const TAKEN_OVER: usize = 0;
 
 type Opened<'a, S, W> = Open<'a, Local<S>, W, LANES>;
 
 impl<S: Shared, W> Proxy<S, W> {
     /// Nobody waits here.
     pub fn new(shared: S) -> Self {
-        let local = Local { leader: Leader::Nobody, marks: Default::default(), handed: Vec::new() };
-        Proxy { shared, queue: WaitQueue::new(local), crowded: AtomicBool::new(false) }
+        let leaders = [Leader::Nobody; LANES];
+        let local = Local { leaders, marks: Default::default(), handed: Vec::new() };
+        Proxy {
+            shared,
+            queue: WaitQueue::new(local),
+            crowded: std::array::from_fn(|_| AtomicBool::new(false)),
+        }
     }
 
     /// Takes it if it is there, and nobody here waits for it.
     #[inline]
     pub fn attempt(&self, mark: S::Mark) -> Option<S::Gain> {
-        match S::IN_TURN && self.crowded.load(Ordering::Relaxed) {
-            true => None,
+        let crowded = self.crowded[self.shared.lane(mark)].load(Ordering::Relaxed);
+        self.take_new(mark, crowded)
+    }
+
+    /// For one that comes new.
+    #[inline]
+    fn take_new(&self, mark: S::Mark, crowded: bool) -> Option<S::Gain> {
+        match S::IN_TURN && crowded {
+            true => self.shared.take_from_nobody(mark),
             false => self.shared.take(mark, false),
         }
     }
 
     fn close(&self, open: Opened<'_, S, W>) {
-        self.crowded.store(open.state.leader != Leader::Nobody, Ordering::Relaxed);
+        for (crowded, leader) in self.crowded.iter().zip(open.state.leaders) {
+            crowded.store(leader != Leader::Nobody, Ordering::Relaxed);
+        }
     }
 
     /// Waits. A thread waits in [`Manner::Barging`], which is to say that it can lead; others in order.
@@ -120,6 +136,7 @@ impl<S: Shared, W> Proxy<S, W> {
         after: &mut After<W>,
     ) -> Progress<Turn<S::Gain>> {
         let serial = wait.ticket.map(|ticket| ticket.serial());
+        let lane = self.shared.lane(mark);
         let mut open = self.queue.open();
         let progress = match open.standing(wait, waker) {
             Standing::New => self.begin(&mut open, mark, wait, waker, after),
@@ -128,8 +145,8 @@ impl<S: Shared, W> Proxy<S, W> {
                 remove(&mut open, serial, after);
                 Progress::TimedOut
             }
-            Standing::Woken if serial.map(Leader::Passing) == Some(open.state.leader) => {
-                open.state.leader = Leader::Thread;
+            Standing::Woken if serial.map(Leader::Passing) == Some(open.state.leaders[lane]) => {
+                open.state.leaders[lane] = Leader::Thread;
                 Progress::Ready(Turn::Lead)
             }
             Standing::Woken => match handed(&mut open, serial) {
@@ -150,24 +167,22 @@ impl<S: Shared, W> Proxy<S, W> {
         after: &mut After<W>,
     ) -> Progress<Turn<S::Gain>> {
         let is_thread = wait.manner == Manner::Barging;
-        let first = open.state.leader == Leader::Nobody;
-        if first || !S::IN_TURN {
-            if let Some(gain) = self.shared.take(mark, false) {
-                return Progress::Ready(Turn::Gained(gain));
-            }
-            if is_thread && !wait.expired {
-                if S::IN_TURN {
-                    open.state.leader = Leader::Thread;
-                }
-                return Progress::Ready(Turn::Lead);
-            }
-        }
         let lane = self.shared.lane(mark);
+        let first = open.state.leaders[lane] == Leader::Nobody;
+        if let Some(gain) = self.take_new(mark, !first) {
+            return Progress::Ready(Turn::Gained(gain));
+        }
+        if is_thread && !wait.expired && (first || !S::IN_TURN) {
+            if S::IN_TURN {
+                open.state.leaders[lane] = Leader::Thread;
+            }
+            return Progress::Ready(Turn::Lead);
+        }
         let progress = open.park(lane, wait, waker);
         if let (Progress::Pending, Some(ticket)) = (&progress, wait.ticket) {
             open.state.marks[lane].push_back((ticket.serial(), mark));
             if first {
-                open.state.leader = Leader::Helper;
+                open.state.leaders[lane] = Leader::Helper;
                 after.summon = true;
             }
         }
@@ -175,25 +190,24 @@ impl<S: Shared, W> Proxy<S, W> {
     }
 
     /// A thread that leads has got it, or gives up: the next one's turn.
-    pub fn step_down(&self, after: &mut After<W>) {
+    pub fn step_down(&self, mark: S::Mark, after: &mut After<W>) {
         if !S::IN_TURN {
             return;
         }
+        let lane = self.shared.lane(mark);
         let mut open = self.queue.open();
-        if open.state.leader == Leader::Thread {
-            self.hand_out(&mut open, after);
-            pass_on(&mut open, after);
+        if open.state.leaders[lane] == Leader::Thread {
+            self.hand_out(&mut open, lane, after);
+            pass_on(&mut open, lane, after);
         }
         self.close(open);
     }
 
-    /// Gives the first ones what is there.
-    fn hand_out(&self, open: &mut Opened<'_, S, W>, after: &mut After<W>) {
-        for lane in 0..LANES {
-            while let Some((_, mark)) = open.state.marks[lane].front().copied() {
-                let Some(gain) = self.shared.take(mark, true) else { break };
-                hand(open, lane, gain, after);
-            }
+    /// Gives the first ones of a lane what is there.
+    fn hand_out(&self, open: &mut Opened<'_, S, W>, lane: usize, after: &mut After<W>) {
+        while let Some((_, mark)) = open.state.marks[lane].front().copied() {
+            let Some(gain) = self.shared.take(mark, true) else { return };
+            hand(open, lane, gain, after);
         }
     }
 
@@ -201,17 +215,11 @@ impl<S: Shared, W> Proxy<S, W> {
     pub fn serve(&self, after: &mut After<W>) -> Option<Rest<'_>> {
         let mut open = self.queue.open();
         let rest = loop {
-            if open.state.leader != Leader::Helper {
-                break None;
-            }
-            self.hand_out(&mut open, after);
-            let firsts = open.state.marks.iter().filter_map(|lane| lane.front().map(|(_, mark)| *mark));
-            let rests: Vec<_> = firsts.map(|mark| self.shared.rest(mark)).collect();
-            if rests.is_empty() {
-                open.state.leader = Leader::Nobody;
-                break None;
-            }
-            // The same word for both lanes; had it changed in between, the value of the first would show it.
+            let mut firsts: Vec<_> =
+                (0..LANES).filter_map(|lane| self.serve_lane(&mut open, lane, after)).collect();
+            firsts.sort_by_key(|mark| self.shared.order(*mark));
+            let rests: Vec<_> = firsts.into_iter().map(|mark| self.shared.rest(mark)).collect();
+            // One word for both lanes; had it changed in between, the value of the first would show it.
             if rests.iter().all(Option::is_some) {
                 break rests.into_iter().next().flatten();
             }
@@ -220,16 +228,30 @@ impl<S: Shared, W> Proxy<S, W> {
         rest
     }
 
+    /// Gives the first ones of a lane what is there, and says which is the first then. None: the helper is not needed there.
+    fn serve_lane(&self, open: &mut Opened<'_, S, W>, lane: usize, after: &mut After<W>) -> Option<S::Mark> {
+        if open.state.leaders[lane] != Leader::Helper {
+            return None;
+        }
+        self.hand_out(open, lane, after);
+        let first = open.state.marks[lane].front().map(|(_, mark)| *mark);
+        if first.is_none() {
+            open.state.leaders[lane] = Leader::Nobody;
+        }
+        first
+    }
+
     /// For the helper, now and then: takes it from a process that is dead, for the first.
     pub fn take_over(&self, after: &mut After<W>) {
-        if self.queue.open().state.leader != Leader::Helper {
+        if self.queue.open().state.leaders[TAKEN_OVER] != Leader::Helper {
             return;
         }
         // Not with the queue open: it asks the kernel.
         if let Some(gain) = self.shared.take_over() {
             let mut open = self.queue.open();
-            if open.state.leader == Leader::Helper && !open.state.marks[TURN].is_empty() {
-                hand(&mut open, TURN, gain, after);
+            let state = &open.state;
+            if state.leaders[TAKEN_OVER] == Leader::Helper && !state.marks[TAKEN_OVER].is_empty() {
+                hand(&mut open, TAKEN_OVER, gain, after);
                 self.close(open);
             } else {
                 drop(open);
@@ -253,9 +275,9 @@ impl<S: Shared, W> Proxy<S, W> {
                 remove(&mut open, serial, after);
                 None
             }
-            Withdrawn::Woken(_) if serial.map(Leader::Passing) == Some(open.state.leader) => {
-                self.hand_out(&mut open, after);
-                pass_on(&mut open, after);
+            Withdrawn::Woken(lane) if serial.map(Leader::Passing) == Some(open.state.leaders[lane]) => {
+                self.hand_out(&mut open, lane, after);
+                pass_on(&mut open, lane, after);
                 None
             }
             Withdrawn::Woken(_) => handed(&mut open, serial),
@@ -299,22 +321,22 @@ fn handed<S: Shared, W>(open: &mut Opened<'_, S, W>, serial: Option<u64>) -> Opt
 
 /// A wait has left the queue. Where it was the first, what the helper sleeps on may be something else now.
 fn remove<S: Shared, W>(open: &mut Opened<'_, S, W>, serial: Option<u64>, after: &mut After<W>) {
-    let leads = open.state.leader == Leader::Helper;
-    for lane in &mut open.state.marks {
+    let Local { marks, leaders, .. } = &mut open.state;
+    for (lane, leader) in marks.iter_mut().zip(leaders) {
         if let Some(index) = lane.iter().position(|(number, _)| Some(*number) == serial) {
             lane.remove(index);
-            after.summon |= index == 0 && leads;
+            after.summon |= index == 0 && *leader == Leader::Helper;
         }
     }
 }
 
 /// Somebody else leads.
-fn pass_on<S: Shared, W>(open: &mut Opened<'_, S, W>, after: &mut After<W>) {
-    open.state.leader = match open.first(TURN) {
+fn pass_on<S: Shared, W>(open: &mut Opened<'_, S, W>, lane: usize, after: &mut After<W>) {
+    open.state.leaders[lane] = match open.first(lane) {
         None => Leader::Nobody,
         Some(Manner::Barging) => {
-            let first = open.state.marks[TURN].pop_front();
-            open.wake_first(TURN, &mut after.wakes);
+            let first = open.state.marks[lane].pop_front();
+            open.wake_first(lane, &mut after.wakes);
             first.map_or(Leader::Nobody, |(serial, _)| Leader::Passing(serial))
         }
         Some(_) => {

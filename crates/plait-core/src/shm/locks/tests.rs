@@ -73,7 +73,7 @@ fn lead<S: Shared>(
         proxy.shared.leave(mark);
     }
     let mut after = After::default();
-    proxy.step_down(&mut after);
+    proxy.step_down(mark, &mut after);
     fire(after);
     gain
 }

@@ -151,7 +151,7 @@ impl<S: Shared + 'static> Local<S> {
             self.shared().leave(mark);
         }
         let (mut after, mut wakes) = (After::default(), Wakes::None);
-        self.proxy().step_down(&mut after);
+        self.proxy().step_down(mark, &mut after);
         self.finish(after, &mut wakes);
         fire(py, self, wakes);
         result

@@ -3,6 +3,7 @@ use crate::primitives::barrier::{Passage, Phase};
 use crate::shm::locks::barrier::{Barrier, Stand, Step};
 use crate::shm::locks::condition::Condition;
 use crate::shm::locks::event::Event;
+use crate::shm::locks::Place;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::Mutex as ThreadMutex;
 use std::thread;
@@ -97,6 +98,119 @@ fn every_notified_waiter_of_two_processes_wakes_and_no_other() {
         });
         assert_eq!((woken.load(Ordering::Relaxed), ours.shared.waiting()), (6, (0, 0)));
     }
+}
+
+/// Until a thread sleeps for this group, or is about to.
+fn until_one_sleeps(proxy: &Proxy<Condition<Slot>, Bell>, group: u64) {
+    let value = proxy.shared.place.word(1 + (group & 1) as usize);
+    while value.load(Ordering::Relaxed) & 1 == 0 {
+        thread::yield_now();
+    }
+}
+
+#[test]
+fn one_who_was_notified_before_it_slept_is_not_behind_a_later_one_of_its_process() {
+    let (ours, theirs) = conditions();
+    let [first, second, third] = [(); 3].map(|()| ours.shared.enter());
+    theirs.shared.notify(u64::MAX);
+    let late = ours.shared.enter();
+    thread::scope(|scope| {
+        let later = scope.spawn(|| wait_for(&ours, late, LONG));
+        until_one_sleeps(&ours, late);
+        assert_eq!(ours.attempt(first), Some(()));
+        assert_eq!(Task::new().poll(&ours, second), Some(()));
+        assert_eq!(wait_for(&ours, third, Some(Duration::from_millis(1))), Some(()));
+        assert_eq!(ours.attempt(late), None);
+        theirs.shared.notify(1);
+        assert_eq!(later.join().unwrap(), Some(()));
+    });
+}
+
+#[test]
+fn one_who_is_notified_is_not_behind_a_later_one_of_its_process() {
+    for (sleeps_by_itself, late_sleeps_by_itself) in
+        [(true, true), (true, false), (false, true), (false, false)]
+    {
+        let (ours, theirs) = conditions();
+        let [first, second] = [ours.shared.enter(), ours.shared.enter()];
+        theirs.shared.notify(1);
+        assert_eq!(ours.attempt(first), Some(()));
+        let late = theirs.shared.enter();
+        thread::scope(|scope| {
+            let (mut task, mut late_task) = (Task::new(), Task::new());
+            let later = late_sleeps_by_itself.then(|| scope.spawn(|| wait_for(&ours, late, LONG)));
+            match &later {
+                Some(_) => until_one_sleeps(&ours, late),
+                None => assert!(late_task.poll(&ours, late).is_none() && help(&ours)),
+            }
+            let sooner = sleeps_by_itself.then(|| scope.spawn(|| wait_for(&ours, second, LONG)));
+            match &sooner {
+                Some(_) => until_one_sleeps(&ours, second),
+                None => assert!(task.poll(&ours, second).is_none() && help(&ours)),
+            }
+            theirs.shared.notify(1);
+            match sooner {
+                Some(sooner) => assert_eq!(sooner.join().unwrap(), Some(())),
+                None => {
+                    help(&ours);
+                    assert_eq!(task.poll(&ours, second), Some(()));
+                }
+            }
+            theirs.shared.notify(1);
+            match later {
+                Some(later) => assert_eq!(later.join().unwrap(), Some(())),
+                None => {
+                    help(&ours);
+                    assert_eq!(late_task.poll(&ours, late), Some(()));
+                }
+            }
+        });
+    }
+}
+
+#[test]
+fn the_helper_sleeps_for_the_group_that_is_notified_first() {
+    let (ours, theirs) = conditions();
+    let [first, second] = [ours.shared.enter(), ours.shared.enter()];
+    theirs.shared.notify(1);
+    assert_eq!(ours.attempt(first), Some(()));
+    let late = ours.shared.enter();
+    let (mut task, mut late_task) = (Task::new(), Task::new());
+    let (mut wakes, mut rings) = (After::default(), After::default());
+    assert!(late_task.poll(&ours, late).is_none());
+    let rest = ours.serve(&mut wakes).unwrap();
+    // What it is told by those who park: to look again.
+    let mut bell = Some(Arc::clone(&task.bell));
+    assert_eq!(ours.poll(second, &mut task.wait, &mut bell, &mut rings), Progress::Pending);
+    assert!(rings.summon && !rest.is_over());
+    let rest = ours.serve(&mut wakes).unwrap();
+    theirs.shared.notify(1);
+    assert!(rest.is_over());
+    let rest = ours.serve(&mut wakes).unwrap();
+    fire(wakes);
+    assert_eq!((task.poll(&ours, second), late_task.poll(&ours, late)), (Some(()), None));
+    theirs.shared.notify(1);
+    assert!(rest.is_over() && !help(&ours));
+    assert_eq!(late_task.poll(&ours, late), Some(()));
+}
+
+#[test]
+fn who_waits_for_the_same_notifications_is_served_in_order_within_a_process() {
+    let (ours, theirs) = conditions();
+    let marks = [(); 3].map(|()| ours.shared.enter());
+    thread::scope(|scope| {
+        let first = scope.spawn(|| wait_for(&ours, marks[0], LONG));
+        until_one_sleeps(&ours, marks[0]);
+        let (mut second, mut third) = (Task::new(), Task::new());
+        assert_eq!((second.poll(&ours, marks[1]), third.poll(&ours, marks[2])), (None, None));
+        theirs.shared.notify(2);
+        assert_eq!(first.join().unwrap(), Some(()));
+        assert!(help(&ours));
+        assert_eq!((third.poll(&ours, marks[2]), second.poll(&ours, marks[1])), (None, Some(())));
+        third.give_up(&ours);
+        assert!(!ours.shared.withdraw(marks[2]));
+    });
+    assert_eq!((ours.shared.waiting(), ours.waiting()), ((0, 0), 0));
 }
 
 fn barriers(parties: u32, acts: bool) -> (Proxy<Barrier<Slot>, Bell>, Proxy<Barrier<Slot>, Bell>) {
