@@ -321,6 +321,57 @@ async def wait_again(lock):
     assert lock._semlock._get_value() == 0
 
 
+NO_THREAD_FOR_ONE = """
+    import asyncio, ctypes, multiprocessing, platform, struct, threading
+    from plait.multiprocessing import synchronize
+
+    CLONE, CLONE3, EAGAIN = {"x86_64": 56, "aarch64": 220}[platform.machine()], 435, 11
+    LOAD, EQUALS, RETURN, ALLOW, ERROR = 0x20, 0x15, 0x06, 0x7FFF0000, 0x00050000
+    steps = [(LOAD, 0, 0, 0), (EQUALS, 1, 0, CLONE), (EQUALS, 0, 1, CLONE3), (RETURN, 0, 0, ERROR | EAGAIN), (RETURN, 0, 0, ALLOW)]
+    code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in steps))
+    program = ctypes.create_string_buffer(struct.pack("HxxxxxxP", len(steps), ctypes.addressof(code)))
+    prctl = ctypes.CDLL(None).prctl
+    NO_NEW_PRIVILEGES, SECCOMP, FILTER = 38, 22, 2
+
+    locks = [synchronize.Lock(ctx=multiprocessing.get_context("fork")) for _ in range(200)]
+    for lock in locks:
+        lock.acquire()
+    waits = threading.Event()
+
+    async def some():
+        tasks = [asyncio.ensure_future(lock.aacquire()) for lock in locks[1:]]
+        await asyncio.sleep(0)
+        waits.set()
+        assert await asyncio.gather(*tasks) == [True] * 199
+
+    def in_a_thread_that_can_start_none():
+        assert prctl(NO_NEW_PRIVILEGES, 1, 0, 0, 0) == 0
+        assert prctl(SECCOMP, FILTER, program) == 0
+        asyncio.run(asyncio.wait_for(some(), 60))
+        print("those before")
+
+    async def one():
+        task = asyncio.ensure_future(locks[0].aacquire())
+        await asyncio.sleep(0)
+        for lock in locks:
+            lock.release()
+        assert await task
+
+    thread = threading.Thread(target=in_a_thread_that_can_start_none)
+    thread.start()
+    waits.wait()
+    asyncio.run(asyncio.wait_for(one(), 60))
+    thread.join()
+    print("and the next")
+"""
+
+
+def test_when_no_thread_can_be_started_the_next_one_to_wait_tries_again():
+    output = subprocess.run([sys.executable, "-c", textwrap.dedent(NO_THREAD_FOR_ONE)], capture_output=True, text=True, timeout=2 * LIMIT, check=False)
+    said = "plait: no thread can be started for the tasks that wait for locks of other processes"
+    assert (output.stdout, set(output.stderr.splitlines()), output.returncode) == ("those before\nand the next\n", {said}, 0)
+
+
 def test_a_lock_that_nobody_will_release_is_collected_with_its_waiter(child):
     loop = plait.new_event_loop()
     lock = synchronize.Lock(ctx=FORK)

@@ -50,6 +50,8 @@ struct Staff {
     /// Which of them watches what.
     watching: HashMap<usize, u32>,
     hired: u32,
+    /// What nobody watches, since there was no thread for it.
+    unwatched: Vec<Watch>,
 }
 
 /// Filled when the module is imported: see `memory`.
@@ -88,47 +90,65 @@ fn most_words() -> usize {
 
 /// Has a helper look at what is watched, now and until nobody needs it there. Runs no Python.
 pub fn summon(watched: Arc<dyn Watched>, address: usize) {
-    let new = with_staff(|staff| {
-        let known = staff.watching.get(&address).copied();
-        let index = match known {
-            Some(number) => staff.helpers.iter().position(|helper| helper.number == number),
-            None => staff.helpers.iter().position(|helper| helper.load < most_words()),
-        };
-        let (index, new) = match index {
-            Some(index) => (index, None),
-            None => staff.hire(),
-        };
-        let helper = &mut staff.helpers[index];
-        helper.load += usize::from(known.is_none());
-        helper.summons.push((address, watched));
-        staff.watching.insert(address, helper.number);
-        helper.ring();
-        new
-    });
-    if let Some((number, bell)) = new {
-        start(number, bell);
+    let mut watches = vec![(address, watched)];
+    while let Some((number, bell)) = with_staff(|staff| staff.assign(&mut watches)) {
+        if start(number, bell).is_err() {
+            // There can be no more threads. The next to wait tries again; who waits already is served with them.
+            with_staff(|staff| staff.dismiss(number, watches));
+            eprintln!("plait: no thread can be started for the tasks that wait for locks of other processes");
+            return;
+        }
     }
 }
 
-fn start(number: u32, bell: Arc<AtomicU32>) {
+fn start(number: u32, bell: Arc<AtomicU32>) -> std::io::Result<()> {
     let body = move || {
         survives_exit();
         Watcher { number, bell, watches: Vec::new(), looked: Instant::now(), pause: FIRST_LOOK }.run();
     };
-    if native_thread::spawn("plait-locks", body).is_err() {
-        // There can be no more threads. The next to wait tries again; who waits already is served with them.
-        with_staff(|staff| {
-            staff
-                .helpers
-                .iter_mut()
-                .filter(|helper| helper.number == number)
-                .for_each(|helper| helper.load = 0)
-        });
-        eprintln!("plait: no thread can be started for the tasks that wait for locks of other processes");
-    }
+    native_thread::spawn("plait-locks", body).map(drop)
 }
 
 impl Staff {
+    /// Gives each of these to a helper, and before them what nobody watches; or as many of them as it can until a helper is hired: that one the caller is
+    /// to start, and then to come again.
+    fn assign(&mut self, watches: &mut Vec<Watch>) -> Option<(u32, Arc<AtomicU32>)> {
+        watches.append(&mut self.unwatched);
+        while let Some((address, watched)) = watches.pop() {
+            let known = self.watching.get(&address).copied();
+            let index = match known {
+                Some(number) => self.helpers.iter().position(|helper| helper.number == number),
+                None => self.helpers.iter().position(|helper| helper.load < most_words()),
+            };
+            let (index, new) = match index {
+                Some(index) => (index, None),
+                None => self.hire(),
+            };
+            let helper = &mut self.helpers[index];
+            helper.load += usize::from(known.is_none());
+            helper.summons.push((address, watched));
+            self.watching.insert(address, helper.number);
+            helper.ring();
+            if new.is_some() {
+                return new;
+            }
+        }
+        None
+    }
+
+    /// There is no thread for this helper. What it was to watch, by whoever's summons, is set aside, with what else has to be.
+    fn dismiss(&mut self, number: u32, watches: Vec<Watch>) {
+        self.watching.retain(|_, watcher| *watcher != number);
+        let Some(index) = self.helpers.iter().position(|helper| helper.number == number) else { return };
+        let summons = self.helpers.remove(index).summons;
+        for watch in summons.into_iter().chain(watches) {
+            // Of one that is there already a second reference can go: it is not the last.
+            if self.unwatched.iter().all(|(address, _)| *address != watch.0) {
+                self.unwatched.push(watch);
+            }
+        }
+    }
+
     fn hire(&mut self) -> (usize, Option<(u32, Arc<AtomicU32>)>) {
         self.hired += 1;
         let (number, bell) = (self.hired, Arc::new(AtomicU32::new(0)));
