@@ -274,6 +274,62 @@ def test_a_barrier(run, ctx, child):
     run(main())
 
 
+def test_a_task_that_was_let_through_and_is_cancelled_is_counted_out_once(run):
+    async def main():
+        barrier = synchronize.Barrier(3, ctx=FORK)
+        task = asyncio.ensure_future(barrier.await_())
+        await turns()
+        until(helpers)
+        assert barrier._begin(None) == (1,)
+        task.cancel()
+        assert barrier._begin(None) == 2
+        # The helper has nothing to do any more: it has let the task through, which has not run since.
+        until(lambda: not helpers())
+        await asyncio.gather(task, return_exceptions=True)
+        assert task.cancelled()
+        # The crowd has not left.
+        assert barrier._begin(1) == 1
+        assert barrier._begin(None) == (0,)
+
+    run(main())
+
+
+class Thrown(Exception):
+    pass
+
+
+def test_a_greenlet_that_was_let_through_and_is_thrown_into_is_counted_out_once():
+    greenlet = pytest.importorskip("greenlet")
+    from plait._hub import Hub
+
+    barrier = synchronize.Barrier(3, ctx=FORK)
+    log = []
+
+    def waits():
+        try:
+            barrier.wait()
+        except Thrown:
+            log.append("thrown")
+
+    def throws():
+        until(helpers)
+        assert barrier._begin(None) == (1,)
+        assert barrier._begin(None) == 2
+        # The helper has nothing to do any more: it has let the other through, which has not run since.
+        until(lambda: not helpers())
+        hub.loop.call_soon(greenlet.getcurrent().switch)
+        first.throw(Thrown)
+        # The crowd has not left.
+        log.append(barrier._begin(1))
+        log.append(barrier._begin(None))
+
+    with Hub() as hub:
+        first = hub.spawn(waits)
+        hub.spawn(throws)
+        hub.run()
+    assert log == ["thrown", 1, (0,)]
+
+
 def test_without_a_loop_it_says_so():
     lock = synchronize.Lock(ctx=FORK)
     lock.acquire()

@@ -60,13 +60,15 @@ pub struct Wait {
     pub(crate) overtaken: bool,
     /// What a barrier has given it when it came in.
     pub(crate) number: Option<usize>,
+    /// See [`Wait::has_given_back`].
+    pub(crate) gave_back: bool,
 }
 
 impl Wait {
     /// A wait that has not begun.
     pub fn new(manner: Manner) -> Wait {
         let overtaken = manner == Manner::NewestFirst;
-        Wait { ticket: None, manner, expired: false, overtaken, number: None }
+        Wait { ticket: None, manner, expired: false, overtaken, number: None, gave_back: false }
     }
 
     /// An attempt: a wait whose time is up.
@@ -82,6 +84,12 @@ impl Wait {
     /// Whether it stands in a queue, or has been woken and does not know it yet.
     pub fn is_parked(&self) -> bool {
         self.ticket.is_some()
+    }
+
+    /// It was given up when it had been handed what it waited for, of what processes share. By whom is all the same: a waiter that cannot be woken is given
+    /// up by whoever tries.
+    pub fn has_given_back(&self) -> bool {
+        self.gave_back
     }
 
     /// Whether it counts among those inside a barrier, and not at its door.

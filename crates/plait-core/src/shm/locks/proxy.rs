@@ -290,6 +290,7 @@ impl<S: Shared, W> Proxy<S, W> {
     pub fn give_up(&self, wait: &mut Wait, waker: &mut Option<W>, after: &mut After<W>) {
         if let Some((mark, gain)) = self.withdraw(wait, waker, after) {
             self.shared.give_back(mark, gain);
+            wait.gave_back = true;
         }
     }
 

@@ -1,6 +1,8 @@
 //! `multiprocessing.Barrier`.
 //!
 //! A wait has two stages: at the door, until the crowd before has left, and inside, until all have come. Time counts inside.
+//!
+//! A party leaves once. Who is let through has left: where it is given up before it has noticed, it is not counted out again.
 
 use super::local::{patience, Local};
 use super::memory::{new_slot, shown, LockSegment};
@@ -9,15 +11,17 @@ use crate::faces::traverse;
 use crate::guarded::{Built, Guarded};
 use crate::standard::standard;
 use crate::waiters::task::{self, WaitFuture};
-use crate::waiters::Patience;
+use crate::waiters::{Patience, Waker};
 use plait_core::primitives::barrier::{Passage, Phase};
+use plait_core::primitives::Primitive;
 use plait_core::shm::locks::barrier::{Barrier, Stand, Step};
 use plait_core::shm::locks::pool::Slot;
-use plait_core::shm::locks::Shared;
+use plait_core::waiter::{Wait, Wakes};
 use pyo3::exceptions::PyValueError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
+use std::cell::Cell;
 
 /// A number of strands of several processes that wait for each other: the base of `plait.multiprocessing.synchronize.Barrier`.
 #[pyclass(module = "plait._native", frozen, subclass, dict, weakref)]
@@ -25,6 +29,20 @@ pub struct ProcessBarrier {
     core: Filled<Local<Barrier<Slot>>>,
     action: Guarded<Option<Py<PyAny>>>,
     built: Built,
+}
+
+/// A party that blocks inside. It wakes nobody when it polls, so the waits that are given up are its own.
+struct Party<'a> {
+    local: &'a Local<Barrier<Slot>>,
+    /// It had been let through when it was given up.
+    has_left: Cell<bool>,
+}
+
+impl Primitive<Waker> for Party<'_> {
+    fn give_up(&self, wait: &mut Wait, waker: &mut Option<Waker>, wakes: &mut Wakes<Waker>) {
+        self.local.give_up(wait, waker, wakes);
+        self.has_left.set(wait.has_given_back());
+    }
 }
 
 fn stand(inside: Option<usize>) -> Stand {
@@ -40,16 +58,19 @@ impl ProcessBarrier {
         mut patience: Option<Patience<'_>>,
     ) -> PyResult<Passage> {
         let local = self.core.get()?;
+        let party = Party { local, has_left: Cell::new(false) };
         loop {
             let step = match (local.attempt(Stand::Inside(number)), patience) {
-                (None, Some(patience)) => local.block(py, Stand::Inside(number), patience),
+                (None, Some(patience)) => local.block_as(py, &party, Stand::Inside(number), patience),
                 (step, _) => Ok(step),
             };
             match step {
                 Ok(Some(Step::Passed(passage))) => return Ok(passage),
                 Ok(_) => {}
                 Err(raised) => {
-                    local.shared().leave_inside();
+                    if !party.has_left.get() {
+                        local.shared().leave_inside();
+                    }
                     return Err(raised);
                 }
             }
@@ -169,10 +190,8 @@ impl ProcessBarrier {
     #[pyo3(signature = (waiter, inside))]
     fn _give_up(&self, waiter: &Bound<'_, WaitFuture>, inside: Option<usize>) -> PyResult<()> {
         let local = self.core.get()?;
-        match local.withdraw(waiter) {
-            Some(step) => local.shared().give_back(stand(inside), step),
-            None if inside.is_some() => local.shared().leave_inside(),
-            None => {}
+        if !local.give_back(waiter) && inside.is_some() {
+            local.shared().leave_inside();
         }
         Ok(())
     }

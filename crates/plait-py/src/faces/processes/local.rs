@@ -131,13 +131,24 @@ impl<S: Shared + 'static> Local<S> {
 
     /// Blocks the calling strand until it is there, or patience ends; None then. What a signal handler raises comes through, and then nothing was taken.
     pub fn block(&self, py: Python<'_>, mark: S::Mark, patience: Patience<'_>) -> PyResult<Option<S::Gain>> {
+        self.block_as(py, self, mark, patience)
+    }
+
+    /// The same for a caller that has to know how the wait is given up.
+    pub fn block_as<P: Primitive<Waker>>(
+        &self,
+        py: Python<'_>,
+        primitive: &P,
+        mark: S::Mark,
+        patience: Patience<'_>,
+    ) -> PyResult<Option<S::Gain>> {
         if let Some(hub) = greenlet::current(py)? {
             let poll =
                 |wait: &mut _, waker: &mut _, wakes: &mut _| self.poll_in_order(mark, wait, waker, wakes);
-            return greenlet::block(&hub, self, patience, || Ok(()), poll);
+            return greenlet::block(&hub, primitive, patience, || Ok(()), poll);
         }
         let poll = |wait: &mut _, waker: &mut _, wakes: &mut _| self.poll(mark, wait, waker, wakes);
-        match thread::block(py, self, Manner::Barging, patience, || Ok(()), poll)? {
+        match thread::block(py, primitive, Manner::Barging, patience, || Ok(()), poll)? {
             Some(Turn::Gained(gain)) => Ok(Some(gain)),
             Some(Turn::Lead) => self.lead(py, mark, patience),
             None => Ok(None),
@@ -209,6 +220,12 @@ impl<S: Shared + 'static> Local<S> {
         self.finish(after, &mut wakes);
         fire(waiter.py(), self, wakes);
         gained.map(|(_, gain)| gain)
+    }
+
+    /// Ends it, and what it had been handed goes to somebody else. Says whether it had been handed anything, now or when somebody could not wake it.
+    pub fn give_back(&self, waiter: &Bound<'_, task::WaitFuture>) -> bool {
+        task::give_up(waiter.py(), self, waiter.as_unbound());
+        task::end(waiter, |wait, _| wait.has_given_back())
     }
 
     pub fn visit<E>(&self, waker: impl FnMut(&Waker) -> Result<(), E>) -> Result<(), E> {
