@@ -12,9 +12,9 @@
 //! ```
 //!
 //! Coming, notifying and leaving without a notification are done by the holder of the lock; taking tokens is done by anybody.
-//! Within a process those of one group are served in the order of their coming, and those of another one, which may be notified before or after them, wait
-//! for themselves: of all who have not been notified, those of even groups are in one, and so are those of odd ones. Who comes to sleep and has been
-//! notified goes on at once when its group is over, whoever sleeps there already.
+//! Within a process the members of one group are served in the order of their coming. There are two groups at most with members that have not been
+//! notified, an even and an odd one, and each has a lane, since those of one are notified when those of the other are not. A member of a group that is over
+//! goes on at once, whoever sleeps in its lane.
 //!
 //! A waiter whose process was killed still counts: a notification may be spent on it.
 //!
