@@ -89,7 +89,6 @@ class Core(Ending):
         for args, kwargs in calls:
             if not tasks:
                 self._check()
-                self._grow()
             future = process_future(self)
             futures.append(future)
             try:
@@ -110,6 +109,8 @@ class Core(Ending):
         with self._lock:
             self._check()
             self._queue.extend(tasks)
+        # After that: a call that was taken fails with the pool whose workers cannot start, and `submit` does not.
+        self._grow()
         self._pump()
 
     def _check(self) -> None:
