@@ -79,6 +79,10 @@ __all__ = [
     "ProcessQueue",
     "ProcessSimpleQueue",
     "Unsent",
+    "Switchboard",
+    "ProcessLink",
+    "WorkerEnd",
+    "SharedBuffer",
     "ThreadingQueue",
     "ThreadingLifoQueue",
     "ThreadingPriorityQueue",
@@ -88,6 +92,7 @@ __all__ = [
     "ConcurrentFuture",
     "FutureWatcher",
     "SourceCanceller",
+    "process_future",
     "WorkQueue",
     "WorkItem",
     "follow",
@@ -982,7 +987,6 @@ class ConcurrentFuture(concurrent.futures.Future[_T]):
     def _is_open(self) -> bool: ...
 
 def process_future(source: Any) -> ConcurrentFuture[Any]: ...
-def count_fork() -> None: ...
 
 @final
 class SharedBuffer:
