@@ -84,10 +84,14 @@ if _debugging():
 
 def __getattr__(name: str) -> object:
     """The modules that most programs have no use for, imported when they are named: ``fs`` and ``multiprocessing`` need much of the standard library."""
-    if name in ("fs", "gil", "multiprocessing", "watchdog"):
+    if name in ("fs", "gil", "multiprocessing", "watchdog", "workers"):
         from importlib import import_module
 
         return import_module(f"plait.{name}")
+    if name == "WorkersFailed":
+        from plait._workers import WorkersFailed
+
+        return WorkersFailed
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
