@@ -20,11 +20,10 @@ import sys
 import types
 import warnings
 from collections.abc import Callable, Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from plait._install import install
 from plait._switch import debug, watchdog, watchdog_by_default
-from plait._workers import _command
 
 _run_module_as_main: Callable[..., object] = vars(runpy)["_run_module_as_main"]  # what the interpreter itself calls for -m
 
@@ -81,12 +80,12 @@ def main(argv: Sequence[str]) -> int:
             SIGINT as python does.
     """
     first, rest = (argv[0], list(argv[1:])) if argv else ("", [])
-    workers = _command.Chosen()
-    while first == "--debug" or first.partition("=")[0] == "--watchdog" or _command.is_option(first):
+    workers: dict[str, Any] = {}
+    while first == "--debug" or first.partition("=")[0] == "--watchdog" or _is_about_workers(first):
         if first == "--debug":
             debug()
         elif first.partition("=")[0] != "--watchdog":
-            problem, rest = workers.take(first, rest)
+            problem, rest = _take_about_workers(workers, first, rest)
             if problem:
                 return _misused(problem)
         else:
@@ -130,10 +129,27 @@ def _watch(option: str, rest: list[str]) -> tuple[str | None, list[str]]:
     return None, rest
 
 
-def _run_workers(chosen: _command.Chosen, program: list[str]) -> int:
+def _is_about_workers(word: str) -> bool:
+    """Whether it is one of the options that go with --workers, of which most programs have none: what knows them is not imported for those."""
+    if not word.startswith("--") or word in ("--", "--help"):
+        return False
+    from plait._workers import _command
+
+    return _command.is_option(word)
+
+
+def _take_about_workers(chosen: dict[str, Any], option: str, rest: list[str]) -> tuple[str | None, list[str]]:
+    from plait._workers import _command
+
+    return _command.take(chosen, option, rest)
+
+
+def _run_workers(chosen: dict[str, Any], program: list[str]) -> int:
     """Have the rest of the command line run by workers, each of which understands it as this does."""
+    from plait._workers import _command
+
     try:
-        settings = chosen.settings()
+        settings = _command.settings(chosen)
     except ValueError as error:
         return _misused(str(error))
     first = program[0]

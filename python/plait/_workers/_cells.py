@@ -7,10 +7,10 @@ import mmap
 import os
 import struct
 
-_NUMBERS = struct.Struct("=QQQQ")
+_NUMBERS = struct.Struct("=QQQQQ")
 _WORD = struct.Struct("=Q")
 _SIZE = 64
-_BEATS, _CONNECTIONS, _REQUESTS, _ACCEPTING = 0, 8, 16, 24
+_BEATS, _CONNECTIONS, _STAYING, _REQUESTS, _ACCEPTING = 0, 8, 16, 24, 32
 
 
 class Cells:
@@ -22,7 +22,7 @@ class Cells:
         self.count = count
         self.descriptor = descriptor if descriptor is not None else _new(count * _SIZE)
         self._memory = mmap.mmap(self.descriptor, count * _SIZE)
-        self._all = struct.Struct("=" + f"QQQQ{_SIZE - _NUMBERS.size}x" * count)
+        self._all = struct.Struct("=" + f"QQQQQ{_SIZE - _NUMBERS.size}x" * count)
 
     def clear(self, cell: int) -> None:
         """For a new process."""
@@ -30,14 +30,17 @@ class Cells:
 
     def read(self, cell: int) -> tuple[int, int, int]:
         """How often its loop has beaten, how many connections it has, and how many requests it has had."""
-        beats, connections, requests, _ = _NUMBERS.unpack_from(self._memory, cell * _SIZE)
+        beats, connections, _, requests, _ = _NUMBERS.unpack_from(self._memory, cell * _SIZE)
         return beats, connections, requests
 
-    def fewest_elsewhere(self, cell: int) -> int | None:
-        """The smallest number of connections that another accepting worker has. None: there is no other."""
+    def fewest_elsewhere(self, cell: int) -> tuple[int, int] | None:
+        """The smallest number of connections that another accepting worker has, and of those that stay. None: there is no other."""
         numbers = self._all.unpack_from(self._memory)
-        connections, accepting = numbers[1::4], numbers[3::4]
-        return min((connections[other] for other in range(self.count) if accepting[other] and other != cell), default=None)
+        others = [at for at, accepting in enumerate(numbers[4::5]) if accepting and at != cell]
+        if not others:
+            return None
+        connections, staying = numbers[1::5], numbers[2::5]
+        return min(connections[other] for other in others), min(staying[other] for other in others)
 
     def set_beats(self, cell: int, beats: int) -> None:
         """For the worker whose it is."""
@@ -46,6 +49,10 @@ class Cells:
     def set_connections(self, cell: int, connections: int) -> None:
         """For the worker whose it is."""
         _WORD.pack_into(self._memory, cell * _SIZE + _CONNECTIONS, connections)
+
+    def set_staying(self, cell: int, connections: int) -> None:
+        """For the worker whose it is."""
+        _WORD.pack_into(self._memory, cell * _SIZE + _STAYING, connections)
 
     def set_requests(self, cell: int, requests: int) -> None:
         """For the worker whose it is."""

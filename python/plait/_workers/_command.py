@@ -25,34 +25,26 @@ def is_option(word: str) -> bool:
     return word.partition("=")[0] in _OPTIONS
 
 
-class Chosen:
-    """What the command line says about workers."""
+def take(chosen: dict[str, Any], option: str, rest: list[str]) -> tuple[str | None, list[str]]:
+    """Note ``--workers N`` or ``--workers=N``: what is wrong with it, and what is left of the line."""
+    name, equals, text = option.partition("=")
+    if not equals:
+        if not rest:
+            return f"argument expected for the {name} option", rest
+        text, rest = rest[0], rest[1:]
+    setting, read = _OPTIONS[name]
+    try:
+        chosen[setting] = read(text)
+    except (ValueError, OverflowError):
+        return f"{text!r} is no value for {name}", rest
+    return None, rest
 
-    def __init__(self) -> None:
-        self._settings: dict[str, Any] = {}
 
-    def __bool__(self) -> bool:
-        return bool(self._settings)
-
-    def take(self, option: str, rest: list[str]) -> tuple[str | None, list[str]]:
-        """``--workers N`` or ``--workers=N``: what is wrong with it, and what is left of the line."""
-        name, equals, text = option.partition("=")
-        if not equals:
-            if not rest:
-                return f"argument expected for the {name} option", rest
-            text, rest = rest[0], rest[1:]
-        setting, read = _OPTIONS[name]
-        try:
-            self._settings[setting] = read(text)
-        except (ValueError, OverflowError):
-            return f"{text!r} is no value for {name}", rest
-        return None, rest
-
-    def settings(self) -> Settings:
-        """Raises ValueError, which says what is wrong."""
-        if "workers" not in self._settings:
-            raise ValueError("these options need --workers")
-        return Settings(**self._settings)
+def settings(chosen: dict[str, Any]) -> Settings:
+    """What was said about workers, as a whole. Raises ValueError, which says what is wrong."""
+    if "workers" not in chosen:
+        raise ValueError("these options need --workers")
+    return Settings(**chosen)
 
 
 def main(settings: Settings, program: list[str]) -> int:

@@ -110,11 +110,15 @@ class Control:
         self._cells.set_connections(self._cell, self._connections)
         return self._connections
 
+    def note_staying(self, connections: int) -> None:
+        """So many connections live longer."""
+        self._cells.set_staying(self._cell, connections)
+
     def note_accepting(self, accepting: bool) -> None:
         """Whether others may count on this worker."""
         self._cells.set_accepting(self._cell, accepting)
 
-    def fewest_elsewhere(self) -> int | None:
+    def fewest_elsewhere(self) -> tuple[int, int] | None:
         """See `Cells.fewest_elsewhere`."""
         return self._cells.fewest_elsewhere(self._cell)
 

@@ -116,13 +116,15 @@ def _attach(self: Any, *transport: Any) -> None:
     if _control is not None and self in _servers:
         connections = _control.note_connection(1)
         if _balance is not None:
-            _balance.look(self._loop, connections)
+            _balance.came(self._loop, connections)
 
 
 def _detach(self: Any, *transport: Any) -> None:
     _standard["_detach"](self, *transport)
     if _control is not None and self in _servers:
-        _control.note_connection(-1)
+        connections = _control.note_connection(-1)
+        if _balance is not None:
+            _balance.gone(connections)
 
 
 def pause_accepting() -> None:
