@@ -169,10 +169,14 @@ class Process:
             return
         self.is_ready = True
         self._on_words()
-        _words.write_through(bytes(self.words))
-        self.words.clear()
+        self.show_words()
         if not self.ready.done():
             self.ready.set_result(None)
+
+    def show_words(self) -> None:
+        """What it has written so far."""
+        _words.write_through(bytes(self.words))
+        self.words.clear()
 
     def _on_words(self) -> None:
         """It has written to stderr, before it was ready or in the moment after that."""

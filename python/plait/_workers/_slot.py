@@ -67,6 +67,9 @@ class Slot:
             if await self._gets_ready(process):
                 self._settle(process)
                 return True
+            if process.ended.result() == 0 and not process.listens:
+                self._finish(process)
+                return True
             deaths += 1
             self._supervisor.sockets.leave_to(process, self)
             words = self._supervisor.note_death(process)
@@ -105,9 +108,7 @@ class Slot:
             supervisor.sockets.forget(process)
             return
         if status == 0 and not process.listens:
-            self.finished = True
-            supervisor.sockets.forget(process)
-            supervisor.look_whether_all_is_done()
+            self._finish(process)
             return
         supervisor.sockets.leave_to(process, self)
         self.restarts += 1
@@ -116,6 +117,13 @@ class Slot:
         self._deaths = self._deaths + 1 if process.age < _YOUNG and not process.listens else 0
         _words.tell(f"worker {self.place + 1} (pid {process.pid}) {_words.how_it_ended(status)}, and is replaced")
         supervisor.spawn(self._refill())
+
+    def _finish(self, process: Process) -> None:
+        """Its program has ended by itself."""
+        self.finished = True
+        process.show_words()
+        self._supervisor.sockets.forget(process)
+        self._supervisor.look_whether_all_is_done()
 
     async def _refill(self) -> None:
         if self._deaths >= _MOST_DEATHS:

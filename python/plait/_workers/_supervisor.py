@@ -72,9 +72,12 @@ class Supervisor:
             if not ready[slot.place]:
                 self.give_up(slot.place, self.told_last)
                 return
+        working = sum(not slot.finished for slot in self._slots)
+        if not working:
+            return
         addresses = ", ".join(_in_words(address) for address in self.sockets.addresses())
         where = f" at {addresses}" if addresses else ""
-        _words.tell(f"{_count(len(self._slots))} ready{where}")
+        _words.tell(f"{_count(working)} ready{where}")
         _words.notify("READY=1")
         await self._reload_if_wanted()
 

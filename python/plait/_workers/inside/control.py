@@ -23,6 +23,7 @@ from plait._workers.inside import courtesies
 _READY_AFTER = 1.0
 # The same, of one that has asked for a socket in a way that does not show when it listens.
 _READY_AFTER_BIND = 0.3
+_STARTING_BEAT = 0.1
 _ORPHANED = 75  # what a worker exits with that outlives its supervisor and does not end when told
 
 
@@ -133,7 +134,7 @@ class Control:
         poll = select.poll()
         poll.register(self._channel.fileno(), select.POLLIN)
         while True:
-            came = poll.poll(self._beat_every * 1000)
+            came = poll.poll((self._beat_every if self._ready else _STARTING_BEAT) * 1000)
             self._beat()
             if not came:
                 continue
