@@ -88,6 +88,10 @@ def __getattr__(name: str) -> object:
         from importlib import import_module
 
         return import_module(f"plait.{name}")
+    if name == "Cluster":
+        from plait._cluster import Cluster
+
+        return Cluster
     if name == "WorkersFailed":
         from plait._workers import WorkersFailed
 

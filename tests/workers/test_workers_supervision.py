@@ -162,8 +162,9 @@ def test_what_is_not_through_by_the_deadline_is_ended() -> None:
 
 
 def test_a_program_that_ignores_its_end_is_killed(tmp_path: Path) -> None:
-    source = PLAIN.read_text().replace("await server.serve_forever()", "import time; asyncio.get_running_loop().call_later(0.5, time.sleep, 1000); await server.serve_forever()")
+    source = PLAIN.read_text().replace("await server.serve_forever()", "import time; print('asleep', flush=True); time.sleep(1000)")
     with supervised("--workers", 1, "--deadline", 1, script(tmp_path, source), free_port()) as program:
+        program.until_said("asleep")
         program.until_said("ready")
         assert program.end() == 0
         assert "was not through after 1 s and is killed" in program.said()
