@@ -84,16 +84,20 @@ class Cluster:
             cancel: cancel what was submitted and is not done.
             timeout: after so many seconds whatever still runs is ended with its worker (its future has a ``TaskKilled``); None: never.
 
-        To cancel it leaves the workers to end by themselves. May be called more than once.
+        To cancel this ends what runs at once, as after the timeout. May be called more than once.
         """
         core = self._core
         core.close(cancel)
         if cancel:
             core.cancel_all()
         loop = asyncio.get_running_loop()
-        if not await loop.run_in_executor(None, core.wait, timeout):
+        try:
+            if not await loop.run_in_executor(None, core.wait, timeout):
+                core.end_all()
+                await loop.run_in_executor(None, core.wait, None)
+        except asyncio.CancelledError:
             core.end_all()
-            await loop.run_in_executor(None, core.wait, None)
+            raise
 
     # ---- calls
 

@@ -8,7 +8,7 @@ import asyncio
 from typing import Any
 
 from plait._cluster import _worker_main
-from plait._process_pool import _messages
+from plait._process_pool import _messages, _pickling
 from plait._process_pool._core import Core
 from plait._process_pool._dispatch import MOST_AT_ONCE
 from plait._process_pool._task import Task
@@ -65,7 +65,7 @@ class ClusterCore(Core):
             if found is None:
                 return
             worker, number, task = found
-            task.retries = 0
+            task.ending = asyncio.CancelledError()  # should its worker die meanwhile
             if worker is not None:
                 self._cancellations.append((worker, number))
             else:  # its worker has died, and it was to be tried again
@@ -74,6 +74,14 @@ class ClusterCore(Core):
             self._settle(task, asyncio.CancelledError())
         else:
             self._send_cancellations()
+
+    def _goes(self, task: Task) -> bool:
+        """With the lock: whether it is to be sent. One that was cancelled, and came back from a worker that died, is not sent again."""
+        if task.ending is not None and not task.future.done():
+            self._settling.append((task, _messages.RAISED, _pickling.dump(task.ending)))
+            self._board.tell()
+            return False
+        return self._begin(task)
 
     def _find(self, future: Any) -> "tuple[Worker | None, int, Task] | None":
         """With the lock."""

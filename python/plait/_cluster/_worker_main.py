@@ -88,11 +88,15 @@ class Worker:
                 for at, pickled in enumerate(parts):
                     self._begin((number + at) & 0xFFFFFFFF, [pickled])
             elif kind == _messages.CANCEL:
-                task = self._tasks.get(number)
-                if task is not None:
-                    task.cancel()
+                # After the first step of its task: one that has not begun would end without an answer.
+                self._loop.call_soon(self._cancel, number)
             elif kind == _messages.STOP:
                 self.stopped.set()
+
+    def _cancel(self, number: int) -> None:
+        task = self._tasks.get(number)
+        if task is not None:
+            task.cancel()
 
     def _begin(self, number: int, parts: list[Any]) -> None:
         if not self._end.claim(number):

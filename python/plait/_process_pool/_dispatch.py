@@ -96,7 +96,7 @@ class Dispatch:
             task = self._queue[0]
             if tasks and not task.small:
                 break
-            begins = self._begin(task)
+            begins = self._goes(task)
             if begins:
                 tasks.append(task)
                 size += len(task.parts[0])
@@ -106,6 +106,10 @@ class Dispatch:
         worker.given += len(tasks)
         if self._max_tasks is not None and worker.given >= self._max_tasks:
             worker.stopping = True
+
+    def _goes(self, task: Task) -> bool:
+        """Whether it is to be sent."""
+        return self._begin(task)
 
     def _begin(self, task: Task) -> bool:
         raise NotImplementedError

@@ -26,7 +26,7 @@ def note(protocol_factory: Any) -> None:
 
 def requests() -> int:
     """How many there have been. 0: that is not known."""
-    return sum(server.server_state.total_requests for server in _uvicorn) + sum(server.requests_count for server in _aiohttp)
+    return sum(int(server.server_state.total_requests) for server in _uvicorn) + sum(int(server.requests_count) for server in _aiohttp)
 
 
 def announce() -> None:

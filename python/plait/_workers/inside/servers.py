@@ -47,7 +47,7 @@ def take_away() -> None:
 def _follow_loops() -> None:
     from plait import _loop, _policy
 
-    make = _loop.EventLoop
+    make = EventLoop
 
     def new_event_loop() -> Any:
         loop = make()
@@ -55,12 +55,9 @@ def _follow_loops() -> None:
             loop.call_soon(_control.adopt, loop)
         return loop
 
-    for module in (_loop, _policy):
-        policy_or_module: Any = module
-        if module is _loop:
-            policy_or_module.EventLoop = new_event_loop
-        else:
-            policy_or_module.EventLoopPolicy._loop_factory = staticmethod(new_event_loop)
+    vars(_loop)["EventLoop"] = new_event_loop
+    policy: Any = _policy.EventLoopPolicy
+    policy._loop_factory = staticmethod(new_event_loop)
 
 
 def _share_unix_servers(loop_type: Any) -> None:

@@ -9,6 +9,7 @@ for one that is. With port 0 all workers that ask for their first such socket ha
 Rejected: to wait for ``listen``, by which time the program may have asked for its port; to have each worker bind with SO_REUSEPORT by itself, so that its backlog would go with it.
 """
 
+import asyncio
 import os
 import socket
 import weakref
@@ -58,6 +59,9 @@ def bind(self: socket.socket, address: Any, /) -> None:
     if self.family == socket.AF_UNIX:
         # The supervisor may be elsewhere, if the program has changed its directory.
         address = address if address.startswith("\0") else os.path.abspath(address)
+    loop = asyncio._get_running_loop()
+    if loop is not None:
+        control.adopt(loop)  # one that plait has not made
     ordinal = _ordinal(self, address)
     key, descriptor = control.bind(self, address, ordinal)
     try:
