@@ -275,3 +275,10 @@ if __name__ == "__main__":
     with running([sys.executable, str(script(tmp_path, source))]) as program:
         assert program.exit_status() == 0
         assert "caught no use" in program.said()
+
+
+def test_a_supervisor_without_descriptors_says_so() -> None:
+    command = ["sh", "-c", 'ulimit -n 24; exec "$@"', "sh", sys.executable, "-m", "plait", "run", "--workers", "8", str(PLAIN), str(free_port())]
+    with running(command) as program:
+        assert program.exit_status() == 1
+        assert "Too many open files" in program.said()

@@ -27,6 +27,8 @@ _BOOT = "from plait._workers.inside.boot import main; main()"
 _LONGEST_WORDS = 64 * 1024
 # A stuck worker has so many seconds to say where it is stuck.
 _DYING = 2.0
+# In the place of what it exits with.
+_NOT_STARTED = 1
 
 
 class Process:
@@ -57,55 +59,63 @@ class Process:
     # ---- its beginning
 
     def start(self, work: dict[str, Any], expected: bool) -> None:
-        """Start it. `work`: what it is to run; `expected`: those before it have listened."""
+        """Start it. `work`: what it is to run; `expected`: those before it have listened.
+
+        Raises:
+            OSError: there are no descriptors, or no memory. Then it has ended before it began.
+        """
         settings = self._settings
         payload = {"work": work, "place": self.place, "expected": expected, "cell": self.cell, "cells": self._cells.count, "beat": settings.beat}
         payload |= {"sharing": settings.sharing, "linger": settings.linger, "deadline": settings.deadline}
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        reading, writing = os.pipe()
-        begin_reading, begin_writing = os.pipe()
-        given = [theirs.fileno(), self._cells.descriptor, begin_reading, self._stderr_of_its_own()]
-        options: list[str] = vars(subprocess)["_args_from_interpreter_flags"]()
         try:
+            work_pipe = self._spawn()
+        except OSError as error:
+            self.words += f"plait: a worker could not be started: {error}\n".encode()
+            self.ready.cancel()
+            self.ended.set_result(_NOT_STARTED)
+            raise
+        for descriptor, callback in ((self._pidfd, self._on_end), (self._channel.fileno(), self._on_message), (self._stderr, self._on_words)):
+            self._loop.add_reader(descriptor, callback)
+            self._descriptors.add(descriptor)
+        self._hand_over(work_pipe, pickle.dumps(payload))
+
+    def _spawn(self) -> int:
+        """The process, and what leads to it. Returns the end of a pipe by which it is told what to run."""
+        with contextlib.ExitStack() as theirs, contextlib.ExitStack() as ours:
+            channel, its_channel = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            ours.callback(channel.close)
+            theirs.callback(its_channel.close)
+            words, its_words = _pipe(ours, theirs)
+            its_work, work = _pipe(theirs, ours)
+            its_stderr = _stderr_of_its_own()
+            theirs.callback(os.close, its_stderr)
+            given = [its_channel.fileno(), self._cells.descriptor, its_work, its_stderr]
+            options: list[str] = vars(subprocess)["_args_from_interpreter_flags"]()
             self._popen = subprocess.Popen(
                 [sys.executable, *options, "-c", _BOOT, *map(str, given)],
                 stdin=subprocess.DEVNULL,
-                stderr=writing,
+                stderr=its_words,
                 pass_fds=given,
                 env={**os.environ, "PLAIT_WORKER": str(self.place + 1)},
                 process_group=0,
             )
-        except BaseException:
-            ours.close()
-            os.close(reading)
-            os.close(begin_writing)
-            raise
-        finally:
-            theirs.close()
-            os.close(writing)
-            os.close(begin_reading)
-            os.close(given[3])
-        self.pid = self._popen.pid
-        self._pidfd = os.pidfd_open(self.pid)
-        ours.setblocking(False)
-        os.set_blocking(reading, False)
-        self._channel = Channel(ours)
-        self._stderr = reading
-        for descriptor, callback in ((self._pidfd, self._on_end), (ours.fileno(), self._on_message), (reading, self._on_words)):
-            self._loop.add_reader(descriptor, callback)
-            self._descriptors.add(descriptor)
-        self._hand_over(begin_writing, pickle.dumps(payload))
-
-    def _stderr_of_its_own(self) -> int:
-        """For when it is ready."""
-        try:
-            return os.dup(_words.STDERR)
-        except OSError:  # there is none
-            return os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+            try:
+                self._pidfd = os.pidfd_open(self._popen.pid)
+            except OSError:
+                self._popen.kill()
+                self._popen.wait()
+                raise
+            self.pid = self._popen.pid
+            channel.setblocking(False)
+            os.set_blocking(words, False)
+            os.set_blocking(work, False)
+            self._channel = Channel(channel)
+            self._stderr = words
+            ours.pop_all()
+            return work
 
     def _hand_over(self, descriptor: int, payload: bytes) -> None:
         """By a pipe, which need not take it all at once."""
-        os.set_blocking(descriptor, False)
         left = memoryview(payload)
 
         def write() -> None:
@@ -257,6 +267,22 @@ class Process:
     def age(self) -> float:
         """In seconds."""
         return time.monotonic() - self.began
+
+
+def _pipe(reader: contextlib.ExitStack, writer: contextlib.ExitStack) -> tuple[int, int]:
+    """A pipe, whose ends are closed with these."""
+    reading, writing = os.pipe()
+    reader.callback(os.close, reading)
+    writer.callback(os.close, writing)
+    return reading, writing
+
+
+def _stderr_of_its_own() -> int:
+    """For when a worker is ready."""
+    try:
+        return os.dup(_words.STDERR)
+    except OSError:  # there is none
+        return os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
 
 
 def _address(address: Any) -> Any:

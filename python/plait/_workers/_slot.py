@@ -4,6 +4,7 @@ Who dies at start is tried again, later and later; after five times it is given 
 """
 
 import asyncio
+import contextlib
 import random
 import signal
 from typing import TYPE_CHECKING
@@ -29,6 +30,7 @@ class Slot:
         self.current: Process | None = None
         self.finished = False  # its program has ended by itself
         self.restarts = 0
+        self.last_words = ""  # of the last one that died at start
         self._supervisor = supervisor
         self._one_at_a_time = asyncio.Lock()
         self._in_a_row = 0  # deaths of young workers
@@ -58,12 +60,12 @@ class Slot:
 
     async def _next(self) -> bool:
         deaths = 0
-        words = ""
         while deaths < _MOST_DEATHS and not self._supervisor.is_hopeless:
             if deaths:
                 await asyncio.sleep(self._pause(deaths - 1))
             process = await self._supervisor.new_process(self.place)
-            process.start(self._supervisor.work, self._has_listened)
+            with contextlib.suppress(OSError):  # that may pass
+                process.start(self._supervisor.work, self._has_listened)
             if await self._gets_ready(process):
                 self._settle(process)
                 return True
@@ -72,9 +74,8 @@ class Slot:
                 return True
             deaths += 1
             self._supervisor.sockets.leave_to(process, self)
-            words = self._supervisor.note_death(process)
+            self.last_words = self._supervisor.note_death(process)
         self._supervisor.sockets.forget(self)
-        self._supervisor.told_last = words
         return False
 
     async def _gets_ready(self, process: Process) -> bool:
@@ -127,12 +128,12 @@ class Slot:
 
     async def _refill(self) -> None:
         if self._deaths >= _MOST_DEATHS:
-            self._supervisor.give_up(self.place, "")
+            self._supervisor.give_up(self, "")
             return
         if self._in_a_row > 1:
             await asyncio.sleep(self._pause(self._in_a_row - 2))
         if not await self.fill():
-            self._supervisor.give_up(self.place, self._supervisor.told_last)
+            self._supervisor.give_up(self, self.last_words)
 
     def _pause(self, times: int) -> float:
         """How long to wait, in seconds, with some chance in it, so that not all workers try again at once."""

@@ -31,7 +31,7 @@ class Supervisor:
         self.work = work
         self.sockets = Sockets(settings.sharing)
         self.stopping = False
-        self.told_last = ""  # the last words of a worker that died at start, as they were told
+        self._death_was_told = False  # of one at start; until one is ready
         # Each place may have one that starts and one that works, and some finish.
         self._cells = Cells(settings.workers * 2 + _MOST_FINISHING)
         self._slots = [Slot(self, place) for place in range(settings.workers)]
@@ -70,7 +70,7 @@ class Supervisor:
         ready = await asyncio.gather(*(slot.fill() for slot in self._slots))
         for slot in self._slots:
             if not ready[slot.place]:
-                self.give_up(slot.place, self.told_last)
+                self.give_up(slot, slot.last_words)
                 return
         working = sum(not slot.finished for slot in self._slots)
         if not working:
@@ -117,7 +117,7 @@ class Supervisor:
                     if not await slot.replace("reload"):
                         if not slot.finished:
                             _words.tell(f"the reload is given up: a new worker died {_MOST_DEATHS} times at start; those that there are go on")
-                            self.told_last = ""
+                            self._death_was_told = False
                         break
                 else:
                     _words.tell(f"{_count(len(self._slots))} reloaded")
@@ -148,23 +148,23 @@ class Supervisor:
     def _on_ready(self, ready: "asyncio.Future[None]") -> None:
         if not ready.cancelled():
             self._has_been_ready = True
-            self.told_last = ""
+            self._death_was_told = False
 
     def note_death(self, process: Process) -> str:
-        """One died before it was ready. What it said is told, unless the one before it has said the same. Returns that."""
+        """One died before it was ready, which is told of the first one. Returns its last words."""
         self._early_deaths += not self._has_been_ready
-        words = process.last_words
-        status = process.ended.result()
-        if not self.told_last:
-            _words.tell(f"worker {process.place + 1} (pid {process.pid}) {_words.how_it_ended(status)} before it was ready; it is tried again")
-        self.told_last = words or _words.how_it_ended(status)
-        return self.told_last
+        how = _words.how_it_ended(process.ended.result())
+        if not self._death_was_told:
+            self._death_was_told = True
+            who = f"worker {process.place + 1}" + (f" (pid {process.pid})" if process.pid else "")
+            _words.tell(f"{who} {how} before it was ready; it is tried again")
+        return process.last_words or how
 
-    def give_up(self, place: int, words: str) -> None:
+    def give_up(self, slot: Slot, words: str) -> None:
         """All is over: no worker can be had for this place."""
         if self._failure is None and not self.stopping:
-            who = f"worker {place + 1}" if self._has_been_ready else "workers"
-            self._failure = _words.WorkersFailed(f"{who} died {_MOST_DEATHS} times at start; the last words:", words or "(none)")
+            who = f"worker {slot.place + 1}" if self._has_been_ready else "workers"
+            self._failure = _words.WorkersFailed(f"{who} died {_MOST_DEATHS} times at start; the last words:", words or "(they are above)")
         self._over.set()
 
     def look_whether_all_is_done(self) -> None:

@@ -37,22 +37,17 @@ def leave(control: Control, loop: asyncio.AbstractEventLoop | None, main: "async
         _wait_for_connections(control, time.monotonic() + linger)
         os.kill(os.getpid(), signal.SIGTERM)
         return
-    if not running or main is None:
-        os.kill(os.getpid(), signal.SIGTERM)
-        return
     _wait_for_connections(control, end - min(_CLEANING, deadline / 2))
-    _on(loop, _cancel, main)
+    if running and main is not None:
+        _on(loop, main.cancel)
+    else:
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _wait_for_connections(control: Control, until: float) -> None:
     """Until there are none, or it is that late."""
     while control.connections > 0 and (left := until - time.monotonic()) > 0:
         time.sleep(min(_LOOKING, left))
-
-
-def _cancel(main: "asyncio.Task[Any]") -> None:
-    """What is left of handlers goes on for as long as the tasks take that the loop has: they are cancelled with the loop's end."""
-    main.cancel()
 
 
 def _on(loop: Any, function: Any, *args: Any) -> None:

@@ -45,7 +45,7 @@ def take_away() -> None:
 
 
 def _follow_loops() -> None:
-    from plait import _loop, _policy
+    from plait import _loop
 
     make = EventLoop
 
@@ -56,8 +56,11 @@ def _follow_loops() -> None:
         return loop
 
     vars(_loop)["EventLoop"] = new_event_loop
-    policy: Any = _policy.EventLoopPolicy
-    policy._loop_factory = staticmethod(new_event_loop)
+    if sys.version_info < (3, 16):
+        from plait._policy import EventLoopPolicy
+
+        policy: Any = EventLoopPolicy
+        policy._loop_factory = staticmethod(new_event_loop)
 
 
 def _share_unix_servers(loop_type: Any) -> None:
