@@ -5,7 +5,7 @@ At most ``buffersize`` calls are submitted whose results nobody has asked for. N
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from itertools import islice
 from typing import Any
 
@@ -33,9 +33,9 @@ class Results:
         self._refill_at = buffersize - max(1, buffersize // 4)
         self._retries = retries
         self._returns = return_exceptions
-        self._pending: deque[Any] = deque()  # in order, or, as completed, as many as there are
-        self._left: set[Any] = set()  # as completed: whose results are not there
-        self._done: deque[Any] = deque()
+        self._pending: deque[Any] = deque()  # in order: what was submitted
+        self._left: set[Any] = set()  # as completed: the same
+        self._done: deque[Any] = deque()  # of that, what is done
         self._waiter: asyncio.Future[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -59,7 +59,7 @@ class Results:
         """
         try:
             await self._refill()
-            if not self._pending and not self._left and not self._done:
+            if not self._pending and not self._left:
                 raise StopAsyncIteration
             future = await (self._next_in_order() if self._ordered else self._next_done())
             if future.cancelled():
@@ -96,7 +96,7 @@ class Results:
     # ---- arguments
 
     async def _refill(self) -> None:
-        out = len(self._pending) + len(self._left) + len(self._done)
+        out = len(self._pending) + len(self._left)
         if self._source is not None and out <= self._refill_at:
             calls = list(islice(self._source, self._size - out))
             if len(calls) < self._size - out:
@@ -106,7 +106,7 @@ class Results:
             self._feeding = asyncio.ensure_future(self._feed(self._arriving))
         if self._feeding is not None:
             self._room.set()
-            while not (self._pending or self._left or self._done or self._feeding.done()):
+            while not (self._pending or self._left or self._feeding.done()):
                 self._came.clear()
                 await self._came.wait()
             if self._feeding.done() and not self._feeding.cancelled() and (error := self._feeding.exception()) is not None:
@@ -116,7 +116,7 @@ class Results:
         """Submit what comes, as long as there is room."""
         try:
             async for argument in arriving:
-                while len(self._pending) + len(self._left) + len(self._done) >= self._size:
+                while len(self._pending) + len(self._left) >= self._size:
                     self._room.clear()
                     await self._room.wait()
                 self._submit([((argument,), {})])
@@ -181,6 +181,10 @@ async def _until_done(future: Any) -> None:
 def follow(core: Any, future: Any) -> "asyncio.Future[Any]":
     """A future of the running loop that follows a pool's, and cancels the call when it is cancelled."""
     following: asyncio.Future[Any] = wrap_future(future)
-    cancel: Callable[[asyncio.Future[Any]], None] = lambda done: core.cancel(future) if done.cancelled() else None  # noqa: E731
+
+    def cancel(done: "asyncio.Future[Any]") -> None:
+        if done.cancelled():
+            core.cancel(future)
+
     following.add_done_callback(cancel)
     return following
