@@ -311,3 +311,41 @@ def test_what_map_refuses() -> None:
                 cluster.map(tasks.double)
 
     run(main())
+
+
+def test_calls_that_are_cancelled_at_any_moment_are_answered() -> None:
+    async def main() -> None:
+        async with plait.Cluster(2, per_worker=2) as cluster:
+            await cluster.map(tasks.double, range(200))  # so quick that many are sent ahead
+            for round_ in range(60):
+                futures = [cluster.submit(tasks.add, number) for number in range(30)]
+                for _ in range(round_ % 7):
+                    await asyncio.sleep(0)
+                for future in futures[round_ % 3 :: 2]:
+                    future.cancel()
+                results = await asyncio.gather(*futures, return_exceptions=True)
+                for number, result in enumerate(results):
+                    assert result == number or isinstance(result, asyncio.CancelledError)
+            await auntil(lambda: cluster.stats().running == 0)
+            await auntil(lambda: cluster.stats().queued == 0)
+
+    run(main())
+
+
+def test_what_was_sent_ahead_is_given_back_to_those_who_have_time(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with plait.Cluster(2, per_worker=2) as cluster:
+            await auntil(lambda: len(cluster.stats().workers) == 2)
+            await asyncio.gather(*(cluster.submit(tasks.later, 0, 0.01) for _ in range(8)))
+            await cluster.map(tasks.double, range(2000))
+            assert len([worker for worker in cluster.stats().workers if worker.tasks]) == 2
+            # One worker is taken up; what was sent to it beyond that must not wait for it.
+            names = ["a", "b", "c"]
+            blocked = [cluster.submit(tasks.begin_and_wait, str(tmp_path), name) for name in names]
+            quick = [cluster.submit(tasks.double, number) for number in range(300)]
+            assert await asyncio.gather(*quick) == [2 * number for number in range(300)]
+            for name in names:
+                (tmp_path / f"{name} may end").touch()
+            assert await asyncio.gather(*blocked) == names
+
+    run(main())

@@ -11,6 +11,9 @@ from plait._cluster._results import Results, follow
 from plait._process_pool._stats import PoolStats
 
 _C = TypeVar("_C", bound="Cluster")
+# How many calls of a map are out, where nothing else is said: of one whose results are asked for one by one, and together.
+_LEAST_BUFFER = 128
+_TOGETHER = 4096
 
 
 class Cluster:
@@ -134,7 +137,7 @@ class Cluster:
             fn: a coroutine function, called with one argument from each of the iterables.
             iterables: where the arguments come from; or one asynchronous iterable. They may be endless.
             ordered: results come in the order of the arguments; else as they are there.
-            buffersize: how many calls there may be at most whose results nobody has asked for; None: twice as many as run at once.
+            buffersize: how many calls there may be at most whose results nobody has asked for; None: twice as many as run at once, but at least 128, and more where all results are awaited together.
             return_exceptions: what a call raises is its result. Else it is raised, and the rest is cancelled.
 
         Returns:
@@ -146,8 +149,11 @@ class Cluster:
             RuntimeError: of the iterator: see ``submit``.
         """
         if buffersize is None:
-            buffersize = 2 * self._room
-        elif buffersize < 1:
+            buffersize = max(_LEAST_BUFFER, 2 * self._room)
+            together = max(_TOGETHER, buffersize)
+        else:
+            together = buffersize
+        if buffersize < 1:
             raise ValueError("buffersize must be None or > 0")
         if not iterables:
             raise TypeError("map() must have at least one iterable")
@@ -156,7 +162,7 @@ class Cluster:
             raise TypeError("an asynchronous iterable must be the only one")
         synchronous: Any = iterables
         calls: Any = arriving[0] if arriving else ((args, {}) for args in zip(*synchronous, strict=False))
-        return Results(self._core, fn, calls, ordered, buffersize, self._retries, return_exceptions)
+        return Results(self._core, fn, calls, ordered, (buffersize, together), self._retries, return_exceptions)
 
     def stats(self) -> PoolStats:
         """What the cluster and its workers have done. Safe to call from all threads."""

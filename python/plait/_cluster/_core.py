@@ -1,16 +1,18 @@
 """The pool behind a ``Cluster``: as the one of processes, but a worker has many calls at once, and one of them can be cancelled.
 
-All that a worker was sent has begun, or begins as soon as its message is read, so nothing is taken back from it. Of one that dies, what it had begun is lost, or tried again, and what it had
-not goes to others.
+Where calls are quick, as measured, a worker is sent more than it may run at once, so that it need not wait for the next ones. If calls then take longer than expected, and another worker has room,
+it is asked to give back what waits. Of a worker that dies, what it had begun is lost, or tried again, and what it had not goes to others.
 """
 
 import asyncio
+import functools
+import time
 from typing import Any
 
 from plait._cluster import _worker_main
 from plait._process_pool import _messages, _pickling
 from plait._process_pool._core import Core
-from plait._process_pool._dispatch import MOST_AT_ONCE
+from plait._process_pool._dispatch import BATCH_TIME, MOST_AT_ONCE, QUICK, STALLED
 from plait._process_pool._task import Task
 from plait._process_pool._workers import Worker
 
@@ -18,11 +20,11 @@ from plait._process_pool._workers import Worker
 class ClusterCore(Core):
     """See above. Safe to use from all threads."""
 
-    _worker_main: Any = staticmethod(_worker_main.main)
-
     def __init__(self, workers: int, per_worker: int, context: Any, initializer: Any, initargs: tuple[Any, ...], max_tasks: int | None) -> None:
         super().__init__(workers, context, initializer, initargs, max_tasks)
+        self._worker_main = functools.partial(_worker_main.main, per_worker)
         self._per_worker = per_worker
+        self._asked: set[int] = set()  # the keys of workers that are to give back
         self._cancellations: list[tuple[Worker, int]] = []  # that could not be sent yet
 
     def start(self) -> None:
@@ -36,8 +38,11 @@ class ClusterCore(Core):
     def _choose(self) -> Worker | None:
         """The one with the least to do, if there is room."""
         best = None
+        room = self._room()
+        # What is sent ahead goes many at a time.
+        most = self._per_worker - 1 if room == self._per_worker else (self._per_worker + room) // 2
         for worker in self._workers.values():
-            if not worker.ready or worker.sending or worker.died or worker.stopping or len(worker.sent) >= self._per_worker:
+            if not worker.ready or worker.sending or worker.died or worker.stopping or len(worker.sent) > most or worker.key in self._asked:
                 continue
             if best is None or len(worker.sent) < len(best.sent):
                 best = worker
@@ -46,13 +51,36 @@ class ClusterCore(Core):
     def _most(self, worker: Worker) -> int:
         """Its room, but no more than its share of what waits."""
         share = -(-len(self._queue) // max(1, len(self._workers)))
-        return max(1, min(self._per_worker - len(worker.sent), share, MOST_AT_ONCE))
+        return max(1, min(self._room() - len(worker.sent), share, MOST_AT_ONCE))
+
+    def _room(self) -> int:
+        """How many calls a worker may be sent, with those that wait for their turn."""
+        if not self._by_rings or self._pace >= QUICK or not self._queue or not self._queue[0].small:
+            return self._per_worker
+        return self._per_worker + int(min(MOST_AT_ONCE, BATCH_TIME / max(self._pace, 1_000)))
 
     def _balance(self) -> bool:
+        """With the lock: have workers that are behind give back what waits there, if others have room. (Nothing is in the queue for that; it comes with their answers.)"""
+        workers = list(self._workers.values())
+        self._asked &= {worker.key for worker in workers if len(worker.sent) > self._per_worker}
+        if self._queue or not any(worker.ready and not worker.stopping and not worker.died and len(worker.sent) < self._per_worker for worker in workers):
+            return False
+        now = time.monotonic()
+        for worker in workers:
+            behind = len(worker.sent) > self._per_worker and now - worker.answered > STALLED
+            if behind and not worker.sending and not worker.died and worker.key not in self._asked:
+                # A short message: if there is no room for it now, it is tried again.
+                if worker.link.send(_messages.GIVE_BACK, 0, [b""], False) is not None:
+                    self._asked.add(worker.key)
         return False
 
     def _nap(self) -> float | None:
-        return 0.05 if self._cancellations else None
+        if self._cancellations:
+            return 0.05
+        for worker in list(self._workers.values()):
+            if len(worker.sent) > self._per_worker and worker.key not in self._asked:
+                return STALLED / 2
+        return None
 
     # ---- cancellation
 
@@ -121,6 +149,7 @@ class ClusterCore(Core):
     def _tend_batches(self) -> None:
         if self._cancellations:
             self._send_cancellations()
+        super()._tend_batches()
 
     def cancel_all(self) -> None:
         """What runs, and what waits. For the end."""

@@ -20,7 +20,7 @@ class Results:
     Used by one task. When it is closed, or collected, what has no result yet is cancelled.
     """
 
-    def __init__(self, core: Any, function: Any, calls: Any, ordered: bool, buffersize: int, retries: int, return_exceptions: bool) -> None:
+    def __init__(self, core: Any, function: Any, calls: Any, ordered: bool, sizes: tuple[int, int], retries: int, return_exceptions: bool) -> None:
         self._core = core
         self._function = function
         self._source: Iterator[Call] | None = None if hasattr(calls, "__aiter__") else iter(calls)
@@ -29,8 +29,8 @@ class Results:
         self._room = asyncio.Event()
         self._came = asyncio.Event()
         self._ordered = ordered
-        self._size = buffersize
-        self._refill_at = buffersize - max(1, buffersize // 4)
+        self._size, self._size_together = sizes
+        self._set_size(self._size)
         self._retries = retries
         self._returns = return_exceptions
         self._pending: deque[Any] = deque()  # in order: what was submitted
@@ -47,7 +47,12 @@ class Results:
         """All that are left, in a list."""
         return self._collect().__await__()
 
+    def _set_size(self, size: int) -> None:
+        self._size = size
+        self._refill_at = size - max(1, size // 4)
+
     async def _collect(self) -> list[Any]:
+        self._set_size(self._size_together)
         return [result async for result in self]
 
     async def __anext__(self) -> Any:

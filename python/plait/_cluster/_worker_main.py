@@ -1,10 +1,11 @@
 """What runs in a worker of a cluster: a loop, and a thread that reads what is sent.
 
-The thread does nothing but read and hand over, many calls at once where they come at once. Each call is claimed before it is unpickled: from then on it is this worker's, whatever
-becomes of it. What is answered within one turn of the loop is told to the pool by one wake-up.
+The thread does nothing but read and hand over, many calls at once where they come at once. Where calls are quick more are sent than may run: they wait for their turn here, and are given back if
+others have nothing to do. Each call is claimed when it begins: from then on it is this worker's, whatever becomes of it. What is answered within one turn of the loop is told to the pool by one wake-up.
 """
 
 import asyncio
+import functools
 import threading
 import time
 from collections import deque
@@ -19,13 +20,13 @@ from plait._process_pool._worker_main import dump_error, report_broken_initializ
 _IDLE = 5.0
 
 
-def main(door: Any, initializer: Callable[..., Any] | None, initargs: tuple[Any, ...]) -> None:
-    """The target of a worker's process. `door` opens its end of the link."""
+def main(per_worker: int, door: Any, initializer: Callable[..., Any] | None, initargs: tuple[Any, ...]) -> None:
+    """The target of a worker's process, which runs so many coroutines at once. `door` opens its end of the link."""
     end = door.open()
-    run(_live(end, initializer, initargs))
+    run(_live(end, per_worker, initializer, initargs))
 
 
-async def _live(end: Any, initializer: Callable[..., Any] | None, initargs: tuple[Any, ...]) -> None:
+async def _live(end: Any, per_worker: int, initializer: Callable[..., Any] | None, initargs: tuple[Any, ...]) -> None:
     if initializer is not None:
         try:
             awaitable = initializer(*initargs)
@@ -34,7 +35,7 @@ async def _live(end: Any, initializer: Callable[..., Any] | None, initargs: tupl
         except BaseException:
             report_broken_initializer(end)
             return
-    worker = Worker(end)
+    worker = Worker(end, per_worker)
     threading.Thread(target=worker.read, name="plait-cluster-reader", daemon=True).start()
     end.send(_messages.READY, 0, 0, [b""], True)
     await worker.stopped.wait()
@@ -43,13 +44,15 @@ async def _live(end: Any, initializer: Callable[..., Any] | None, initargs: tupl
 class Worker:
     """One that works. All but `read` is for the loop."""
 
-    def __init__(self, end: Any) -> None:
+    def __init__(self, end: Any, per_worker: int) -> None:
         self.stopped = asyncio.Event()
+        self._most = per_worker
         self._end = end
         self._loop = asyncio.get_running_loop()
         self._inbox: deque[tuple[int, int, list[Any]]] = deque()
         self._told = False  # the loop was told to look there
         self._known: dict[bytes, Any] = {}
+        self._waiting: deque[tuple[int, list[Any] | None]] = deque()  # for their turn; None: cancelled
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._rings = False  # the pool will be told
 
@@ -83,24 +86,56 @@ class Worker:
         while inbox:
             kind, number, parts = inbox.popleft()
             if kind == _messages.CALL:
-                self._begin(number, parts)
+                self._waiting.append((number, parts))
             elif kind == _messages.CALLS:
-                for at, pickled in enumerate(parts):
-                    self._begin((number + at) & 0xFFFFFFFF, [pickled])
+                self._waiting.extend(((number + at) & 0xFFFFFFFF, [pickled]) for at, pickled in enumerate(parts))
             elif kind == _messages.CANCEL:
-                # After the first step of its task: one that has not begun would end without an answer.
-                self._loop.call_soon(self._cancel, number)
+                self._cancel(number)
+            elif kind == _messages.GIVE_BACK:
+                self._begin_next()  # whose turn it is
+                self._give_back()
             elif kind == _messages.STOP:
                 self.stopped.set()
+        self._begin_next()
+
+    def _begin_next(self) -> None:
+        waiting = self._waiting
+        while waiting and len(self._tasks) < self._most:
+            self._begin(*waiting.popleft())
+
+    def _give_back(self) -> None:
+        """Others have nothing to do. Calls are claimed in their order, so these are, too."""
+        while self._waiting:
+            number, parts = self._waiting.popleft()
+            self._end.claim(number)
+            if parts is None:
+                self._answer(_messages.RAISED, number, 0, dump_error(asyncio.CancelledError()))
+            else:
+                self._answer(_messages.TAKEN_BACK, number, 0, [b""])
 
     def _cancel(self, number: int) -> None:
         task = self._tasks.get(number)
         if task is not None:
             task.cancel()
+            task.add_done_callback(functools.partial(self._see_to_its_answer, number))
+            return
+        for at, (waiting, _) in enumerate(self._waiting):
+            if waiting == number:
+                self._waiting[at] = (number, None)
 
-    def _begin(self, number: int, parts: list[Any]) -> None:
+    def _see_to_its_answer(self, number: int, task: "asyncio.Task[None]") -> None:
+        """A task that is cancelled before its first step ends without an answer."""
+        if self._tasks.get(number) is task:
+            del self._tasks[number]
+            self._answer(_messages.RAISED, number, 0, dump_error(asyncio.CancelledError()))
+            self._begin_next()
+
+    def _begin(self, number: int, parts: list[Any] | None) -> None:
         if not self._end.claim(number):
             self._answer(_messages.TAKEN_BACK, number, 0, [b""])
+            return
+        if parts is None:
+            self._answer(_messages.RAISED, number, 0, dump_error(asyncio.CancelledError()))
             return
         try:
             function, args, kwargs = _pickling.load_call(parts, self._known)
@@ -122,6 +157,8 @@ class Worker:
         except BaseException as error:
             answer = dump_error(error)
         del self._tasks[number]
+        if self._waiting:
+            self._begin_next()
         nanoseconds = time.perf_counter_ns() - began
         try:
             self._answer(kind, number, nanoseconds, answer)
