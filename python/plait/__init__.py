@@ -12,6 +12,8 @@ and ``PriorityQueue`` are for threads, tasks of any loop, and greenlets at once.
 its name (``lock.acquire()`` and ``await lock.aacquire()``; where that makes a keyword, an underscore after it: ``event.wait()`` and
 ``await event.await_()``).
 
+``plait.Cluster`` runs coroutines on the loops of several processes; ``plait.run(main, workers=4)`` a server in several, and ``plait.workers`` is what that may ask.
+
 ``plait.gil`` shows who holds the GIL, ``plait.watchdog`` what blocks a loop.
 
 The files here are thin on purpose: signatures and docstrings, with the algorithms in the native module.
@@ -20,6 +22,7 @@ imported absolutely, and never into this file's namespace.
 """
 
 import sys
+from typing import TYPE_CHECKING
 
 if sys.platform != "linux":
     raise ImportError("plait runs on Linux only for now.", name="plait")
@@ -73,6 +76,10 @@ __all__ = [
     "uninstall",
 ]
 
+
+if TYPE_CHECKING:  # imported when they are named, see below
+    from plait._cluster import Cluster as Cluster
+    from plait._workers import WorkersFailed as WorkersFailed
 
 _watch_loops_if_asked()
 
