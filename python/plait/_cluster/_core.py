@@ -69,7 +69,7 @@ class ClusterCore(Core):
         for worker in workers:
             behind = len(worker.sent) > self._per_worker and now - worker.answered > STALLED
             if behind and not worker.sending and not worker.died and worker.key not in self._asked:
-                # A short message: if there is no room for it now, it is tried again.
+                # Nobody else sends to it now, and this does not wait: if there is no room, it is tried again.
                 if worker.link.send(_messages.GIVE_BACK, 0, [b""], False) is not None:
                     self._asked.add(worker.key)
         return False

@@ -15,7 +15,7 @@ from plait._workers._process import Process
 if TYPE_CHECKING:
     from plait._workers._supervisor import Supervisor
 
-_MOST_DEATHS = 5
+MOST_DEATHS = 5
 _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 10.0
 # A worker that dies before that, in seconds, makes the next one wait.
@@ -60,7 +60,7 @@ class Slot:
 
     async def _next(self) -> bool:
         deaths = 0
-        while deaths < _MOST_DEATHS and not self._supervisor.is_hopeless:
+        while deaths < MOST_DEATHS and not self._supervisor.is_hopeless:
             if deaths:
                 await asyncio.sleep(self._pause(deaths - 1))
             process = await self._supervisor.new_process(self.place)
@@ -127,7 +127,7 @@ class Slot:
         self._supervisor.look_whether_all_is_done()
 
     async def _refill(self) -> None:
-        if self._deaths >= _MOST_DEATHS:
+        if self._deaths >= MOST_DEATHS:
             self._supervisor.give_up(self, "")
             return
         if self._in_a_row > 1:

@@ -14,7 +14,7 @@ from plait._workers import _words
 from plait._workers._cells import Cells
 from plait._workers._process import Process
 from plait._workers._settings import Settings
-from plait._workers._slot import _MOST_DEATHS, Slot
+from plait._workers._slot import MOST_DEATHS, Slot
 from plait._workers._sockets import Sockets
 from plait._workers._watch import watch
 
@@ -116,7 +116,7 @@ class Supervisor:
                 for slot in self._slots:
                     if not await slot.replace("reload"):
                         if not slot.finished:
-                            _words.tell(f"the reload is given up: a new worker died {_MOST_DEATHS} times at start; those that there are go on")
+                            _words.tell(f"the reload is given up: a new worker died {MOST_DEATHS} times at start; those that there are go on")
                             self._death_was_told = False
                         break
                 else:
@@ -130,7 +130,7 @@ class Supervisor:
     @property
     def is_hopeless(self) -> bool:
         """None has ever been ready, and enough have died."""
-        return not self._has_been_ready and self._early_deaths >= _MOST_DEATHS
+        return not self._has_been_ready and self._early_deaths >= MOST_DEATHS
 
     async def new_process(self, place: int) -> Process:
         """One that is to be started."""
@@ -164,7 +164,7 @@ class Supervisor:
         """All is over: no worker can be had for this place."""
         if self._failure is None and not self.stopping:
             who = f"worker {slot.place + 1}" if self._has_been_ready else "workers"
-            self._failure = _words.WorkersFailed(f"{who} died {_MOST_DEATHS} times at start; the last words:", words or "(they are above)")
+            self._failure = _words.WorkersFailed(f"{who} died {MOST_DEATHS} times at start; the last words:", words or "(they are above)")
         self._over.set()
 
     def look_whether_all_is_done(self) -> None:
