@@ -5,6 +5,7 @@ What is measured begins when all workers are up and have answered. The results a
 
 import asyncio
 import importlib
+import multiprocessing
 import os
 import sys
 from collections.abc import Callable, Iterable
@@ -44,6 +45,13 @@ def _cluster(column: str) -> Any:
     return make(WORKERS, PER_WORKER) if column == PLAIT else make(WORKERS, childconcurrency=PER_WORKER)
 
 
+def _end_managers() -> None:
+    """aiomultiprocess has a server of multiprocessing's, which would outlive this process: that does not end in the normal way."""
+    for child in multiprocessing.active_children():
+        child.terminate()
+        child.join()
+
+
 def cluster_map(column: str, n: int) -> Measurement:
     async def results(cluster: Any, values: Iterable[int]) -> list[Any]:
         found: list[Any] = await cluster.map(same, values)
@@ -61,6 +69,7 @@ def cluster_map(column: str, n: int) -> Measurement:
             measured = measure(n, lambda: seen.extend(runner.run(results(cluster, range(n)))))
         finally:
             runner.run(cluster.__aexit__(None, None, None))
+            _end_managers()
     if seen != list(range(n)):
         raise RuntimeError(f"wrong data in process {os.getpid()}")
     return measured
