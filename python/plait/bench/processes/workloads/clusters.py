@@ -5,7 +5,6 @@ What is measured begins when all workers are up and have answered. The results a
 
 import asyncio
 import importlib
-import multiprocessing
 import os
 import sys
 from collections.abc import Callable, Iterable
@@ -45,11 +44,12 @@ def _cluster(column: str) -> Any:
     return make(WORKERS, PER_WORKER) if column == PLAIT else make(WORKERS, childconcurrency=PER_WORKER)
 
 
-def _end_managers() -> None:
-    """aiomultiprocess has a server of multiprocessing's, which would outlive this process: that does not end in the normal way."""
-    for child in multiprocessing.active_children():
-        child.terminate()
-        child.join()
+def _end_manager() -> None:
+    """aiomultiprocess keeps a server of multiprocessing's, which would outlive this process: that does not end in the normal way."""
+    core: Any = sys.modules.get("aiomultiprocess.core")
+    if core is not None and core._manager is not None:
+        core._manager.shutdown()
+        core._manager = None
 
 
 def cluster_map(column: str, n: int) -> Measurement:
@@ -69,7 +69,7 @@ def cluster_map(column: str, n: int) -> Measurement:
             measured = measure(n, lambda: seen.extend(runner.run(results(cluster, range(n)))))
         finally:
             runner.run(cluster.__aexit__(None, None, None))
-            _end_managers()
+            _end_manager()
     if seen != list(range(n)):
         raise RuntimeError(f"wrong data in process {os.getpid()}")
     return measured
