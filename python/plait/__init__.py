@@ -12,6 +12,8 @@ and ``PriorityQueue`` are for threads, tasks of any loop, and greenlets at once.
 its name (``lock.acquire()`` and ``await lock.aacquire()``; where that makes a keyword, an underscore after it: ``event.wait()`` and
 ``await event.await_()``).
 
+``plait.Cluster`` runs coroutines on the loops of several processes; ``plait.run(main, workers=4)`` a server in several, and ``plait.workers`` is what that may ask.
+
 ``plait.gil`` shows who holds the GIL, ``plait.watchdog`` what blocks a loop.
 
 The files here are thin on purpose: signatures and docstrings, with the algorithms in the native module.
@@ -20,6 +22,7 @@ imported absolutely, and never into this file's namespace.
 """
 
 import sys
+from typing import TYPE_CHECKING
 
 if sys.platform != "linux":
     raise ImportError("plait runs on Linux only for now.", name="plait")
@@ -74,6 +77,10 @@ __all__ = [
 ]
 
 
+if TYPE_CHECKING:  # imported when they are named, see below
+    from plait._cluster import Cluster as Cluster
+    from plait._workers import WorkersFailed as WorkersFailed
+
 _watch_loops_if_asked()
 
 if _debugging():
@@ -84,10 +91,18 @@ if _debugging():
 
 def __getattr__(name: str) -> object:
     """The modules that most programs have no use for, imported when they are named: ``fs`` and ``multiprocessing`` need much of the standard library."""
-    if name in ("fs", "gil", "multiprocessing", "watchdog"):
+    if name in ("fs", "gil", "multiprocessing", "watchdog", "workers"):
         from importlib import import_module
 
         return import_module(f"plait.{name}")
+    if name == "Cluster":
+        from plait._cluster import Cluster
+
+        return Cluster
+    if name == "WorkersFailed":
+        from plait._workers import WorkersFailed
+
+        return WorkersFailed
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

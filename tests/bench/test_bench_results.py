@@ -54,7 +54,7 @@ class TestThePlan:
     def test_the_default_is_both_columns_of_plait_all_peers_and_both_references(self):
         options = bench._parser().parse_args([])
         assert options.loops == (
-            "plait", "loop-only", "asyncio", "uvloop", "rloop", "standard", "Pool", "loky",
+            "plait", "loop-only", "asyncio", "uvloop", "rloop", "standard", "Pool", "loky", "aiomultiprocess",
             "janus", "culsans", "aiofiles", "aiofile", "anyio", "epoll", "io_uring", "open",
         )  # fmt: skip
         assert options.only == tuple(WORKLOADS)

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from plait import _native
-from plait._process_pool import _helper, _messages, _pickling
+from plait._process_pool import _helper, _messages, _pickling, _worker_main
 from plait._process_pool._burial import UNTIL_TRIED_AGAIN
 from plait._process_pool._dispatch import STALLED
 from plait._process_pool._ending import Ending
@@ -45,6 +45,8 @@ def _not_loaded(text: str, cause: BaseException) -> NotLoaded:
 
 class Core(Ending):
     """See above. Safe to use from all threads."""
+
+    _worker_main: Any = staticmethod(_worker_main.main)
 
     def __init__(self, max_workers: int, context: Any, initializer: Any, initargs: tuple[Any, ...], max_tasks: int | None) -> None:
         self._lock = threading.Lock()
@@ -149,7 +151,7 @@ class Core(Ending):
             with self._lock:
                 self._workers[key] = worker
                 self._starting -= 1
-            worker.start(self._context, self._initializer, self._initargs, self._leave_in_child)
+            worker.start(self._worker_main, self._context, self._initializer, self._initargs, self._leave_in_child)
         except BaseException:
             with self._lock:
                 if worker is None:

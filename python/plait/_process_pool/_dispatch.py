@@ -14,9 +14,9 @@ from plait._process_pool._task import Task
 from plait._process_pool._workers import NUMBERS, Worker
 
 # Calls that take less, in nanoseconds, are sent several at a time: as many as take the second figure.
-_QUICK = 1_000_000
-_BATCH_TIME = 4_000_000
-_MOST_AT_ONCE = 128
+QUICK = 1_000_000
+BATCH_TIME = 4_000_000
+MOST_AT_ONCE = 128
 _BATCH_BYTES = 64 * 1024
 # A worker that has others waiting behind the call it is at loses them after so many seconds.
 STALLED = 0.02
@@ -67,7 +67,7 @@ class Dispatch:
     def _choose(self) -> Worker | None:
         """One that has nothing to do, or else the one with the least, where calls are quick."""
         best = None
-        quick = self._by_rings and self._pace < _QUICK and self._queue[0].small
+        quick = self._by_rings and self._pace < QUICK and self._queue[0].small
         for worker in self._workers.values():
             if not worker.ready or worker.sending or worker.died or worker.stopping:
                 continue
@@ -80,11 +80,15 @@ class Dispatch:
     def _batch(self) -> int:
         """How many quick calls make a batch."""
         share = len(self._queue) // (2 * max(1, len(self._workers)))
-        return int(max(1, min(share, _MOST_AT_ONCE, _BATCH_TIME / max(self._pace, 1_000))))
+        return int(max(1, min(share, MOST_AT_ONCE, BATCH_TIME / max(self._pace, 1_000))))
+
+    def _most(self, worker: Worker) -> int:
+        """How many calls it may be given now."""
+        return self._batch() if self._by_rings and self._pace < QUICK else 1
 
     def _take(self, worker: Worker) -> None:
         """The first in the queue, and, where calls are quick, those after it."""
-        most = self._batch() if self._by_rings and self._pace < _QUICK else 1
+        most = self._most(worker)
         if self._max_tasks is not None:
             most = min(most, self._max_tasks - worker.given)
         tasks = worker.outbox
@@ -93,7 +97,7 @@ class Dispatch:
             task = self._queue[0]
             if tasks and not task.small:
                 break
-            begins = self._begin(task)
+            begins = self._goes(task)
             if begins:
                 tasks.append(task)
                 size += len(task.parts[0])
@@ -103,6 +107,10 @@ class Dispatch:
         worker.given += len(tasks)
         if self._max_tasks is not None and worker.given >= self._max_tasks:
             worker.stopping = True
+
+    def _goes(self, task: Task) -> bool:
+        """Whether it is to be sent."""
+        return self._begin(task)
 
     def _begin(self, task: Task) -> bool:
         raise NotImplementedError

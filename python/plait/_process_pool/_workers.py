@@ -36,10 +36,10 @@ class Worker:
         self.nanoseconds = 0
         self.answered = 0.0  # when it last did, or was sent something while it had nothing
 
-    def start(self, context: Any, initializer: Any, initargs: tuple[Any, ...], leave: Any) -> None:
-        """Start the process."""
+    def start(self, main: Any, context: Any, initializer: Any, initargs: tuple[Any, ...], leave: Any) -> None:
+        """Start the process, in which `main` runs."""
         door = _worker_main.Door(self.link, leave)
-        self.process = context.Process(target=_worker_main.main, args=(door, initializer, initargs))
+        self.process = context.Process(target=main, args=(door, initializer, initargs))
         self.process.start()
         self.pid = self.process.pid
         self.link.close_descriptor()

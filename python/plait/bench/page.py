@@ -41,7 +41,7 @@ TITLES = {
     ),
     "pools": (
         "Pools of processes",
-        "Calls that other processes make: ProcessPoolExecutor beside the standard library's own, loky's and, for maps, multiprocessing.Pool.",
+        "Calls that other processes make: ProcessPoolExecutor beside the standard library's own, loky's and, for maps, multiprocessing.Pool. And coroutines: plait.Cluster beside aiomultiprocess.",
     ),
     "bridges": (
         "Bridges",

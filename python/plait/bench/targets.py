@@ -49,6 +49,7 @@ _BY_NAME = {
     "run_in_executor": Target(0.5, aim=0.2),
     "pool_round_trip": Target(0.35, aim=0.15),
     "pool_map": Target(0.5, aim=0.2),
+    "cluster_map": Target(0.3, aim=0.15),
     "pool_array_first": Target(0.3, aim=0.2),
     "pool_array": Target(0.12, aim=0.08),
     "pool_array_result_first": Target(0.3, aim=0.2),

@@ -7,7 +7,7 @@ bare servers without Python, in the network workloads only, and plain `open` bes
 Not every column stands beside every workload. What needs no loop has one peer, the standard library as it is. Queues between
 threads and tasks have two, packages made for that; they run on uvloop, the loop that a program in a hurry would give
 them (rejected: asyncio's, since then half of what plait gains would be the loop's). The packages for files run on asyncio's: most of
-what they cost is the hand-over to a thread, whatever the loop. Pools of processes have two more: `multiprocessing.Pool` and loky.
+what they cost is the hand-over to a thread, whatever the loop. Pools of processes have two more: `multiprocessing.Pool` and loky; clusters have aiomultiprocess.
 """
 
 import asyncio
@@ -25,8 +25,8 @@ LOOPS = (PLAIT, LOOP_ONLY, *OTHER_LOOPS)
 STANDARD = "standard"
 BRIDGES = ("janus", "culsans")
 FILES = ("aiofiles", "aiofile", "anyio")
-LOKY, POOL = "loky", "Pool"
-POOLS = (POOL, LOKY)
+LOKY, POOL, AIOMULTIPROCESS = "loky", "Pool", "aiomultiprocess"
+POOLS = (POOL, LOKY, AIOMULTIPROCESS)
 PEERS = (*OTHER_LOOPS, STANDARD, *BRIDGES, *FILES, *POOLS)
 BARE_SERVERS = ("epoll", "io_uring")
 PLAIN_OPEN = "open"
@@ -36,7 +36,7 @@ LABELS = {LOOP_ONLY: "plait (loop only)", STANDARD: "standard library", POOL: "m
 LOOP_OF = dict.fromkeys(BRIDGES, "uvloop") | dict.fromkeys((*FILES, PLAIN_OPEN), "asyncio")
 # What has to be installed besides plait for a column to be measured.
 PACKAGES = {"uvloop": ("uvloop",), "rloop": ("rloop",)} | {bridge: (bridge, LOOP_OF[bridge]) for bridge in BRIDGES}
-PACKAGES |= {package: (package,) for package in (*FILES, LOKY)}
+PACKAGES |= {package: (package,) for package in (*FILES, LOKY, AIOMULTIPROCESS)}
 
 
 def label(column: str) -> str:

@@ -11,6 +11,7 @@ every loop the same and brings the ratios nearer to one.
 from . import (
     bridges,
     children,
+    clusters,
     datagrams,
     executors,
     files,
@@ -31,6 +32,7 @@ from . import (
     waiting,
 )
 from .bridges import Bridge
+from .clusters import OnClusters
 from .datagrams import Flood
 from .files import OnFiles
 from .http import Http, OnServer
@@ -57,6 +59,7 @@ __all__ = [
     "Load",
     "Measurement",
     "Network",
+    "OnClusters",
     "OnFiles",
     "OnLoop",
     "OnPools",
@@ -87,7 +90,7 @@ GROUPS = (
     "memory",
 )
 _ROOMS = (
-    *(scheduling, tasks, waiting, synchronisation, threads, queues, executors, pools, process_queues, bridges, streams),
+    *(scheduling, tasks, waiting, synchronisation, threads, queues, executors, pools, clusters, process_queues, bridges, streams),
     *(network, tls, datagrams, transfers, children, starting, files, http, memory),
 )
 

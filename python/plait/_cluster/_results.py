@@ -1,0 +1,195 @@
+"""What ``Cluster.map`` gives: results as they are asked for, by ``async for``, in the order of the arguments or as they are there.
+
+At most ``buffersize`` calls are submitted whose results nobody has asked for. New ones are submitted when a quarter of these has been taken, so that many travel together.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Generator, Iterator
+from itertools import islice
+from typing import Any
+
+from plait._offload import wrap_future
+
+Call = tuple[tuple[Any, ...], dict[str, Any]]
+
+
+class Results:
+    """An asynchronous iterator of results. Awaited, it is a list of all that are left.
+
+    Used by one task. When it is closed, or collected, what has no result yet is cancelled.
+    """
+
+    def __init__(self, core: Any, function: Any, calls: Any, ordered: bool, sizes: tuple[int, int], retries: int, return_exceptions: bool) -> None:
+        self._core = core
+        self._function = function
+        self._source: Iterator[Call] | None = None if hasattr(calls, "__aiter__") else iter(calls)
+        self._arriving: AsyncIterator[Any] | None = aiter(calls) if hasattr(calls, "__aiter__") else None
+        self._feeding: asyncio.Task[None] | None = None  # of what arrives
+        self._room = asyncio.Event()
+        self._came = asyncio.Event()
+        self._ordered = ordered
+        self._size, self._size_together = sizes
+        self._set_size(self._size)
+        self._retries = retries
+        self._returns = return_exceptions
+        self._pending: deque[Any] = deque()  # in order: what was submitted
+        self._left: set[Any] = set()  # as completed: the same
+        self._done: deque[Any] = deque()  # of that, what is done
+        self._waiter: asyncio.Future[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def __aiter__(self) -> "Results":
+        """Itself."""
+        return self
+
+    def __await__(self) -> Generator[Any, None, list[Any]]:
+        """All that are left, in a list."""
+        return self._collect().__await__()
+
+    def _set_size(self, size: int) -> None:
+        self._size = size
+        self._refill_at = size - max(1, size // 4)
+
+    async def _collect(self) -> list[Any]:
+        self._set_size(self._size_together)
+        return [result async for result in self]
+
+    async def __anext__(self) -> Any:
+        """The next result.
+
+        Raises:
+            Whatever the call has raised, or the source of the arguments; then all others are cancelled.
+            StopAsyncIteration: there are no more.
+        """
+        try:
+            await self._refill()
+            if not self._pending and not self._left:
+                raise StopAsyncIteration
+            future = await (self._next_in_order() if self._ordered else self._next_done())
+            if future.cancelled():
+                raise asyncio.CancelledError
+            error = future.exception()
+            if error is None:
+                return future.result()
+            if self._returns and isinstance(error, Exception):
+                return error
+            raise error
+        except BaseException:
+            self._close()
+            raise
+
+    async def aclose(self) -> None:
+        """Cancel what has no result yet. Then there are no more."""
+        self._close()
+
+    def _close(self) -> None:
+        self._source = self._arriving = None
+        if self._feeding is not None:
+            self._feeding.cancel()
+        for future in [*self._pending, *self._left]:
+            self._core.cancel(future)
+        self._pending.clear()
+        self._left.clear()
+        self._done.clear()
+
+    def __del__(self) -> None:
+        """Nobody is going to ask for the rest."""
+        if getattr(self, "_pending", None) or getattr(self, "_left", None):
+            self._close()
+
+    # ---- arguments
+
+    async def _refill(self) -> None:
+        out = len(self._pending) + len(self._left)
+        if self._source is not None and out <= self._refill_at:
+            calls = list(islice(self._source, self._size - out))
+            if len(calls) < self._size - out:
+                self._source = None
+            self._submit(calls)
+        elif self._feeding is None and self._arriving is not None:
+            self._feeding = asyncio.ensure_future(self._feed(self._arriving))
+        if self._feeding is not None:
+            self._room.set()
+            while not (self._pending or self._left or self._feeding.done()):
+                self._came.clear()
+                await self._came.wait()
+            if self._feeding.done() and not self._feeding.cancelled() and (error := self._feeding.exception()) is not None:
+                raise error
+
+    async def _feed(self, arriving: AsyncIterator[Any]) -> None:
+        """Submit what comes, as long as there is room."""
+        try:
+            async for argument in arriving:
+                while len(self._pending) + len(self._left) >= self._size:
+                    self._room.clear()
+                    await self._room.wait()
+                self._submit([((argument,), {})])
+                self._came.set()
+        finally:
+            self._came.set()
+
+    def _submit(self, calls: list[Call]) -> None:
+        if not calls:
+            return
+        futures = self._core.submit(self._function, calls, self._retries, None)
+        if self._ordered:
+            self._pending.extend(futures)
+            return
+        self._left.update(futures)
+        self._loop = asyncio.get_running_loop()
+        for future in futures:
+            future.add_done_callback(self._note)
+
+    # ---- results
+
+    async def _next_in_order(self) -> Any:
+        future = self._pending[0]
+        if not future.done():
+            await _until_done(future)
+        return self._pending.popleft()
+
+    async def _next_done(self) -> Any:
+        while not self._done:
+            self._waiter = asyncio.get_running_loop().create_future()
+            if self._done:
+                break
+            await self._waiter
+        future = self._done.popleft()
+        self._left.discard(future)
+        return future
+
+    def _note(self, future: Any) -> None:
+        """It is done. In any thread."""
+        self._done.append(future)
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and self._loop is not None:
+            try:
+                self._loop.call_soon_threadsafe(_wake, waiter)
+            except RuntimeError:  # the loop is closed
+                pass
+
+
+def _wake(waiter: "asyncio.Future[None]") -> None:
+    if not waiter.done():
+        waiter.set_result(None)
+
+
+async def _until_done(future: Any) -> None:
+    """Whatever its outcome. To be cancelled leaves it as it is: what that means is for the caller to say."""
+    waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    loop = asyncio.get_running_loop()
+    future.add_done_callback(lambda _: loop.call_soon_threadsafe(_wake, waiter))
+    await waiter
+
+
+def follow(core: Any, future: Any) -> "asyncio.Future[Any]":
+    """A future of the running loop that follows a pool's, and cancels the call when it is cancelled."""
+    following: asyncio.Future[Any] = wrap_future(future)
+
+    def cancel(done: "asyncio.Future[Any]") -> None:
+        if done.cancelled():
+            core.cancel(future)
+
+    following.add_done_callback(cancel)
+    return following
