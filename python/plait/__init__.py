@@ -12,7 +12,7 @@ and ``PriorityQueue`` are for threads, tasks of any loop, and greenlets at once.
 its name (``lock.acquire()`` and ``await lock.aacquire()``; where that makes a keyword, an underscore after it: ``event.wait()`` and
 ``await event.await_()``).
 
-``plait.gil`` shows who holds the GIL, ``plait.watchdog`` what blocks a loop.
+``plait.executor("dask://host:port")`` is one interface to threads, processes, Dask and Ray. ``plait.gil`` shows who holds the GIL, ``plait.watchdog`` what blocks a loop.
 
 The files here are thin on purpose: signatures and docstrings, with the algorithms in the native module.
 Beware when editing them: ``plait.asyncio`` is a module of this package, so the standard one is always
@@ -25,6 +25,7 @@ if sys.platform != "linux":
     raise ImportError("plait runs on Linux only for now.", name="plait")
 
 from plait import asyncio, concurrent, queue, threading
+from plait._executor import executor
 from plait._install import install, uninstall
 from plait._loop import new_event_loop, run
 from plait._native import (
@@ -65,6 +66,7 @@ __all__ = [
     "__version__",
     "asyncio",
     "concurrent",
+    "executor",
     "install",
     "new_event_loop",
     "queue",

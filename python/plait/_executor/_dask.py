@@ -1,0 +1,268 @@
+"""Dask as an engine: its client submits, its scheduler chooses workers, its workers keep what was put.
+
+Calls are handed over on the client's own loop, all that came since its last turn as one graph. Each is followed by a coroutine there, which gathers its answer; the client gathers many with one request.
+A call with a time-out notes that it begins by an event, which the scheduler sends to the client: the clock starts then. To end a call is to end its worker, which its nanny starts
+again: so a worker must make one call at a time.
+
+Rejected: ``add_done_callback`` of Dask's futures (a coroutine and a job for a thread each, and the result is still to be fetched), ``Client.get_executor`` (no time-outs, no end for what runs).
+"""
+
+import asyncio
+import itertools
+import threading
+import time
+import uuid
+from collections.abc import Coroutine, Sequence
+from typing import Any
+
+from plait._executor import _dask_worker
+from plait._executor._calls import Calls
+from plait._executor._engine import Call
+from plait._executor._errors import ClusterLost, NotSupported
+from plait._process_pool._errors import NotLoaded, TaskKilled, WorkerDied
+from plait._process_pool._stats import WorkerStats
+
+# In a cluster of one's own a call whose worker died goes to another, if it had not begun. That is known from what the worker noted; should the note be lost, not for ever.
+_MOST_MOVES = 20
+# What was seen of the workers holds for so many seconds.
+_FRESH = 2.0
+
+
+class Dask:
+    """See `Engine`. `cluster` is one of its own, or None."""
+
+    name = "dask"
+
+    def __init__(self, calls: Calls, client: Any, cluster: Any, is_own_client: bool) -> None:
+        self._calls = calls
+        self._client = client
+        self._cluster = cluster
+        self._is_own_client = is_own_client
+        self._loop: asyncio.AbstractEventLoop = client.loop.asyncio_loop
+        self._lock = threading.Lock()
+        self._waiting: list[Call] = []
+        self._unwanted: list[Call] = []
+        self._is_coming = False  # the loop has been told that there is something
+        self._numbers = itertools.count(1)
+        self._numbered: dict[int, Call] = {}  # calls with a time-out
+        self._clocks: dict[int, asyncio.TimerHandle] = {}
+        self._moves: dict[Call, int] = {}
+        self._following: set[asyncio.Task[None]] = set()
+        self._topic = f"plait-{uuid.uuid4().hex}"
+        self._listens = False
+        self._refusal: tuple[float, str | None] | None = None
+
+    # ---- from any thread
+
+    def start(self, calls: Sequence[Call]) -> None:
+        """See `Engine`."""
+        with self._lock:
+            self._waiting.extend(calls)
+        self._tell_loop()
+
+    def forget(self, call: Call) -> None:
+        """See `Engine`."""
+        with self._lock:
+            self._unwanted.append(call)
+        self._tell_loop()
+
+    def _tell_loop(self) -> None:
+        with self._lock:
+            if self._is_coming:
+                return
+            self._is_coming = True
+        try:
+            self._loop.call_soon_threadsafe(self._turn)
+        except RuntimeError as error:
+            with self._lock:
+                self._is_coming = False
+            raise ClusterLost("the Dask client was closed") from error
+
+    def end(self, call: Call, why: BaseException) -> None:
+        """See `Engine`."""
+        self._loop.call_soon_threadsafe(self._spawn, self._end, call, why)
+
+    def refuse_to_end(self) -> None:
+        """See `Engine`."""
+        if self._refusal is None or (time.monotonic() - self._refusal[0] > _FRESH and threading.current_thread() is not self._thread_of_loop()):
+            self._refusal = (time.monotonic(), _why_calls_cannot_be_ended(self._workers()))
+        if self._refusal[1] is not None:
+            raise NotSupported(self._refusal[1])
+
+    def _thread_of_loop(self) -> threading.Thread | None:
+        return getattr(getattr(self._client, "_loop_runner", None), "_loop_thread", None)
+
+    def _workers(self) -> dict[str, Any]:
+        try:
+            info = self._client.scheduler_info(n_workers=-1)
+        except TypeError:  # older: it tells of all without being asked
+            info = self._client.scheduler_info()
+        workers: dict[str, Any] = info["workers"]
+        return workers
+
+    def cancel_waiting(self, calls: Sequence[Call]) -> None:
+        """See `Engine`. The workers say what they are at."""
+        running = asyncio.run_coroutine_threadsafe(self._running(), self._loop).result()
+        for call in calls:
+            if call.handle is None or call.handle.key not in running:
+                call.future.cancel()
+
+    def put(self, value: Any) -> Any:
+        """See `Engine`."""
+        return self._client.scatter(value, hash=False)
+
+    def describe(self) -> list[WorkerStats] | None:
+        """See `Engine`."""
+        return None
+
+    def close(self) -> None:
+        """See `Engine`."""
+        if self._is_own_client:
+            self._client.close()
+        elif self._listens:
+            self._client.unsubscribe_topic(self._topic)
+        if self._cluster is not None:
+            self._cluster.close()
+
+    # ---- on the client's loop
+
+    def _turn(self) -> None:
+        with self._lock:
+            self._is_coming = False
+            calls, self._waiting = self._waiting, []
+            unwanted, self._unwanted = self._unwanted, []
+        calls = [call for call in calls if not call.future.done()]
+        together = [call for call in calls if not call.stored]
+        for some in ([together] if together else []) + [[call] for call in calls if call.stored]:
+            try:
+                self._submit(some)
+            except Exception as error:
+                for call in some:
+                    self._calls.failed(call, error)
+        handles = [call.handle for call in unwanted if call.handle is not None]
+        if handles:
+            self._spawn(self._cancel, handles)
+
+    def _submit(self, calls: list[Call]) -> None:
+        """Hand these over as one graph; several have no arguments in the store."""
+        numbers = [next(self._numbers) for _ in calls]
+        topics = [self._topic if call.timeout is not None else None for call in calls]
+        keys = [f"{call.name}-{uuid.uuid4().hex}" for call in calls]
+        if any(topics) and not self._listens:
+            self._client.subscribe_topic(self._topic, self._has_begun)
+            self._listens = True
+        run = _dask_worker.run
+        if len(calls) == 1:
+            call = calls[0]
+            handles = [self._client.submit(run, numbers[0], topics[0], call.parcel, *call.stored, key=keys[0], pure=False)]
+        else:
+            handles = self._client.map(run, numbers, topics, [call.parcel for call in calls], key=keys, pure=False)
+        for call, number, handle in zip(calls, numbers, handles, strict=True):
+            call.handle = handle
+            if call.timeout is not None:
+                self._numbered[number] = call
+            self._spawn(self._follow, call, number)
+
+    def _spawn(self, function: Any, *args: Any) -> None:
+        coroutine: Coroutine[Any, Any, None] = function(*args)
+        task = self._loop.create_task(coroutine)
+        self._following.add(task)
+        task.add_done_callback(self._following.discard)
+
+    async def _follow(self, call: Call, number: int) -> None:
+        """Until there is an answer, or a reason why there is none."""
+        try:
+            answer = await self._client.gather(call.handle)
+        except Exception as error:
+            # distributed's cancellation is not an asyncio.CancelledError in all of its versions.
+            if not call.ending and not call.future.done():
+                self._went_wrong(call, number, error)
+        except asyncio.CancelledError as error:
+            if not call.ending and not call.future.done():
+                self._calls.failed(call, ClusterLost(f"Dask gave the call up: {error}"))
+        else:
+            self._calls.answered(call, answer)
+        finally:
+            self._numbered.pop(number, None)
+            clock = self._clocks.pop(number, None)
+            if clock is not None:
+                clock.cancel()
+            if call.future.done():
+                call.handle = None  # the scheduler may forget it
+                self._moves.pop(call, None)
+
+    def _went_wrong(self, call: Call, number: int, error: Exception) -> None:
+        from distributed import KilledWorker
+
+        if not isinstance(error, KilledWorker):
+            if isinstance(error, ModuleNotFoundError) and "plait" in str(error):
+                raised: BaseException = NotLoaded("plait is not installed where the Dask worker runs")
+                raised.__cause__ = error
+            elif type(error).__name__ == "FutureCancelledError":
+                raised = ClusterLost(f"Dask gave the call up: {error}")
+            else:
+                raised = error
+            self._calls.failed(call, raised)
+            return
+        worker = error.last_worker
+        moves = self._moves.get(call, 0)
+        if self._cluster is not None and self._cluster.was_making(worker.address) != number and moves < _MOST_MOVES:
+            # It waited behind the one that died.
+            self._moves[call] = moves + 1
+            self.start([call])
+            return
+        self._calls.lost(call, WorkerDied(f"worker {worker.address} died while it made the call (Dask: {error})"))
+
+    async def _cancel(self, handles: list[Any]) -> None:
+        await self._client.cancel(handles, force=True)
+
+    # ---- calls that are ended
+
+    def _has_begun(self, event: Any) -> None:
+        """A worker's note about a call with a time-out, which may come again, if that worker died."""
+        number = event[1] if isinstance(event, (list, tuple)) else event
+        call = self._numbered.get(number)
+        if call is None or call.timeout is None:
+            return
+        before = self._clocks.pop(number, None)
+        if before is not None:
+            before.cancel()
+        why = TimeoutError(f"the call took longer than {call.timeout:g} seconds")
+        self._clocks[number] = self._loop.call_later(call.timeout, self._spawn, self._end, call, why)
+
+    async def _end(self, call: Call, why: BaseException) -> None:
+        if call.ending is not None or call.future.done():
+            return
+        call.ending = why
+        worker = None
+        try:
+            if call.handle is not None:
+                key = call.handle.key
+                await self._cancel([call.handle])
+                worker = (await self._running()).get(key)
+                if worker is not None:
+                    await self._client.run(_dask_worker.die, workers=[worker], wait=False)
+        except OSError:
+            pass  # it was gone before it had said so
+        except Exception as error:
+            why.add_note(f"its worker may still be at it: {type(error).__name__}: {error}")
+        if worker is None and isinstance(why, TaskKilled):
+            call.future.cancel()  # it had not begun
+        self._calls.failed(call, why)
+
+    async def _running(self) -> dict[str, str]:
+        """Which calls are being made, by the keys, and where."""
+        stacks = await self._client.call_stack()
+        return {key: address for address, keys in (stacks or {}).items() for key in keys}
+
+
+def _why_calls_cannot_be_ended(workers: dict[str, Any]) -> str | None:
+    for address, worker in workers.items():
+        if worker["nthreads"] != 1:
+            return (
+                f"a call is ended with its worker, and the Dask worker {address} has {worker['nthreads']} threads, which make other calls: "
+                'start the workers with one (dask worker --nthreads 1), or use executor("dask") or executor("processes")'
+            )
+        if not worker.get("nanny"):
+            return f"a call is ended with its worker, and the Dask worker {address} has no nanny that would start it again: start the workers with one (dask worker --nanny)"
+    return None
