@@ -103,7 +103,7 @@ class Calls:
         except BaseException as error:
             kind, outcome = _messages.RAISED, _not_loaded("what came back from the worker could not be unpickled", error)
         if kind == _messages.RETURNED:
-            if self._begins(call.future):
+            if self._settles(call):
                 call.future.set_result(outcome)
         elif kind == _messages.NOT_LOADED:
             self.failed(call, _not_loaded("the call could not be unpickled by the worker", outcome))
@@ -117,6 +117,11 @@ class Calls:
             seen[0] += 1
             seen[1] += nanoseconds
             seen[2] = memory
+
+    def note_death(self) -> None:
+        """For engines that try again by themselves: a worker died that made a call."""
+        with self._lock:
+            self._deaths += 1
 
     def lost(self, call: Call, error: WorkerDied) -> None:
         """The worker died that made the call."""
@@ -134,17 +139,17 @@ class Calls:
 
     def failed(self, call: Call, error: BaseException) -> None:
         """It is over."""
-        if self._begins(call.future):
+        if self._settles(call):
             call.future.set_exception(error)
 
-    def _begins(self, future: Any) -> bool:
-        """False: it was cancelled, or is done."""
+    def _settles(self, call: Call) -> bool:
+        """Whether the caller is to settle the future: once for each call, and not if it was cancelled. (Then those who wait for several futures hear of it here.)"""
         with self._lock:
-            state = future._state
-            if state == "PENDING" or state == "CANCELLED":
-                begins: bool = future.set_running_or_notify_cancel()
-                return begins
-            return bool(state == "RUNNING")
+            if call.is_settled:
+                return False
+            call.is_settled = True
+            begins: bool = call.future.set_running_or_notify_cancel()
+            return begins
 
     def _is_over(self, future: Any) -> None:
         """The future's own callback, whoever has settled it."""
@@ -152,9 +157,9 @@ class Calls:
         with self._lock:
             call = self._calls.get(future)
         if call is None:
-            return
+            return  # it is in a forked child, or was never handed over
         if was_cancelled:
-            self._begins(future)
+            self._settles(call)
             self.engine.forget(call)
         call.parcel = None
         call.stored = []
@@ -214,7 +219,7 @@ class Calls:
         """Until the calls are over. False: the time is up."""
         end = None if timeout is None else time.monotonic() + timeout
         with self._none_left:
-            while self._calls:
+            while self._calls and self._owner == os.getpid():
                 left = None if end is None else end - time.monotonic()
                 if left is not None and left <= 0:
                     return False

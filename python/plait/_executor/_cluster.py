@@ -37,7 +37,7 @@ class ClusterExecutor(Executor):
         """
         return self._core.submit(fn, ((args, kwargs),), self._options.retries, None)[0]
 
-    def map(  # type: ignore[override]
+    def map(
         self,
         fn: Callable[..., Any],
         *iterables: Iterable[Any],
@@ -53,7 +53,7 @@ class ClusterExecutor(Executor):
         """See `Executor.options`."""
         checked(timeout, retries)
         if timeout is not None:
-            self._core.engine.refuse_to_end()
+            self._core.engine.refuse_timeouts()
         return Options(self, timeout, self._options.retries if retries is None else retries)
 
     def put(self, value: Any) -> Stored:

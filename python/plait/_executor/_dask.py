@@ -8,7 +8,9 @@ Rejected: ``add_done_callback`` of Dask's futures (a coroutine and a job for a t
 """
 
 import asyncio
+import importlib
 import itertools
+import secrets
 import threading
 import time
 import uuid
@@ -26,6 +28,8 @@ from plait._process_pool._stats import WorkerStats
 _MOST_MOVES = 20
 # What was seen of the workers holds for so many seconds.
 _FRESH = 2.0
+# Workers are asked what they are at for so many.
+_PATIENCE = 10.0
 
 
 class Dask:
@@ -38,12 +42,13 @@ class Dask:
         self._client = client
         self._cluster = cluster
         self._is_own_client = is_own_client
+        self._killed_worker: Any = importlib.import_module("distributed").KilledWorker
         self._loop: asyncio.AbstractEventLoop = client.loop.asyncio_loop
         self._lock = threading.Lock()
         self._waiting: list[Call] = []
         self._unwanted: list[Call] = []
         self._is_coming = False  # the loop has been told that there is something
-        self._numbers = itertools.count(1)
+        self._numbers = itertools.count(secrets.randbits(62))  # others have calls in the same workers
         self._numbered: dict[int, Call] = {}  # calls with a time-out
         self._clocks: dict[int, asyncio.TimerHandle] = {}
         self._moves: dict[Call, int] = {}
@@ -84,13 +89,18 @@ class Dask:
 
     def refuse_to_end(self) -> None:
         """See `Engine`."""
-        if self._refusal is None or (time.monotonic() - self._refusal[0] > _FRESH and threading.current_thread() is not self._thread_of_loop()):
+        if self._refusal is None or (time.monotonic() - self._refusal[0] > _FRESH and not self._is_on_loop()):
             self._refusal = (time.monotonic(), _why_calls_cannot_be_ended(self._workers()))
         if self._refusal[1] is not None:
             raise NotSupported(self._refusal[1])
 
-    def _thread_of_loop(self) -> threading.Thread | None:
-        return getattr(getattr(self._client, "_loop_runner", None), "_loop_thread", None)
+    def refuse_timeouts(self) -> None:
+        """See `Engine`."""
+        self.refuse_to_end()
+
+    def _is_on_loop(self) -> bool:
+        """Then nothing may block."""
+        return asyncio._get_running_loop() is self._loop
 
     def _workers(self) -> dict[str, Any]:
         try:
@@ -102,9 +112,13 @@ class Dask:
 
     def cancel_waiting(self, calls: Sequence[Call]) -> None:
         """See `Engine`. The workers say what they are at."""
-        running = asyncio.run_coroutine_threadsafe(self._running(), self._loop).result()
-        for call in calls:
-            if call.handle is None or call.handle.key not in running:
+        if self._is_on_loop():
+            self._spawn(self._cancel_waiting, calls)
+            return
+        try:
+            asyncio.run_coroutine_threadsafe(self._cancel_waiting(calls), self._loop).result(_PATIENCE)
+        except Exception:  # nobody says what is running
+            for call in calls:
                 call.future.cancel()
 
     def put(self, value: Any) -> Any:
@@ -158,10 +172,10 @@ class Dask:
         else:
             handles = self._client.map(run, numbers, topics, [call.parcel for call in calls], key=keys, pure=False)
         for call, number, handle in zip(calls, numbers, handles, strict=True):
-            call.handle = handle
+            call.handle, call.number = handle, number
             if call.timeout is not None:
                 self._numbered[number] = call
-            self._spawn(self._follow, call, number)
+            self._spawn(self._follow, call)
 
     def _spawn(self, function: Any, *args: Any) -> None:
         coroutine: Coroutine[Any, Any, None] = function(*args)
@@ -169,8 +183,9 @@ class Dask:
         self._following.add(task)
         task.add_done_callback(self._following.discard)
 
-    async def _follow(self, call: Call, number: int) -> None:
+    async def _follow(self, call: Call) -> None:
         """Until there is an answer, or a reason why there is none."""
+        number = call.number
         try:
             answer = await self._client.gather(call.handle)
         except Exception as error:
@@ -192,9 +207,7 @@ class Dask:
                 self._moves.pop(call, None)
 
     def _went_wrong(self, call: Call, number: int, error: Exception) -> None:
-        from distributed import KilledWorker
-
-        if not isinstance(error, KilledWorker):
+        if not isinstance(error, self._killed_worker):
             if isinstance(error, ModuleNotFoundError) and "plait" in str(error):
                 raised: BaseException = NotLoaded("plait is not installed where the Dask worker runs")
                 raised.__cause__ = error
@@ -204,7 +217,7 @@ class Dask:
                 raised = error
             self._calls.failed(call, raised)
             return
-        worker = error.last_worker
+        worker = error.last_worker  # type: ignore[attr-defined]
         moves = self._moves.get(call, 0)
         if self._cluster is not None and self._cluster.was_making(worker.address) != number and moves < _MOST_MOVES:
             # It waited behind the one that died.
@@ -215,6 +228,12 @@ class Dask:
 
     async def _cancel(self, handles: list[Any]) -> None:
         await self._client.cancel(handles, force=True)
+
+    async def _cancel_waiting(self, calls: Sequence[Call]) -> None:
+        running = await self._running()
+        for call in calls:
+            if call.handle is None or call.number not in running:
+                call.future.cancel()
 
     # ---- calls that are ended
 
@@ -234,26 +253,22 @@ class Dask:
         if call.ending is not None or call.future.done():
             return
         call.ending = why
-        worker = None
+        was_running = False
         try:
             if call.handle is not None:
-                key = call.handle.key
                 await self._cancel([call.handle])
-                worker = (await self._running()).get(key)
-                if worker is not None:
-                    await self._client.run(_dask_worker.die, workers=[worker], wait=False)
-        except OSError:
-            pass  # it was gone before it had said so
+                answers = await self._client.run(_dask_worker.die_if_making, call.number, on_error="ignore")
+                was_running = any(answers.values())
         except Exception as error:
             why.add_note(f"its worker may still be at it: {type(error).__name__}: {error}")
-        if worker is None and isinstance(why, TaskKilled):
+        if not was_running and isinstance(why, TaskKilled):
             call.future.cancel()  # it had not begun
         self._calls.failed(call, why)
 
-    async def _running(self) -> dict[str, str]:
-        """Which calls are being made, by the keys, and where."""
-        stacks = await self._client.call_stack()
-        return {key: address for address, keys in (stacks or {}).items() for key in keys}
+    async def _running(self) -> set[int]:
+        """Which calls are being made. A worker that is just dying does not say."""
+        answers = await self._client.run(_dask_worker.making, on_error="ignore")
+        return {number for numbers in answers.values() for number in numbers}
 
 
 def _why_calls_cannot_be_ended(workers: dict[str, Any]) -> str | None:

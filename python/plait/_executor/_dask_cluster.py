@@ -1,5 +1,6 @@
 """Which Dask cluster: one of the program's, one at an address, or one that is started on this machine and ends with the executor."""
 
+import importlib
 import os
 import shutil
 import sys
@@ -67,7 +68,7 @@ def make(
 
 def _distributed() -> Any:
     try:
-        import distributed  # type: ignore[import-not-found,import-untyped,unused-ignore]
+        distributed: Any = importlib.import_module("distributed")
     except ImportError as error:
         raise EngineMissing("Dask's scheduler is not installed: pip install 'plait[dask]' (the package distributed)", name="distributed") from error
     found = tuple(int(part) for part in str(distributed.__version__).split(".")[:2] if part.isdigit())

@@ -1,6 +1,7 @@
 """What runs in a Dask worker, around the call."""
 
 import asyncio
+import importlib
 import os
 import signal
 from typing import Any
@@ -13,6 +14,7 @@ _LONGEST = 20
 # Seconds.
 _SOON = 0.01
 
+_making: set[int] = set()
 _note: int | None = None  # a descriptor
 _asked = False
 
@@ -21,16 +23,20 @@ def run(number: int, topic: str | None, call: Any, *stored: Any) -> Any:
     """Make the call, which has this number; `topic` is where to tell that it begins."""
     note = _notes()
     if topic is not None:
-        from distributed import get_worker
-
-        get_worker().log_event(topic, number)
-    if note is None:
-        return _worker.run(call, *stored)
-    os.pwrite(note, str(number).encode().ljust(_LONGEST), 0)
+        _this_worker().log_event(topic, number)
+    _making.add(number)
+    if note is not None:
+        os.pwrite(note, str(number).encode().ljust(_LONGEST), 0)
     try:
         return _worker.run(call, *stored)
     finally:
-        os.pwrite(note, b" " * _LONGEST, 0)
+        if note is not None:
+            os.pwrite(note, b" " * _LONGEST, 0)
+        _making.discard(number)
+
+
+def _this_worker() -> Any:
+    return importlib.import_module("distributed").get_worker()
 
 
 def _notes() -> int | None:
@@ -38,9 +44,7 @@ def _notes() -> int | None:
     if not _asked:
         directory = os.environ.get(NOTES)
         if directory:
-            from distributed import get_worker
-
-            _note = os.open(note_of(directory, get_worker().address), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+            _note = os.open(note_of(directory, _this_worker().address), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         _asked = True
     return _note
 
@@ -59,7 +63,14 @@ def read_note(directory: str, address: str) -> int | None:
         return None
 
 
-async def die() -> None:
-    """End this worker, whatever it is at; but first whoever asks is told that it was heard."""
-    await asyncio.sleep(_SOON)
-    os.kill(os.getpid(), signal.SIGKILL)
+def making() -> list[int]:
+    """Which calls are being made here."""
+    return list(_making)
+
+
+async def die_if_making(number: int) -> bool:
+    """End this worker, if it makes that call; but first whoever asks is told so."""
+    if number not in _making:
+        return False
+    asyncio.get_running_loop().call_later(_SOON, os.kill, os.getpid(), signal.SIGKILL)
+    return True

@@ -9,7 +9,7 @@ from plait._process_pool._stats import WorkerStats
 class Call:
     """A call, from when it is submitted until its future is done."""
 
-    __slots__ = ("ending", "future", "handle", "name", "parcel", "retries", "stored", "timeout")
+    __slots__ = ("ending", "future", "handle", "is_settled", "name", "number", "parcel", "retries", "stored", "timeout")
 
     def __init__(self, future: Any, parcel: Any, stored: list[Any], retries: int, timeout: float | None, name: str) -> None:
         self.future = future
@@ -19,7 +19,9 @@ class Call:
         self.timeout = timeout  # seconds
         self.name = name  # of the function, for the engine's own displays
         self.handle: Any = None  # the engine's
+        self.number = 0  # the engine's, too
         self.ending: BaseException | None = None  # why it was ended
+        self.is_settled = False  # somebody has begun to settle the future, and nobody else is to
 
 
 class Engine(Protocol):
@@ -38,6 +40,9 @@ class Engine(Protocol):
 
     def refuse_to_end(self) -> None:
         """Raises NotSupported, if calls cannot be ended."""
+
+    def refuse_timeouts(self) -> None:
+        """Raises NotSupported, if calls can have no time-outs."""
 
     def cancel_waiting(self, calls: Sequence[Call]) -> None:
         """Cancel those of them that have not begun, as far as the engine knows. May block for a moment."""

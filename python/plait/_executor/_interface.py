@@ -20,7 +20,7 @@ class Executor(concurrent.futures.Executor):
     """Which one it is: "threads", "processes", "dask" or "ray"."""
 
     @abstractmethod
-    def map(  # type: ignore[override]
+    def map(
         self,
         fn: Callable[..., Any],
         *iterables: Iterable[Any],

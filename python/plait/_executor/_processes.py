@@ -26,7 +26,7 @@ _MOST_KEPT = 16
 _ALIGNED = 64
 
 
-class ProcessesExecutor(ProcessPoolExecutor, Executor):  # type: ignore[misc]
+class ProcessesExecutor(ProcessPoolExecutor, Executor):
     """See `Executor`. All that a program submits goes through ``_core``, and is made ready there."""
 
     engine = "processes"

@@ -69,11 +69,11 @@ class ThreadsExecutor(ThreadPoolExecutor, Executor):
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False, timeout: float | None = None) -> None:
         """See `Executor.shutdown`."""
         if timeout is None:
-            super().shutdown(wait, cancel_futures=cancel_futures)
+            ThreadPoolExecutor.shutdown(self, wait, cancel_futures=cancel_futures)
             return
-        super().shutdown(False, cancel_futures=cancel_futures)
+        ThreadPoolExecutor.shutdown(self, False, cancel_futures=cancel_futures)
         if not self._join(timeout):
-            super().shutdown(False, cancel_futures=True)
+            ThreadPoolExecutor.shutdown(self, False, cancel_futures=True)
             running = sum(thread.is_alive() for thread in self._threads)
             raise NotSupported(f'{running} threads still make calls, and cannot be ended; those of executor("processes") can')
 
