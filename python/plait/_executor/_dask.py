@@ -217,7 +217,7 @@ class Dask:
                 raised = error
             self._calls.failed(call, raised)
             return
-        worker = error.last_worker  # type: ignore[attr-defined]
+        worker = error.last_worker
         moves = self._moves.get(call, 0)
         if self._cluster is not None and self._cluster.was_making(worker.address) != number and moves < _MOST_MOVES:
             # It waited behind the one that died.
