@@ -1,6 +1,8 @@
 """Executors on each engine. Dask's cluster and Ray's session are started once, by whoever needs them first, and real; where the package is not installed the tests are skipped, which says so."""
 
 import importlib.util
+import os
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -9,6 +11,8 @@ import pytest
 import plait
 
 ENGINES = ["threads", "processes", "dask", "ray"]
+# Ray's workers have to find the tests' modules, and plait.
+OPTIONS = {"ray": {"init": {"runtime_env": {"env_vars": {"PYTHONPATH": os.pathsep.join([os.path.dirname(__file__), *sys.path])}}}}}
 PACKAGES = {"dask": "distributed", "ray": "ray"}
 
 
@@ -32,12 +36,22 @@ def started() -> Iterator[Callable[[str], Any]]:
     def start(engine: str) -> Any:
         needs(engine)
         if engine not in executors:
-            executors[engine] = plait.executor(engine, max_workers=2)
+            executors[engine] = plait.executor(engine, max_workers=2, **OPTIONS.get(engine, {}))
         return executors[engine]
 
     yield start
     for executor in executors.values():
         executor.shutdown()
+
+
+@pytest.fixture(scope="session")
+def dask_address() -> Iterator[str]:
+    """Of a cluster that knows nothing of plait, as one on another machine would be."""
+    needs("dask")
+    from distributed import LocalCluster
+
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=50) as cluster:
+        yield cluster.scheduler_address.removeprefix("tcp://")
 
 
 @pytest.fixture(params=ENGINES)
@@ -51,19 +65,22 @@ def executor(engine: str, started: Any) -> Any:
 
 
 @pytest.fixture
-def fresh(engine: str, started: Any) -> Iterator[Callable[..., Any]]:
-    """Makes executors for one test alone, quickly: on the cluster and in the session that there are."""
+def spec(engine: str, request: Any, started: Any) -> str:
+    """What an executor of one test is made of, quickly: a cluster, or a session, that there is."""
+    if engine == "dask":
+        return "dask://" + str(request.getfixturevalue("dask_address"))
+    started(engine)
+    return engine
+
+
+@pytest.fixture
+def fresh(engine: str, spec: str) -> Iterator[Callable[..., Any]]:
+    """Makes executors for one test alone."""
     made: list[Any] = []
 
     def make(**options: Any) -> Any:
-        shared = started(engine)
-        if engine == "dask":
-            spec = "dask://" + shared._core.engine._cluster.cluster.scheduler_address.removeprefix("tcp://")
-        else:
-            spec = engine
-            if engine != "ray":
-                options = {"max_workers": 2, **options}
-        made.append(plait.executor(spec, **options))
+        workers = {"max_workers": 2} if engine in ("threads", "processes") else {}
+        made.append(plait.executor(spec, **{**workers, **options}))
         return made[-1]
 
     yield make

@@ -3,8 +3,11 @@
 import asyncio
 import concurrent.futures
 import contextvars
+import gc
 import itertools
 import os
+import threading
+import weakref
 
 import pytest
 from executor_tasks import LIMIT, NotLoadable, add, append, die, die_at_first, fail_deeply, make_unpicklable, note_and_wait, place, raise_it, request, until, user, variables
@@ -302,8 +305,6 @@ def test_a_task_that_is_cancelled_cancels_the_call(executor, run, tmp_path):
 
 
 def test_no_thread_for_each_call(executor, tmp_path):
-    import threading
-
     executor.submit(add, 1).result(LIMIT)
     futures = [executor.submit(note_and_wait, str(tmp_path / f"begun{n}"), str(tmp_path / "go")) for n in range(40)]
 
@@ -381,26 +382,14 @@ def test_with(fresh):
     assert future.result(0) == 2
 
 
-def test_nobody_refers_to_it_any_more(fresh, started, engine):
-    import gc
-    import weakref
-
-    maker = fresh()
-    if engine == "ray":
-        executor = plait.executor("ray")
-    else:
-        executor = plait.executor(engine if engine != "dask" else _address(started), **({} if engine == "dask" else {"max_workers": 1}))
-    del maker
+def test_nobody_refers_to_it_any_more(spec):
+    executor = plait.executor(spec)
     reference = weakref.ref(executor)
     future = executor.submit(add, 1)
     del executor
     gc.collect()
     assert reference() is None
     assert future.result(LIMIT) == 2
-
-
-def _address(started):
-    return "dask://" + started("dask")._core.engine._cluster.cluster.scheduler_address.removeprefix("tcp://")
 
 
 def test_stats(fresh, engine, tmp_path):

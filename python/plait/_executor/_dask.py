@@ -217,6 +217,7 @@ class Dask:
                 raised = error
             self._calls.failed(call, raised)
             return
+        self._heal_later()
         worker = error.last_worker
         moves = self._moves.get(call, 0)
         if self._cluster is not None and self._cluster.was_making(worker.address) != number and moves < _MOST_MOVES:
@@ -259,11 +260,17 @@ class Dask:
                 await self._cancel([call.handle])
                 answers = await self._client.run(_dask_worker.die_if_making, call.number, on_error="ignore")
                 was_running = any(answers.values())
+                self._heal_later()
         except Exception as error:
             why.add_note(f"its worker may still be at it: {type(error).__name__}: {error}")
         if not was_running and isinstance(why, TaskKilled):
             call.future.cancel()  # it had not begun
         self._calls.failed(call, why)
+
+    def _heal_later(self) -> None:
+        """A worker died, in a cluster of one's own maybe."""
+        if self._cluster is not None:
+            self._loop.call_later(self._cluster.given_up_after, self._cluster.restore)
 
     async def _running(self) -> set[int]:
         """Which calls are being made. A worker that is just dying does not say."""

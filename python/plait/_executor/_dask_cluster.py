@@ -20,6 +20,8 @@ from plait._executor._reach import check_timeout, reach
 
 # The oldest whose client does what is asked of it here.
 OLDEST = (2024, 1)
+# Seconds.
+_LATER = 0.5
 
 
 def make(
@@ -125,6 +127,15 @@ class OwnCluster:
         except BaseException:
             shutil.rmtree(self._notes, ignore_errors=True)
             raise
+        dask: Any = importlib.import_module("dask")
+        self._workers = len(self.cluster.workers)
+        timeout = dask.utils.parse_timedelta(dask.config.get("distributed.deploy.lost-worker-timeout"))
+        # Some seconds after a worker's death the cluster looks whether it is back; if it died again just then, its nanny is sent home, and nobody takes its place.
+        self.given_up_after: float = timeout + _LATER
+
+    def restore(self) -> None:
+        """Have as many workers as in the beginning."""
+        self.cluster.scale(self._workers)
 
     def was_making(self, address: str) -> int | None:
         """The number of the call that this worker was making when it died."""

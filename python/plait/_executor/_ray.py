@@ -6,6 +6,7 @@ ends the worker process. Ray does not tell whether a call has begun: one that is
 """
 
 import asyncio
+import queue
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -43,6 +44,10 @@ class Ray:
         self._functions: dict[tuple[int, bool], Any] = {}
         self._lock = threading.Lock()
         self._keeper: _Keeper | None = None
+        # Ray's thread, which also hands calls to workers, is not to be kept: it puts answers here, and a thread settles futures.
+        self._arrived: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._settler = threading.Thread(target=self._settle, name="plait-executor-ray", daemon=True)
+        self._settler.start()
 
     # ---- what is submitted
 
@@ -63,8 +68,9 @@ class Ray:
             self._clocks().follow(call, generator)
             return
         call.handle = reference = function.remote(call.parcel, *call.stored)
-        # A name for what Ray is to call: the reference is not to be kept by it, for what is in the store stays as long as one is there.
-        reference.future().add_done_callback(_Listener(self, call))
+        done = reference.future()
+        done.plait_call = call
+        done.add_done_callback(self._arrived.put)
 
     def _function(self, retries: int, notes: bool) -> Any:
         function = self._functions.get((retries, notes))
@@ -83,6 +89,15 @@ class Ray:
             return self._keeper
 
     # ---- what comes back
+
+    def _settle(self) -> None:
+        while (done := self._arrived.get()) is not None:
+            call, error = done.plait_call, done.exception()
+            if error is None:
+                self.answered(call, done.result())
+            else:
+                self.went_wrong(call, error)
+            del done, call, error  # and what they refer to, before the next comes
 
     def answered(self, call: Call, answer: Any) -> None:
         """By Ray's thread, or the keeper."""
@@ -164,25 +179,10 @@ class Ray:
         """See `Engine`."""
         if self._keeper is not None:
             self._keeper.close()
+        self._arrived.put(None)
+        self._settler.join()
         self._functions.clear()
         self._session.leave()
-
-
-class _Listener:
-    """What Ray calls when an answer is there."""
-
-    __slots__ = ("_call", "_engine")
-
-    def __init__(self, engine: Ray, call: Call) -> None:
-        self._engine = engine
-        self._call = call
-
-    def __call__(self, done: Any) -> None:
-        error = done.exception()
-        if error is None:
-            self._engine.answered(self._call, done.result())
-        else:
-            self._engine.went_wrong(self._call, error)
 
 
 class _Keeper:
@@ -192,7 +192,7 @@ class _Keeper:
         self._engine = engine
         self._loop = asyncio.new_event_loop()
         self._following: set[asyncio.Task[None]] = set()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="plait-executor-ray", daemon=True)
+        self._thread = threading.Thread(target=self._loop.run_forever, name="plait-executor-clocks", daemon=True)
         self._thread.start()
 
     def follow(self, call: Call, generator: Any) -> None:

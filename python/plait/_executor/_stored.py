@@ -41,18 +41,21 @@ class Place:
 def take_out(owner: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any], list[Any]]:
     """The call's arguments with a `Place` for each that is stored, and the engine's references to these."""
     references: list[Any] = []
-
-    def placed(argument: Any) -> Any:
-        if type(argument) is not Stored:
-            return argument
-        references.append(argument.taken_by(owner))
-        return Place(len(references) - 1)
-
-    if any(type(argument) is Stored for argument in args):
-        args = tuple(placed(argument) for argument in args)
-    if any(type(argument) is Stored for argument in kwargs.values()):
-        kwargs = {name: placed(argument) for name, argument in kwargs.items()}
+    # Written out, for it is done for every call, and nearly none has one.
+    for argument in args:
+        if type(argument) is Stored:
+            args = tuple([_placed(argument, owner, references) for argument in args])
+            break
+    if kwargs:
+        kwargs = {name: _placed(argument, owner, references) for name, argument in kwargs.items()}
     return args, kwargs, references
+
+
+def _placed(argument: Any, owner: Any, references: list[Any]) -> Any:
+    if type(argument) is not Stored:
+        return argument
+    references.append(argument.taken_by(owner))
+    return Place(len(references) - 1)
 
 
 def put_back(args: tuple[Any, ...], kwargs: dict[str, Any], values: tuple[Any, ...]) -> tuple[tuple[Any, ...], dict[str, Any]]:
