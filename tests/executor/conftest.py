@@ -50,7 +50,7 @@ def dask_address() -> Iterator[str]:
     needs("dask")
     from distributed import LocalCluster
 
-    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=50) as cluster:
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0", silence_logs=50) as cluster:
         yield cluster.scheduler_address.removeprefix("tcp://")
 
 

@@ -1,5 +1,6 @@
 """Which Dask cluster: one of the program's, one at an address, or one that is started on this machine and ends with the executor."""
 
+import functools
 import importlib
 import os
 import shutil
@@ -16,10 +17,11 @@ from plait._executor._context import Carrier
 from plait._executor._dask import Dask
 from plait._executor._errors import ClusterUnreachable, EngineMissing, EngineVersion
 from plait._executor._interface import checked
-from plait._executor._reach import check_timeout, reach
+from plait._executor._reach import check_timeout, connected, reach
 
 # The oldest whose client does what is asked of it here.
 OLDEST = (2024, 1)
+_WHO = "Dask scheduler"
 # Seconds.
 _LATER = 0.5
 
@@ -84,14 +86,17 @@ def _connect(distributed: Any, address: str | None, own: "OwnCluster | None", ti
     if own is not None:
         return distributed.Client(own.cluster, set_as_default=False, timeout=timeout)
     assert address is not None
-    reach(address, timeout, "Dask scheduler")
-    try:
-        with warnings.catch_warnings():
-            # Versions are checked below, and named.
-            warnings.simplefilter("ignore", category=distributed.versions.VersionMismatchWarning)
-            return distributed.Client(f"tcp://{address}", set_as_default=False, timeout=timeout, name="plait")
-    except (OSError, TimeoutError) as error:
-        raise ClusterUnreachable(f"no Dask scheduler answered at {address} within {timeout:g} seconds") from error
+    reach(address, timeout, _WHO)
+    # Versions are checked afterwards, and named.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", category=distributed.versions.VersionMismatchWarning)
+        connect = functools.partial(distributed.Client, f"tcp://{address}", set_as_default=False, timeout=timeout, name="plait")
+        try:
+            return connected(connect, lambda client: client.close(), address, timeout, _WHO)
+        except ClusterUnreachable:
+            raise
+        except OSError as error:
+            raise ClusterUnreachable(f"no {_WHO} answered at {address} within {timeout:g} seconds: {error}") from error
 
 
 def _check_versions(distributed: Any, client: Any) -> None:
@@ -119,7 +124,7 @@ class OwnCluster:
 
     def __init__(self, distributed: Any, max_workers: int | None, options: dict[str, Any]) -> None:
         self._notes = tempfile.mkdtemp(prefix="plait-dask-")
-        given = {"n_workers": max_workers or _processors(), "threads_per_worker": 1, "processes": True, "dashboard_address": None, "silence_logs": 50}
+        given = {"n_workers": max_workers or _processors(), "threads_per_worker": 1, "processes": True, "dashboard_address": ":0", "silence_logs": 50}
         environment = {**options.pop("env", {}), _dask_worker.NOTES: self._notes}
         scheduler = {"allowed_failures": 0, **options.pop("scheduler_kwargs", {})}
         try:

@@ -16,10 +16,11 @@ from plait._executor._context import Carrier
 from plait._executor._errors import ClusterUnreachable, EngineMissing, EngineVersion
 from plait._executor._interface import checked
 from plait._executor._ray import Ray
-from plait._executor._reach import check_timeout, reach
+from plait._executor._reach import check_timeout, connected, reach
 
 # The oldest that has generators whose values are there before they end, as a public interface.
 OLDEST = (2, 10)
+_WHO = "Ray Client server"
 
 
 def make(
@@ -121,37 +122,20 @@ class _Session:
 
 
 def _connect(ray: Any, address: str, timeout: float, options: dict[str, Any]) -> None:
-    """By Ray Client. It tries for a long time by itself, and waits for servers that say nothing: so it is given a thread, and left to it when the time is up."""
-    reach(address, timeout, "Ray Client server")
-    came: list[BaseException | None] = []
-
-    def connect() -> None:
-        try:
-            ray.init(f"ray://{address}", **options)
-        except BaseException as error:
-            came.append(error)
-        else:
-            came.append(None)
-            if given_up.is_set():
-                ray.shutdown()
-
-    given_up = threading.Event()
-    thread = threading.Thread(target=connect, name="plait-executor-ray-connect", daemon=True)
-    thread.start()
-    thread.join(timeout)
-    if not came:
-        given_up.set()
-        raise ClusterUnreachable(f"no Ray Client server answered at {address} within {timeout:g} seconds")
-    error = came[0]
-    if error is None:
-        return
-    if isinstance(error, RuntimeError) and "ersion" in str(error):
-        raise EngineVersion(f"the Ray cluster at {address} does not fit: {error}", name="ray") from error
-    if isinstance(error, ImportError):
+    """By Ray Client, which tries for a long time by itself."""
+    reach(address, timeout, _WHO)
+    try:
+        connected(lambda: ray.init(f"ray://{address}", **options), lambda _: ray.shutdown(), address, timeout, _WHO)
+    except ClusterUnreachable:
+        raise
+    except ImportError as error:
         raise EngineMissing("Ray Client is not installed: pip install 'plait[ray]'", name="grpc") from error
-    if isinstance(error, ConnectionError):
-        raise ClusterUnreachable(f"no Ray Client server answered at {address}: {error}") from error
-    raise error
+    except ConnectionError as error:
+        raise ClusterUnreachable(f"no {_WHO} answered at {address}: {error}") from error
+    except RuntimeError as error:
+        if "ersion" not in str(error):
+            raise
+        raise EngineVersion(f"the Ray cluster at {address} does not fit: {error}", name="ray") from error
 
 
 _session = _Session()

@@ -2,6 +2,9 @@
 
 import math
 import socket
+import threading
+from collections.abc import Callable
+from typing import Any
 from urllib.parse import urlsplit
 
 from plait._executor._errors import ClusterUnreachable
@@ -26,3 +29,39 @@ def reach(address: str, timeout: float, who: str) -> None:
         raise ClusterUnreachable(f"no {who} answered at {address} within {timeout:g} seconds") from error
     except OSError as error:
         raise ClusterUnreachable(f"no {who} is to be reached at {address}: {error}") from error
+
+
+def connected(connect: Callable[[], Any], undo: Callable[[Any], object], address: str, timeout: float, who: str) -> Any:
+    """What `connect` returns, in time. It is called by a thread of its own, which is left to it when the time is up, for clients wait for ever for a server that takes connections and says nothing;
+    should it come to something yet, that is undone.
+
+    Raises:
+        ClusterUnreachable: the time is up. And whatever `connect` raises.
+    """
+    lock = threading.Lock()
+    came: list[tuple[Any, BaseException | None]] = []
+    given_up = False
+
+    def work() -> None:
+        result, error = None, None
+        try:
+            result = connect()
+        except BaseException as raised:
+            error = raised
+        with lock:
+            came.append((result, error))
+            is_late = given_up
+        if is_late and error is None:
+            undo(result)
+
+    thread = threading.Thread(target=work, name="plait-executor-connect", daemon=True)
+    thread.start()
+    thread.join(timeout)
+    with lock:
+        given_up = not came
+    if given_up:
+        raise ClusterUnreachable(f"no {who} answered at {address} within {timeout:g} seconds")
+    result, error = came[0]
+    if error is not None:
+        raise error
+    return result
