@@ -1,6 +1,7 @@
 """Dask as an engine: its client submits, its scheduler chooses workers, its workers keep what was put.
 
-Calls are handed over on the client's own loop, all that came since its last turn as one graph. Each is followed by a coroutine there, which gathers its answer; the client gathers many with one request.
+Calls are handed over on the client's own loop, all that came since its last turn as one graph. Each is followed by a coroutine there; answers
+that are there are fetched with one request.
 A call with a time-out notes that it begins by an event, which the scheduler sends to the client: the clock starts then. To end a call is to end its worker, which its nanny starts
 again: so a worker must make one call at a time.
 
@@ -30,6 +31,8 @@ _MOST_MOVES = 20
 _FRESH = 2.0
 # Workers are asked what they are at for so many.
 _PATIENCE = 10.0
+# The scheduler hears after so many, at the latest, that an answer is not needed any more.
+_FORGOTTEN_AFTER = 0.05
 
 
 class Dask:
@@ -52,6 +55,8 @@ class Dask:
         self._numbered: dict[int, Call] = {}  # calls with a time-out
         self._clocks: dict[int, asyncio.TimerHandle] = {}
         self._moves: dict[Call, int] = {}
+        self._answered: list[Call] = []  # the answers are to be fetched
+        self._finished: list[Any] = []  # handles that nobody needs
         self._following: set[asyncio.Task[None]] = set()
         self._topic = f"plait-{uuid.uuid4().hex}"
         self._listens = False
@@ -153,6 +158,7 @@ class Dask:
             except Exception as error:
                 for call in some:
                     self._calls.failed(call, error)
+        self._finished.clear()
         handles = [call.handle for call in unwanted if call.handle is not None]
         if handles:
             self._spawn(self._cancel, handles)
@@ -184,43 +190,73 @@ class Dask:
         task.add_done_callback(self._following.discard)
 
     async def _follow(self, call: Call) -> None:
-        """Until there is an answer, or a reason why there is none."""
-        number = call.number
+        """Until there is an answer, which is fetched with others, or a reason why there is none."""
+        handle = call.handle
+        try:
+            error = await handle.exception()  # which is None, if there is none
+        except (Exception, asyncio.CancelledError) as raised:
+            error = raised
+        if error is None and not handle.cancelled():
+            self._answered.append(call)
+            if len(self._answered) == 1:
+                self._loop.call_soon(self._spawn, self._fetch)
+            return
+        if not call.ending and not call.future.done():
+            self._went_wrong(call, error or ClusterLost("Dask gave the call up"))
+        self._let_go(call)
+
+    async def _fetch(self) -> None:
+        """The answers that are there, with one request."""
+        calls, self._answered = self._answered, []
+        try:
+            answers = await self._client.gather([call.handle for call in calls])
+        except (Exception, asyncio.CancelledError):
+            for call in calls:
+                self._spawn(self._fetch_one, call)
+            return
+        for call, answer in zip(calls, answers, strict=True):
+            self._calls.answered(call, answer)
+            self._let_go(call)
+
+    async def _fetch_one(self, call: Call) -> None:
+        """Of several one cannot be had: a worker died meanwhile, or somebody cancelled it."""
         try:
             answer = await self._client.gather(call.handle)
-        except Exception as error:
-            # distributed's cancellation is not an asyncio.CancelledError in all of its versions.
+        except (Exception, asyncio.CancelledError) as error:
             if not call.ending and not call.future.done():
-                self._went_wrong(call, number, error)
-        except asyncio.CancelledError as error:
-            if not call.ending and not call.future.done():
-                self._calls.failed(call, ClusterLost(f"Dask gave the call up: {error}"))
+                self._went_wrong(call, error)
         else:
             self._calls.answered(call, answer)
-        finally:
-            self._numbered.pop(number, None)
-            clock = self._clocks.pop(number, None)
-            if clock is not None:
-                clock.cancel()
-            if call.future.done():
-                call.handle = None  # the scheduler may forget it
-                self._moves.pop(call, None)
+        self._let_go(call)
 
-    def _went_wrong(self, call: Call, number: int, error: Exception) -> None:
+    def _let_go(self, call: Call) -> None:
+        """Of what was kept for it; the scheduler may forget it, but is told so with the next calls: the client sends at most every two milliseconds, and those are not to wait for that."""
+        self._numbered.pop(call.number, None)
+        clock = self._clocks.pop(call.number, None)
+        if clock is not None:
+            clock.cancel()
+        if call.future.done():
+            if not self._finished:
+                self._loop.call_later(_FORGOTTEN_AFTER, self._finished.clear)
+            self._finished.append(call.handle)
+            call.handle = None
+            self._moves.pop(call, None)
+
+    def _went_wrong(self, call: Call, error: BaseException) -> None:
         if not isinstance(error, self._killed_worker):
             if isinstance(error, ModuleNotFoundError) and "plait" in str(error):
                 raised: BaseException = NotLoaded("plait is not installed where the Dask worker runs")
                 raised.__cause__ = error
-            elif type(error).__name__ == "FutureCancelledError":
+            elif isinstance(error, asyncio.CancelledError) or type(error).__name__ == "FutureCancelledError":
                 raised = ClusterLost(f"Dask gave the call up: {error}")
             else:
                 raised = error
             self._calls.failed(call, raised)
             return
         self._heal_later()
-        worker = error.last_worker
+        worker: Any = error.last_worker  # type: ignore[attr-defined]
         moves = self._moves.get(call, 0)
-        if self._cluster is not None and self._cluster.was_making(worker.address) != number and moves < _MOST_MOVES:
+        if self._cluster is not None and self._cluster.was_making(worker.address) != call.number and moves < _MOST_MOVES:
             # It waited behind the one that died.
             self._moves[call] = moves + 1
             self.start([call])
