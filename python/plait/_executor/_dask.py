@@ -254,7 +254,7 @@ class Dask:
             self._calls.failed(call, raised)
             return
         self._heal_later()
-        worker: Any = error.last_worker  # type: ignore[attr-defined]
+        worker: Any = error.last_worker
         moves = self._moves.get(call, 0)
         if self._cluster is not None and self._cluster.was_making(worker.address) != call.number and moves < _MOST_MOVES:
             # It waited behind the one that died.
