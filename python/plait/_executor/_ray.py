@@ -2,7 +2,7 @@
 
 Each object reference tells when it is there by a callback of Ray's, so nothing polls, and no thread waits. How often a call is tried again is Ray's ``max_retries``. A call with a time-out is a
 generator of two values: the first says that it has begun, the second is the answer; only those have a thread of plait's, one for all, with a loop that has their clocks. ``ray.cancel`` with force
-ends the worker process. Ray does not tell whether a call has begun: one that is cancelled is interrupted by a KeyboardInterrupt, if it runs.
+ends the worker process. Ray does not tell whether a call has begun: one that is cancelled is made all the same, and its answer dropped.
 """
 
 import asyncio
@@ -131,21 +131,20 @@ class Ray:
     # ---- how calls end
 
     def forget(self, call: Call) -> None:
-        """See `Engine`."""
-        self._cancel(call, False)
+        """See `Engine`. Its answer will be dropped. Not by ``ray.cancel``: if the call ends in that moment, Ray may abort the whole program (seen with 2.60)."""
 
     def end(self, call: Call, why: BaseException) -> None:
         """See `Engine`."""
         if call.ending is None:
             call.ending = why
-            self._cancel(call, True)
+            self._cancel(call)
             self._calls.failed(call, why)
 
-    def _cancel(self, call: Call, force: bool) -> None:
+    def _cancel(self, call: Call) -> None:
         handle = call.handle
         if handle is not None and self._ray.is_initialized():
             try:
-                self._ray.cancel(handle, force=force, recursive=False)
+                self._ray.cancel(handle, force=True, recursive=False)
             except Exception as error:
                 if call.ending is not None:
                     call.ending.add_note(f"its worker may still be at it: {type(error).__name__}: {error}")
