@@ -370,8 +370,7 @@ def test_shutdown_with_a_deadline(fresh, engine, tmp_path):
     executor.shutdown(timeout=0.1)
     assert all(future.done() for future in futures)
     ended = [future for future in futures if not future.cancelled()]
-    if engine != "ray":  # it cancels all, since it does not tell which run
-        assert futures[0] in ended
+    assert futures[0] in ended
     for future in ended:
         assert isinstance(future.exception(0), TaskKilled)
     executor.shutdown(timeout=1)

@@ -39,6 +39,7 @@ class Dask:
     """See `Engine`. `cluster` is one of its own, or None."""
 
     name = "dask"
+    tells_what_runs = True
 
     def __init__(self, calls: Calls, client: Any, cluster: Any, is_own_client: bool) -> None:
         self._calls = calls

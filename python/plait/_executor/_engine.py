@@ -28,6 +28,7 @@ class Engine(Protocol):
     """Each method may be called from all threads, and does not block for long, but for `put` and `close`. What becomes of a call it tells the `Calls` that it was given."""
 
     name: str
+    tells_what_runs: bool
 
     def start(self, calls: Sequence[Call]) -> None:
         """Have these made. An exception means that none of them is."""

@@ -34,6 +34,7 @@ class Ray:
     """See `Engine`. `session` is what is let go of at the end; `is_client` says that this goes by Ray Client."""
 
     name = "ray"
+    tells_what_runs = False
 
     def __init__(self, calls: Calls, ray: Any, session: Any, is_client: bool, options: dict[str, Any]) -> None:
         self._calls = calls
