@@ -128,6 +128,15 @@ bench: ## plait against asyncio, uvloop and rloop: a table, build/bench/results.
 	@mkdir -p build/bench
 	.venv-bench/bin/plait bench --json build/bench/results.json --html build/bench/index.html $(BENCH_ARGS)
 
+# Ray alone is some hundreds of megabytes, and its session takes a gigabyte of memory while it runs. Where there is no Ray for this Python, its tests are skipped, which says so.
+.PHONY: cluster-tests
+cluster-tests: $(VENV)/.built $(VENV)/.has-test ## plait.executor on all engines, on a real Dask cluster and a real Ray session (two minutes, and the downloads)
+	@for extra in dask ray; do \
+	    $(BIN)/python scripts/extra-requirements $$extra > $(VENV)/.has-$$extra-requirements && $(PIP) -r $(VENV)/.has-$$extra-requirements \
+	        || echo "plait[$$extra] cannot be installed here: its tests are skipped"; \
+	done
+	$(BIN)/python scripts/pytest-steady -q -rs tests/executor $(PYTEST_ARGS)
+
 SOAK_ARGS ?=
 .PHONY: soak
 soak: $(VENV)/.built ## a million TCP connections and 100,000 over TLS, and nothing left of them (SOAK_ARGS='--tcp 20000 --tls 2000')

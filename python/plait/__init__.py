@@ -13,6 +13,7 @@ its name (``lock.acquire()`` and ``await lock.aacquire()``; where that makes a k
 ``await event.await_()``).
 
 ``plait.Cluster`` runs coroutines on the loops of several processes; ``plait.run(main, workers=4)`` a server in several, and ``plait.workers`` is what that may ask.
+``plait.executor("dask://host:port")`` is one interface to threads, processes, Dask and Ray.
 
 ``plait.gil`` shows who holds the GIL, ``plait.watchdog`` what blocks a loop.
 
@@ -28,6 +29,7 @@ if sys.platform != "linux":
     raise ImportError("plait runs on Linux only for now.", name="plait")
 
 from plait import asyncio, concurrent, queue, threading
+from plait._executor import executor
 from plait._install import install, uninstall
 from plait._loop import new_event_loop, run
 from plait._native import (
@@ -68,6 +70,7 @@ __all__ = [
     "__version__",
     "asyncio",
     "concurrent",
+    "executor",
     "install",
     "new_event_loop",
     "queue",

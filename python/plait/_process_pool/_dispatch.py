@@ -172,7 +172,7 @@ class Dispatch:
     def _put_back(self, tasks: list[Task]) -> None:
         """With the lock: they are the first again. None is there twice, wherever a thread was interrupted that was about this: those before it are such that were
         put back, or not taken out, which are no more than the workers can have."""
-        first = set(islice(self._queue, len(tasks) + _MOST_AT_ONCE * (len(self._workers) + 1)))
+        first = set(islice(self._queue, len(tasks) + MOST_AT_ONCE * (len(self._workers) + 1)))
         self._queue.extendleft([task for task in reversed(tasks) if task not in first])
 
     def _take_back(self, worker: Worker, fewest: int = 2) -> bool:
