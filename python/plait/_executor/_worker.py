@@ -13,7 +13,7 @@ from typing import Any
 from plait._executor._stored import put_back
 from plait._process_pool import _messages, _pickling
 from plait._process_pool._stats import resident_memory
-from plait._process_pool._worker_main import _dump_error
+from plait._process_pool._worker_main import dump_error
 
 # The kind of message, the worker's process id, a number of its own, nanoseconds, resident memory.
 HEAD = struct.Struct("<BIQQQ")
@@ -59,7 +59,7 @@ def run(call: "bytes | Parcel", *stored: Any) -> "bytes | Parcel":
         answer = _pickling.dump(function(*args, **kwargs))
         kind = _messages.RETURNED
     except BaseException as error:
-        answer = _dump_error(error)
+        answer = dump_error(error)
     return _packed(kind, time.perf_counter_ns() - began, answer)
 
 
