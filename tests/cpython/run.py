@@ -19,7 +19,10 @@ import sys
 import tempfile
 from pathlib import Path
 
+sys.path.append(str(Path(__file__).parents[2] / "scripts"))
+
 import selection
+from steadiness import failed_again
 
 # After the worker's own limit, at which it writes where each of its threads is, and exits.
 GRACE = 20
@@ -38,7 +41,8 @@ class Outcome:
         self.tests = [note for note in notes if note["kind"] == "outcome"]
         self.listed = collections.Counter(note["list"] for note in notes if note["kind"] == "listed")
         self.stale = [note["id"] for note in notes if note["kind"] == "stale"]
-        self.failures = [note["id"] for note in self.tests if note["outcome"] == "failed"]
+        self.failed_tests = [note["id"] for note in self.tests if note["outcome"] == "failed"]
+        self.failures = list(self.failed_tests)
         self.failures += [f"{module}: {note['reason']}" for note in notes if note["kind"] == "hollow"]
         self.failures += [f"{module}: {fault}" for fault in standard_objects(notes)]
         self.children = sum(note["kind"] == "child" for note in notes)
@@ -63,6 +67,19 @@ class Outcome:
             self.skipped_themselves.update((note["id"], note["reason"]) for note in fixtures)
         else:
             self.unreached = missing
+
+    def try_again(self, options) -> None:
+        """Tests that failed, and pass by themselves, have passed. Where the module did not come to its end, or more is wrong with it, nothing is tried."""
+        if not self.failures or self.unreached or self.failures != self.failed_tests:
+            return
+
+        def again(names: list[str]) -> set[str]:
+            repeated = run_module(self.module, argparse.Namespace(**{**vars(options), "names": names}))
+            found = set(repeated.failures)
+            return found if found <= set(names) and not repeated.unreached else set(names)
+
+        self.failures = failed_again(self.failed_tests, again)
+        self.passed += len(set(self.failed_tests)) - len(self.failures)
 
     @property
     def failed(self) -> int:
@@ -161,6 +178,8 @@ def parse_arguments():
 def main() -> int:
     options = parse_arguments()
     outcomes = [run_module(module, options) for module in options.modules]
+    for outcome in outcomes:
+        outcome.try_again(options)
     tell_what_did_not_run(outcomes, options.verbose)
     for outcome in outcomes:
         for failure in outcome.failures:

@@ -13,11 +13,14 @@ import time
 from pathlib import Path
 from types import FrameType
 
+sys.path.append(str(Path(__file__).parents[3] / "scripts"))
+
 import own_tests
 import page
 from catalogue import CATALOGUE, SIDES, Program
 from runs import Run, run
 from servers import all_servers
+from steadiness import failed_again
 
 ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "docs" / "ecosystem.md"
@@ -43,7 +46,32 @@ def _run_program(program: Program, sides: list[str], environment: dict[str, str]
             runs[side] = run(program, side, environment, directory, LOGS / f"{program.name}-{side}.log")
             row = page.Row(program, runs)
             print(f"{program.name:>16} {side:<10} {row.cell(side).strip('*'):<14} {time.monotonic() - began:5.1f} s", flush=True)
-    return page.Row(program, runs)
+    row = page.Row(program, runs)
+    _try_again(row, environment, directory)
+    return row
+
+
+def _try_again(row: page.Row, environment: dict[str, str], directory: Path) -> None:
+    """Checks that failed on plait only, and pass when the program runs again, have passed."""
+    program = row.program
+
+    def again(names: list[str]) -> set[str]:
+        failed = set()
+        for side in {name.split(", ")[1] for name in names}:
+            repeated = run(program, side, environment, directory, LOGS / f"{program.name}-{side}-again.log")
+            failed |= {_name(program, side, outcome.check) for outcome in repeated.failed}
+        return failed
+
+    only_on_plait = {_name(program, side, check): (side, check) for check, sides, _ in row.failures() if "asyncio" not in sides for side in sides}
+    for name in set(only_on_plait) - set(failed_again(only_on_plait, again)):
+        side, check = only_on_plait[name]
+        outcome = row.runs[side].named(check)
+        assert outcome is not None
+        outcome.outcome = "passed"
+
+
+def _name(program: Program, side: str, check: str) -> str:
+    return f"{program.name}, {side}, {check or 'the start'}"
 
 
 def _run_programs(names: list[str], sides: list[str], seconds: float) -> list[page.Row]:

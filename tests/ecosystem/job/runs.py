@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -36,10 +37,9 @@ class Run:
 
 def run(program: Program, side: str, environment: dict[str, str], directory: Path, log: Path) -> Run:
     """Run the program up to its end or its time, and kill the processes that it left (they are one session) whichever it was."""
-    results = directory / f"{program.name}-{side}.jsonl"
     # A directory of its own: no program finds another's files, and none the tree's.
-    place = directory / f"{program.name}-{side}"
-    place.mkdir()
+    place = Path(tempfile.mkdtemp(prefix=f"{program.name}-{side}-", dir=directory))
+    results = place.with_suffix(".jsonl")
     command = [sys.executable, *(("-m", "plait", "run") if side == "plait-run" else ()), str(PROGRAMS / program.file)]
     ended = ""
     with log.open("wb") as output:

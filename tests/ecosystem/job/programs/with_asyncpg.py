@@ -62,12 +62,14 @@ async def a_pool_of_five_and_a_hundred_tasks() -> None:
     async with pool(5) as five:
         await five.execute("DROP TABLE IF EXISTS counted; CREATE TABLE counted (n int); INSERT INTO counted VALUES (0)")
         at_once, most = 0, 0
+        together = asyncio.Barrier(5)  # not by chance
 
         async def work(number: int) -> int:
             nonlocal at_once, most
             async with five.acquire() as connection, connection.transaction():
                 at_once += 1
                 most = max(most, at_once)
+                await together.wait()
                 await connection.execute("UPDATE counted SET n = n + 1")
                 result = await connection.fetchval("SELECT $1::int", number)
                 at_once -= 1
