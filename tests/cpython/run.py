@@ -2,7 +2,7 @@
 
     python tests/cpython/run.py [--quick] [--stock] [--listed] [-k NAME]… [MODULE…]
 
-Each module runs in a process of its own (see worker.py) under a time limit. The tests are imported from the installed
+Each module runs in a process of its own (see worker.py) under a time limit, two at a time. The tests are imported from the installed
 interpreter: a copy would test an asyncio of another version than the one plait stands in for.
 
 CPython's own runner, `python -m test`, was rejected as the way to start them: it starts its own processes, in which
@@ -11,12 +11,14 @@ nothing could be patched before the import, and it hides single outcomes.
 
 import argparse
 import collections
+import itertools
 import json
 import os
 import signal
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 sys.path.append(str(Path(__file__).parents[2] / "scripts"))
@@ -26,6 +28,7 @@ from steadiness import failed_again
 
 # After the worker's own limit, at which it writes where each of its threads is, and exits.
 GRACE = 20
+running: set[subprocess.Popen] = set()
 
 
 class Outcome:
@@ -104,8 +107,7 @@ def standard_objects(notes: list[dict]) -> list[str]:
 
 
 def run_module(module: str, options) -> Outcome:
-    print(f"== {module}", flush=True)
-    with tempfile.TemporaryDirectory(prefix="plait-cpython-") as directory:
+    with tempfile.TemporaryDirectory(prefix="plait-cpython-") as directory, tempfile.TemporaryFile("w+", errors="replace") as output:
         report = Path(directory, "report")
         # In a subdirectory, since the suites write their files into the current one
         work = Path(directory, "work")
@@ -114,14 +116,17 @@ def run_module(module: str, options) -> Outcome:
         command += ["--time-limit", str(options.time_limit)]
         command += [f"--{flag}" for flag in ("stock", "quick", "listed", "verbose") if getattr(options, flag)]
         command += [part for name in options.names for part in ("-k", name)]
-        process = subprocess.Popen(command, cwd=work, stdin=subprocess.DEVNULL, start_new_session=True)
+        process = subprocess.Popen(command, cwd=work, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
         how_it_ended = wait_for(process, options.time_limit + GRACE)
+        output.seek(0)
+        print(f"== {module}\n{output.read()}", end="", flush=True)
         lines = report.read_text().splitlines() if report.exists() else []
     return Outcome(module, [json.loads(line) for line in lines], how_it_ended)
 
 
 def wait_for(process: subprocess.Popen, limit: float) -> str:
     """How a worker ended, in words; empty if it ended well. What it started dies with it."""
+    running.add(process)
     try:
         status = process.wait(limit)
     except subprocess.TimeoutExpired:
@@ -133,6 +138,7 @@ def wait_for(process: subprocess.Popen, limit: float) -> str:
         except ProcessLookupError:
             pass
         process.wait()
+        running.discard(process)
     if status < 0:
         return f"died of {signal.Signals(-status).name}"
     return f"exited with status {status}" if status else ""
@@ -165,6 +171,7 @@ def parse_arguments():
     parser.add_argument("--listed", action="store_true", help="only the tests in skips.txt and later.txt")
     parser.add_argument("-k", dest="names", action="append", default=[], metavar="NAME", help="only tests so named")
     parser.add_argument("-v", "--verbose", action="store_true")
+    parser.add_argument("--lanes", type=int, default=2, metavar="N", help="so many modules beside each other (default: 2)")
     parser.add_argument("--time-limit", type=float, default=300, metavar="SECONDS", help="for each module")
     options = parser.parse_args()
     unknown = set(options.modules) - set(known)
@@ -177,7 +184,14 @@ def parse_arguments():
 
 def main() -> int:
     options = parse_arguments()
-    outcomes = [run_module(module, options) for module in options.modules]
+    with ThreadPoolExecutor(options.lanes) as lanes:
+        try:
+            outcomes = list(lanes.map(run_module, options.modules, itertools.repeat(options)))
+        except KeyboardInterrupt:
+            lanes.shutdown(wait=False, cancel_futures=True)
+            for process in set(running):
+                process.kill()  # what it started dies with it, see wait_for
+            raise
     for outcome in outcomes:
         outcome.try_again(options)
     tell_what_did_not_run(outcomes, options.verbose)
