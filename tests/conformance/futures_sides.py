@@ -39,12 +39,12 @@ class Gate:
         with self._condition:
             self.inside += 1
             self._condition.notify_all()
-        assert self._open.wait(10), "the gate was never opened"
+        assert self._open.wait(60), "the gate was never opened"
         return result
 
     def await_inside(self, count: int) -> None:
         with self._condition:
-            assert self._condition.wait_for(lambda: self.inside >= count, 10), f"{self.inside} of {count} came"
+            assert self._condition.wait_for(lambda: self.inside >= count, 60), f"{self.inside} of {count} came"
 
     def open(self) -> None:
         self._open.set()

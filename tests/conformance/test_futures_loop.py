@@ -26,7 +26,9 @@ def test_what_runs(loop, run):
     assert (type(loop.run_in_executor(None, int)) is plait.Future) is native
     if native:
         gate = Gate()
-        waiting = [loop.run_in_executor(None, gate) for _ in range(loop._default_executor._max_workers + 1)]
+        workers = loop._default_executor._max_workers
+        waiting = [loop.run_in_executor(None, gate) for _ in range(workers + 1)]
+        gate.await_inside(workers)
         # The pool's queue has the loop's own future, which is seen when it is taken out by hand.
         item = loop._default_executor._work_queue.get_nowait()
         assert type(item) is _native.WorkItem
