@@ -10,7 +10,7 @@ from typing import Any
 
 from plait._workers._cells import Cells
 from plait._workers._channel import Channel
-from plait._workers.inside import servers, sockets
+from plait._workers.inside import servers, socket_files, sockets
 from plait._workers.inside.control import Control
 
 
@@ -26,6 +26,7 @@ def main() -> None:
     control = Control(Channel(socket.socket(fileno=channel)), Cells(payload["cells"], memory), stderr, payload)
     Control.current = control
     sockets.put_in_place(control)
+    socket_files.put_in_place(control)
     servers.put_in_place(control)
     os.register_at_fork(after_in_child=_leave_in_child)
     control.start()
@@ -57,7 +58,12 @@ def _run_function(work: dict[str, Any]) -> None:
 
     preparation = pickle.loads(work["preparation"])
     preparation.pop("name", None)
-    multiprocessing.spawn.prepare(preparation)
+    process: Any = multiprocessing.current_process()
+    process._inheriting = True  # who starts processes by being imported is told, in multiprocessing's words
+    try:
+        multiprocessing.spawn.prepare(preparation)
+    finally:
+        del process._inheriting
     function, args, _ = _pickling.load_call(work["function"], {})
     coroutine = function(*args)
     run(coroutine, debug=work["debug"])
@@ -67,4 +73,5 @@ def _leave_in_child() -> None:
     """In a forked child: what is here is its parent's."""
     Control.current = None
     sockets.take_away()
+    socket_files.take_away()
     servers.take_away()
