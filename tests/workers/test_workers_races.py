@@ -364,7 +364,7 @@ def test_workers_have_no_workers(tmp_path: Path) -> None:
     source = "import plait\nasync def main(): pass\nif __name__ == '__main__':\n    plait.run(main, workers=2)\n"
     with supervised("--workers", 2, script(tmp_path, source)) as program:
         assert program.exit_status() == 1
-        assert program.said().count("this is a worker already") == 1
+        assert program.said().count("RuntimeError: this is a worker already") == 1
 
 
 def test_a_large_function_of_a_worker_that_dies_leaves_no_descriptor(tmp_path: Path) -> None:
