@@ -121,7 +121,7 @@ def run(app: str, sharing: str, seconds: float, kills: bool, clients: int, seed:
         asking = fire.begin_clients(clients, seconds)
         end = time.monotonic() + seconds
         while time.monotonic() < end and asking.poll() is None:
-            if kills and chance.random() < 0.6:
+            if kills and (not fire.kills or chance.random() < 0.7):
                 fire.kill(chance)
             else:
                 fire.reload()
