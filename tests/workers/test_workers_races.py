@@ -96,7 +96,7 @@ def test_a_second_signal_ends_at_once_and_a_wait_is_told_of(tmp_path: Path) -> N
             sock.sendall(b"slow 1000\n")
             assert line(port)
             program.signal(signal.SIGINT)
-            program.until_said("1 worker is not through yet, with 1 connections; a second SIGTERM or Ctrl-C ends them at once")
+            program.until_said("1 worker is not through yet, with 1 connection; a second SIGTERM or Ctrl-C ends them at once")
             program.signal(signal.SIGINT)
             assert program.exit_status() == 0
 

@@ -6,6 +6,7 @@ It runs on a loop of its own, in a process that never loads the program.
 """
 
 import asyncio
+import os
 import signal
 import time
 from collections.abc import Coroutine
@@ -101,7 +102,8 @@ class Supervisor:
         """So that nobody takes it for stuck."""
         processes = self.processes()
         connections = sum(self.read(process)[1] for process in processes)
-        _words.tell(f"{_count(len(processes))} not through yet, with {connections} connections; a second SIGTERM or Ctrl-C ends them at once")
+        what = f", with {connections} connection{'s' * (connections > 1)}" if connections else ""
+        _words.tell(f"{_count(len(processes))} not through yet{what}; a second SIGTERM or Ctrl-C ends them at once")
 
     # ---- signals
 
@@ -225,4 +227,6 @@ def _in_words(address: Any) -> str:
     if isinstance(address, tuple):
         host, port = address[:2]
         return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    if isinstance(address, bytes):  # an abstract Unix socket
+        return "@" + os.fsdecode(address[1:])
     return str(address)
