@@ -402,6 +402,18 @@ def test_a_module_of_a_package_and_arguments(tmp_path: Path, workers: int) -> No
         assert program.end() == 0
 
 
+def test_what_lies_in_the_working_directory_is_not_taken_for_a_module(tmp_path: Path) -> None:
+    """As python has it: the script's directory is on its path, and not the one in which it was started."""
+    (tmp_path / "select.py").write_text("raise SystemExit('the wrong module')")
+    (tmp_path / "elsewhere").mkdir()
+    file = script(tmp_path / "elsewhere", PLAIN.read_text().replace("await server.serve_forever()", "print(sys.path[0], flush=True); await server.serve_forever()"))
+    command = [sys.executable, "-c", "import sys; del sys.path[0]; from plait.__main__ import main; sys.path.insert(0, ''); sys.exit(main())"]
+    with running(["env", "-C", str(tmp_path), *command, "run", "--workers", "1", str(file), str(free_port())]) as program:
+        program.until_said("1 worker is ready")
+        program.until_said(str(tmp_path / "elsewhere"))
+        assert program.end() == 0
+
+
 def test_connections_one_after_the_other_from_threads(tmp_path: Path) -> None:
     """While workers are reloaded again and again nobody is refused, and nobody is reset."""
     port = free_port()

@@ -22,7 +22,17 @@ from plait._workers._channel import Channel
 from plait._workers._settings import Settings
 from plait._workers._sockets import Key, Sockets
 
-_BOOT = "from plait._workers.inside.boot import main; main()"
+# The working directory is none of the places where python would look for modules, if it ran the program; it is for plait, if that lies there.
+_BOOT = """\
+import sys
+here = [] if sys.flags.safe_path else [sys.path.pop(0)]
+try:
+    from plait._workers.inside.boot import main
+except ModuleNotFoundError:
+    sys.path[:0], here = here, []
+    from plait._workers.inside.boot import main
+main(here)
+"""
 # So many bytes of what a worker writes before it is ready are kept.
 _LONGEST_WORDS = 64 * 1024
 # A stuck worker has so many seconds to say where it is stuck.

@@ -14,8 +14,11 @@ from plait._workers.inside import servers, socket_files, sockets
 from plait._workers.inside.control import Control
 
 
-def main() -> None:
-    """Run the program. The arguments are descriptors: of the channel, the shared memory, a pipe in which it says what to run, and what is to be stderr once it is ready."""
+def main(here: list[str]) -> None:
+    """Run the program. The command line's arguments are descriptors: of the channel, the shared memory, a pipe in which it says what to run, and what is to be stderr once it is ready.
+
+    `here`: what was taken off the front of ``sys.path``, where `plait run` expects to find it.
+    """
     channel, memory, pipe, stderr = map(int, sys.argv[-4:])
     with open(pipe, "rb") as file:
         payload = pickle.loads(file.read())
@@ -30,16 +33,17 @@ def main() -> None:
     servers.put_in_place(control)
     os.register_at_fork(after_in_child=_leave_in_child)
     control.start()
-    status = _run(payload["work"], control)
+    status = _run(payload["work"], control, here)
     if status:
         sys.exit(status)
 
 
-def _run(work: dict[str, Any], control: Control) -> int:
+def _run(work: dict[str, Any], control: Control, here: list[str]) -> int:
     try:
         if work["kind"] == "program":
             from plait import _run as command
 
+            sys.path[:0] = here
             return command.main(work["arguments"])
         _run_function(work)
         return 0
