@@ -1,6 +1,7 @@
 """Coroutines that are run by the workers of a cluster: results, errors, order, bounds, cancellation."""
 
 import asyncio
+import functools
 import gc
 import pickle
 import traceback
@@ -233,6 +234,55 @@ def test_a_map_that_is_left_cancels_the_rest(tmp_path: Path, how: str) -> None:
             gc.collect()
             for name in names[1:]:
                 await auntil((tmp_path / f"{name} was cancelled").exists)
+
+    run(main())
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+@pytest.mark.parametrize("arriving", [True, False])
+def test_a_map_that_nobody_has_any_more_cancels_the_rest(tmp_path: Path, ordered: bool, arriving: bool) -> None:
+    """Calls that are out, and a task that waits for arguments, do not keep it."""
+    left: list[int] = []
+
+    async def names() -> AsyncIterator[str]:
+        try:
+            for number in range(1000):
+                yield str(number)
+        finally:
+            left.append(1)
+
+    async def main() -> None:
+        async with plait.Cluster(1, per_worker=4) as cluster:
+            call = functools.partial(tasks.begin_and_wait, str(tmp_path))
+            results: Any = cluster.map(call, names() if arriving else map(str, range(1000)), ordered=ordered, buffersize=4)
+            (tmp_path / "0 may end").touch()
+            assert await anext(results) == "0"
+            for name in "123":
+                await auntil((tmp_path / f"{name} has begun").exists)
+            del results
+            for name in "123":
+                await auntil((tmp_path / f"{name} was cancelled").exists)
+            if arriving:
+                await auntil(lambda: left)
+            assert await cluster.apply(tasks.double, 2) == 4
+
+    run(main())
+
+
+def test_a_map_that_is_collected_while_the_pool_is_at_work(tmp_path: Path) -> None:
+    """The collector may come at any moment, in which the pool's lock may be held."""
+
+    async def main() -> None:
+        async with plait.Cluster(1, per_worker=2) as cluster:
+            results: Any = cluster.map(tasks.begin_and_wait, [str(tmp_path)] * 2, ["one", "other"])
+            first = asyncio.ensure_future(anext(results))
+            await auntil((tmp_path / "other has begun").exists)
+            (tmp_path / "one may end").touch()
+            assert await first == "one"
+            del first
+            with cluster._core._lock:
+                del results
+            await auntil((tmp_path / "other was cancelled").exists)
 
     run(main())
 

@@ -2,15 +2,16 @@
 
     python tests/stress/workers_under_fire.py [app] [--seconds S] [--kills] [--sharing inherit|reuseport] [--clients N] [--seed N]
 
-`app` is one of tests/workers/apps: plain, aiohttp, fastapi. Half of the clients open a connection for each request, the others keep theirs until they are told that it will be closed. A
-kept connection that is closed before any of a response has come counts as stale, not as failed, as in HTTP (the request is sent again, once, on a new connection); how many there were is told.
+`app` is one of tests/workers/apps: plain, aiohttp, fastapi. The clients are native (`plait._native.bench_endurance`), in a process of their own. Half of them open a connection for each request, the others keep
+theirs until they are told that it will be closed. Each failure is told with how and when it was seen. Explained by a kill is one that was seen in a moment after it; and not by one that refuses, answers wrongly or says nothing:
+the sockets are the supervisor's, so even in a kill nobody may meet that. A kept connection that is closed before any of a response has come is stale: as in HTTP, the request is sent again on a new one.
+Without a kill there should be none of those either, since clients are told beforehand.
 """
 
 import argparse
-import asyncio
+import json
 import os
 import random
-import re
 import signal
 import socket
 import subprocess
@@ -21,17 +22,29 @@ from collections import Counter
 from pathlib import Path
 from typing import IO, Any
 
-import plait
-
 APPS = Path(__file__).parent.parent / "workers" / "apps"
-REQUEST = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 PATIENCE = 60.0
 # A failure belongs to a kill if it is seen so many seconds after it at most: the machine may be busy.
 AFTERMATH = 2.0
+# A client that is silent for so long has been forgotten. Workers that die young one after the other make the next wait, up to ten seconds.
+SILENCE = 50.0
+# What a kill may do to a request.
+EXPLAINED = {"reset", "closed", "cut", "stale"}
+
+CLIENT = """
+import json, sys
+from plait import _native
+
+order = json.loads(sys.argv[1])
+report = _native.bench_endurance("127.0.0.1", order.pop("port"), b"GET / HTTP/1.1\\r\\nHost: localhost\\r\\n\\r\\n", **order)
+report["bodies"] = {body.decode(): count for body, count in report["bodies"].items()}
+report["failures"] = [(at, how, before.decode()) for at, how, before in report["failures"]]
+print(json.dumps(report))
+"""
 
 
 class Fire:
-    """A run: the supervisor, the clients, and what happened."""
+    """A run: the supervisor, what was done to it, and what the clients saw."""
 
     def __init__(self, app: str, sharing: str, workers: int) -> None:
         self.port = free_port()
@@ -40,85 +53,57 @@ class Fire:
         command = [sys.executable, "-m", "plait", "run", "--workers", str(workers), "--sharing", sharing, script, str(self.port)]
         self.process = subprocess.Popen(command, stderr=self.log)
         self.counts: Counter[str] = Counter()
-        self.by_worker: Counter[str] = Counter()
-        self.failures: list[tuple[float, str]] = []
-        self.kills: list[float] = []
-        self.over = False
+        self.by_worker: dict[str, int] = {}
+        self.failures: list[tuple[float, str, str]] = []
+        self.kills: list[tuple[float, int]] = []
 
     def said(self) -> str:
         return os.pread(self.log.fileno(), 1 << 22, 0).decode(errors="replace")
 
-    async def until(self, words: str, count: int = 1) -> None:
+    def until(self, words: str, count: int = 1) -> None:
         end = time.monotonic() + PATIENCE
         while self.said().count(words) < count:
             assert self.process.poll() is None and time.monotonic() < end, self.said()
-            await asyncio.sleep(0.02)
+            time.sleep(0.02)
 
     def pids(self) -> list[int]:
         """Of the supervisor's children."""
         text = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
         return [int(word) for word in text.split()]
 
-    # ---- the clients
+    def begin_clients(self, clients: int, seconds: float) -> "subprocess.Popen[str]":
+        order = {"port": self.port, "opening": clients // 2, "keeping": clients - clients // 2, "seconds": seconds, "timeout": SILENCE}
+        return subprocess.Popen([sys.executable, "-c", CLIENT, json.dumps(order)], stdout=subprocess.PIPE, text=True)
 
-    async def client(self, keeps: bool) -> None:
-        connection: Any = None
-        while not self.over:
-            fresh = connection is None
-            try:
-                if connection is None:
-                    connection = await asyncio.open_connection("127.0.0.1", self.port)
-                closes = await self.ask(*connection)
-            except (OSError, EOFError, ValueError) as error:
-                if connection is not None:
-                    connection[1].close()
-                connection = None
-                if fresh or str(error) == "in the midst":
-                    self.failures.append((time.monotonic(), repr(error)))
-                else:
-                    self.counts["stale"] += 1
-                continue
-            self.counts["kept" if not fresh else "new"] += 1
-            if closes or not keeps:
-                connection[1].close()
-                connection = None
-        if connection is not None:
-            connection[1].close()
-
-    async def ask(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        """One request. Whether the connection is to be closed."""
-        writer.write(REQUEST)
-        first = await reader.readline()
-        if not first:
-            raise EOFError("no answer")
-        try:
-            head = first + await reader.readuntil(b"\r\n\r\n")
-            length = re.search(rb"(?i)content-length: (\d+)", head)
-            if not head.startswith(b"HTTP/1.1 200") or length is None:
-                raise ValueError(head)
-            body = await reader.readexactly(int(length[1]))
-        except (OSError, EOFError):
-            raise EOFError("in the midst") from None
-        self.by_worker[body.decode()] += 1
-        return b"connection: close" in head.lower()
+    def note(self, report: dict[str, Any]) -> None:
+        self.counts.update(new=report["opened"], kept=report["kept"])
+        self.by_worker = report["bodies"]
+        self.failures = [(at, how, before) for at, how, before in report["failures"]]
+        self.counts.update(how for _, how, _ in self.failures)
 
     # ---- what is done to it
 
-    async def reload(self) -> None:
+    def reload(self) -> None:
         before = self.said().count("are reloaded")
         self.process.send_signal(signal.SIGHUP)
-        await self.until("are reloaded", before + 1)
+        self.until("are reloaded", before + 1)
         self.counts["reloads"] += 1
 
-    async def kill(self, chance: random.Random) -> None:
+    def kill(self, chance: random.Random) -> None:
         pids = self.pids()
         if pids:
-            self.kills.append(time.monotonic())
-            os.kill(chance.choice(pids), signal.SIGKILL)
+            pid = chance.choice(pids)
+            self.kills.append((time.monotonic(), pid))
+            os.kill(pid, signal.SIGKILL)
             self.counts["kills"] += 1
 
-    def unexplained(self) -> list[tuple[float, str]]:
-        return [failure for failure in self.failures if not any(0 <= failure[0] - kill <= AFTERMATH for kill in self.kills)]
+    def unexplained(self) -> list[tuple[float, str, str]]:
+        """Failures that are not due to a kill; where it is known which worker it was, to one of that."""
+
+        def is_explained(at: float, how: str, before: str) -> bool:
+            return how in EXPLAINED and any(0 <= at - kill <= AFTERMATH and before in ("", str(pid)) for kill, pid in self.kills)
+
+        return [failure for failure in self.failures if not is_explained(*failure)]
 
 
 def free_port() -> int:
@@ -127,31 +112,33 @@ def free_port() -> int:
         return port
 
 
-async def run(app: str, sharing: str, seconds: float, kills: bool, clients: int, seed: int, workers: int = 2) -> Fire:
+def run(app: str, sharing: str, seconds: float, kills: bool, clients: int, seed: int, workers: int = 2) -> Fire:
     """The whole. The supervisor is ended, too."""
     chance = random.Random(seed)
     fire = Fire(app, sharing, workers)
     try:
-        await fire.until("workers are ready")
-        tasks = [asyncio.ensure_future(fire.client(keeps=number % 2 == 0)) for number in range(clients)]
+        fire.until("workers are ready")
+        asking = fire.begin_clients(clients, seconds)
         end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            if kills and chance.random() < 0.6:
-                await fire.kill(chance)
+        while time.monotonic() < end and asking.poll() is None:
+            if kills and (not fire.kills or chance.random() < 0.7):
+                fire.kill(chance)
             else:
-                await fire.reload()
-            await asyncio.sleep(chance.uniform(0.1, 1.0))
-        fire.over = True
-        await asyncio.wait_for(asyncio.gather(*tasks), PATIENCE)
+                fire.reload()
+            time.sleep(chance.uniform(0.1, 1.0))
+        told, _ = asking.communicate(timeout=PATIENCE + SILENCE)
+        assert asking.returncode == 0, "the clients could not go on"
+        fire.note(json.loads(told))
     finally:
         fire.process.terminate()
-        await asyncio.to_thread(fire.process.wait, PATIENCE)
+        fire.process.wait(PATIENCE)
     return fire
 
 
 def judge(fire: Fire, clients: int) -> list[str]:
     """What is wrong."""
-    wrong = [f"a request failed without a kill: {error}" for _, error in fire.unexplained()]
+    began = fire.kills[0][0] if fire.kills else 0.0
+    wrong = [f"a request failed without a kill: {how} at {at - began:.3f} s, of worker {before or '?'}" for at, how, before in fire.unexplained()]
     if len(fire.failures) > clients * len(fire.kills):
         wrong.append(f"{len(fire.failures)} failures of {clients} clients in {len(fire.kills)} kills")
     if fire.process.returncode != 0:
@@ -168,7 +155,7 @@ def main() -> int:
     parser.add_argument("--clients", type=int, default=8)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
-    fire = plait.run(run(options.app, options.sharing, options.seconds, options.kills, options.clients, options.seed))
+    fire = run(options.app, options.sharing, options.seconds, options.kills, options.clients, options.seed)
     wrong = judge(fire, options.clients)
     shares = sorted(fire.by_worker.values(), reverse=True)
     print(f"{dict(fire.counts)}, failed in kills: {len(fire.failures) - len(fire.unexplained())}, requests by worker: {shares[:12]}")

@@ -78,7 +78,7 @@ def test_a_request_in_flight_is_finished(name: str, number: int) -> None:
 @pytest.mark.parametrize("sharing", ["inherit", "reuseport"])
 def test_no_request_fails_on_reload(name: str, sharing: str) -> None:
     app(name)
-    fire = plait.run(workers_under_fire.run(name, sharing, seconds=4, kills=False, clients=6, seed=7))
+    fire = workers_under_fire.run(name, sharing, seconds=3, kills=False, clients=6, seed=7)
     assert workers_under_fire.judge(fire, 6) == []
     assert fire.failures == []
     assert fire.counts["reloads"] >= 1
@@ -87,7 +87,7 @@ def test_no_request_fails_on_reload(name: str, sharing: str) -> None:
 
 @pytest.mark.parametrize("sharing", ["inherit", "reuseport"])
 def test_a_kill_fails_only_what_the_worker_had(sharing: str) -> None:
-    fire = plait.run(workers_under_fire.run("plain", sharing, seconds=4, kills=True, clients=6, seed=3))
+    fire = workers_under_fire.run("plain", sharing, seconds=3, kills=True, clients=6, seed=3)
     assert workers_under_fire.judge(fire, 6) == []
     assert fire.counts["kills"] >= 1
 

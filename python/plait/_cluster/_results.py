@@ -1,11 +1,13 @@
 """What ``Cluster.map`` gives: results as they are asked for, by ``async for``, in the order of the arguments or as they are there.
 
 At most ``buffersize`` calls are submitted whose results nobody has asked for. New ones are submitted when a quarter of these has been taken, so that many travel together.
+
+What programs hold is `Results`, and behind it is a `Flow`: calls that are out, and a task that waits for arguments, lead back to this, and not to that. So it shows when nobody wants results any more.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Generator, Iterator
+from collections.abc import AsyncIterator, Coroutine, Generator, Iterator
 from itertools import islice
 from typing import Any
 
@@ -21,23 +23,8 @@ class Results:
     """
 
     def __init__(self, core: Any, function: Any, calls: Any, ordered: bool, sizes: tuple[int, int], retries: int, return_exceptions: bool) -> None:
-        self._core = core
-        self._function = function
-        self._source: Iterator[Call] | None = None if hasattr(calls, "__aiter__") else iter(calls)
-        self._arriving: AsyncIterator[Any] | None = aiter(calls) if hasattr(calls, "__aiter__") else None
-        self._feeding: asyncio.Task[None] | None = None  # of what arrives
-        self._room = asyncio.Event()
-        self._came = asyncio.Event()
-        self._ordered = ordered
-        self._size, self._size_together = sizes
-        self._set_size(self._size)
-        self._retries = retries
-        self._returns = return_exceptions
-        self._pending: deque[Any] = deque()  # in order: what was submitted
-        self._left: set[Any] = set()  # as completed: the same
-        self._done: deque[Any] = deque()  # of that, what is done
-        self._waiter: asyncio.Future[None] | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._flow = Flow(core, function, calls, ordered, sizes[0], retries, return_exceptions)
+        self._size_together = sizes[1]
 
     def __aiter__(self) -> "Results":
         """Itself."""
@@ -47,21 +34,58 @@ class Results:
         """All that are left, in a list."""
         return self._collect().__await__()
 
-    def _set_size(self, size: int) -> None:
-        self._size = size
-        self._refill_at = size - max(1, size // 4)
-
     async def _collect(self) -> list[Any]:
-        self._set_size(self._size_together)
+        self._flow.set_size(self._size_together)
         return [result async for result in self]
 
-    async def __anext__(self) -> Any:
+    def __anext__(self) -> Coroutine[Any, Any, Any]:
         """The next result.
 
         Raises:
             Whatever the call has raised, or the source of the arguments; then all others are cancelled.
             StopAsyncIteration: there are no more.
         """
+        return self._flow.next(self)
+
+    async def aclose(self) -> None:
+        """Cancel what has no result yet. Then there are no more."""
+        self._flow.close()
+
+    def __del__(self) -> None:
+        """Nobody is going to ask for the rest."""
+        flow = getattr(self, "_flow", None)
+        if flow is not None:
+            flow.leave()
+
+
+class Flow:
+    """Calls that are out, and what came of them. For the loop's thread, but for `leave`."""
+
+    def __init__(self, core: Any, function: Any, calls: Any, ordered: bool, size: int, retries: int, return_exceptions: bool) -> None:
+        self._core = core
+        self._function = function
+        self._source: Iterator[Call] | None = None if hasattr(calls, "__aiter__") else iter(calls)
+        self._arriving: AsyncIterator[Any] | None = aiter(calls) if hasattr(calls, "__aiter__") else None
+        self._feeding: asyncio.Task[None] | None = None  # of what arrives
+        self._room = asyncio.Event()
+        self._came = asyncio.Event()
+        self._ordered = ordered
+        self.set_size(size)
+        self._retries = retries
+        self._returns = return_exceptions
+        self._pending: deque[Any] = deque()  # in order: what was submitted
+        self._left: set[Any] = set()  # as completed: the same
+        self._done: deque[Any] = deque()  # of that, what is done
+        self._waiter: asyncio.Future[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def set_size(self, size: int) -> None:
+        """How many calls may be out."""
+        self._size = size
+        self._refill_at = size - max(1, size // 4)
+
+    async def next(self, results: Results) -> Any:
+        """See `Results`, which is not let go of before there is one."""
         try:
             await self._refill()
             if not self._pending and not self._left:
@@ -76,31 +100,34 @@ class Results:
                 return error
             raise error
         except BaseException:
-            self._close()
+            self.close()
             raise
 
-    async def aclose(self) -> None:
-        """Cancel what has no result yet. Then there are no more."""
-        self._close()
+    def leave(self) -> None:
+        """Nobody has the results any more. Said by the collector, so in any thread and at any moment, even one in which this thread holds the pool's lock: the loop is to do the rest."""
+        if self._loop is None or not (self._pending or self._left or self._feeding):
+            return
+        try:
+            self._loop.call_soon_threadsafe(self.close)
+        except RuntimeError:  # it is closed. What is out comes to its end by itself
+            pass
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """Cancel what has no result yet."""
         self._source = self._arriving = None
-        if self._feeding is not None:
-            self._feeding.cancel()
+        feeding, self._feeding = self._feeding, None
+        if feeding is not None:
+            feeding.cancel()
         for future in [*self._pending, *self._left]:
             self._core.cancel(future)
         self._pending.clear()
         self._left.clear()
         self._done.clear()
 
-    def __del__(self) -> None:
-        """Nobody is going to ask for the rest."""
-        if getattr(self, "_pending", None) or getattr(self, "_left", None):
-            self._close()
-
     # ---- arguments
 
     async def _refill(self) -> None:
+        self._loop = asyncio.get_running_loop()
         out = len(self._pending) + len(self._left)
         if self._source is not None and out <= self._refill_at:
             calls = list(islice(self._source, self._size - out))
@@ -109,12 +136,13 @@ class Results:
             self._submit(calls)
         elif self._feeding is None and self._arriving is not None:
             self._feeding = asyncio.ensure_future(self._feed(self._arriving))
-        if self._feeding is not None:
+        feeding = self._feeding
+        if feeding is not None:
             self._room.set()
-            while not (self._pending or self._left or self._feeding.done()):
+            while not (self._pending or self._left or feeding.done()):
                 self._came.clear()
                 await self._came.wait()
-            if self._feeding.done() and not self._feeding.cancelled() and (error := self._feeding.exception()) is not None:
+            if feeding.done() and not feeding.cancelled() and (error := feeding.exception()) is not None:
                 raise error
 
     async def _feed(self, arriving: AsyncIterator[Any]) -> None:
@@ -137,7 +165,6 @@ class Results:
             self._pending.extend(futures)
             return
         self._left.update(futures)
-        self._loop = asyncio.get_running_loop()
         for future in futures:
             future.add_done_callback(self._note)
 

@@ -16,6 +16,7 @@ Rejected: forking the workers from a process that has loaded the program (a relo
 ``SO_REUSEPORT`` group (the kernel resets what waits in its backlog); ``EPOLLEXCLUSIVE`` (it wakes the worker that came to sleep last, so that one does nearly all the work).
 """
 
+import os
 import threading
 from typing import Any
 
@@ -28,14 +29,28 @@ def supervise(settings: Settings, work: dict[str, Any]) -> None:
 
     Raises:
         WorkersFailed: they died at start, again and again.
-        RuntimeError: this is another thread, or a loop runs in it.
+        RuntimeError: this is another thread, or a loop runs in it; or this is a worker.
     """
     from plait._loop import run
     from plait._workers._supervisor import Supervisor
+    from plait._workers.inside.control import Control
 
     if threading.current_thread() is not threading.main_thread():
         raise RuntimeError("workers can be supervised from the main thread only: their supervisor hears signals")
+    if Control.current is not None:
+        raise RuntimeError("this is a worker already: it cannot have workers of its own. Take either plait run --workers, or plait.run(main, workers=...)")
+    _have_standard_descriptors()
     run(_supervise(Supervisor, settings, work))
+
+
+def _have_standard_descriptors() -> None:
+    """Where one is closed, the next that is opened would take its number, and get what is written to stderr."""
+    for descriptor in (0, 1, 2):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            opened = os.open(os.devnull, os.O_RDWR)  # the lowest that is free
+            os.set_inheritable(opened, True)
 
 
 async def _supervise(make: Any, settings: Settings, work: dict[str, Any]) -> None:

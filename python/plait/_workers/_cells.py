@@ -5,12 +5,10 @@ Each number has one writer and is one aligned word, so nobody reads half of it, 
 
 import mmap
 import os
-import struct
 
-_NUMBERS = struct.Struct("=QQQQQ")
-_WORD = struct.Struct("=Q")
-_SIZE = 64
-_BEATS, _CONNECTIONS, _STAYING, _REQUESTS, _ACCEPTING = 0, 8, 16, 24, 32
+_SIZE = 64  # bytes: no two processes write to one line of a cache
+_WORDS = _SIZE // 8
+_BEATS, _CONNECTIONS, _STAYING, _REQUESTS, _ACCEPTING = range(5)
 
 
 class Cells:
@@ -22,7 +20,7 @@ class Cells:
         self.count = count
         self.descriptor = descriptor if descriptor is not None else _new(count * _SIZE)
         self._memory = mmap.mmap(self.descriptor, count * _SIZE)
-        self._all = struct.Struct("=" + f"QQQQQ{_SIZE - _NUMBERS.size}x" * count)
+        self._words = memoryview(self._memory).cast("Q")
 
     def clear(self, cell: int) -> None:
         """For a new process."""
@@ -30,40 +28,44 @@ class Cells:
 
     def read(self, cell: int) -> tuple[int, int, int]:
         """How often its loop has beaten, how many connections it has, and how many requests it has had."""
-        beats, connections, _, requests, _ = _NUMBERS.unpack_from(self._memory, cell * _SIZE)
-        return beats, connections, requests
+        numbers = self._words[cell * _WORDS : (cell + 1) * _WORDS]
+        return numbers[_BEATS], numbers[_CONNECTIONS], numbers[_REQUESTS]
 
     def fewest_elsewhere(self, cell: int) -> tuple[int, int] | None:
         """The smallest number of connections that another accepting worker has, and of those that stay. None: there is no other."""
-        numbers = self._all.unpack_from(self._memory)
-        others = [at for at, accepting in enumerate(numbers[4::5]) if accepting and at != cell]
-        if not others:
-            return None
-        connections, staying = numbers[1::5], numbers[2::5]
-        return min(connections[other] for other in others), min(staying[other] for other in others)
+        words = self._words
+        fewest = None
+        at = -1
+        for accepting in words[_ACCEPTING::_WORDS].tolist():
+            at += 1
+            if accepting and at != cell:
+                connections, staying = words[at * _WORDS + _CONNECTIONS], words[at * _WORDS + _STAYING]
+                fewest = (connections, staying) if fewest is None else (min(fewest[0], connections), min(fewest[1], staying))
+        return fewest
 
     def set_beats(self, cell: int, beats: int) -> None:
         """For the worker whose it is."""
-        _WORD.pack_into(self._memory, cell * _SIZE + _BEATS, beats)
+        self._words[cell * _WORDS + _BEATS] = beats
 
     def set_connections(self, cell: int, connections: int) -> None:
         """For the worker whose it is."""
-        _WORD.pack_into(self._memory, cell * _SIZE + _CONNECTIONS, connections)
+        self._words[cell * _WORDS + _CONNECTIONS] = connections
 
     def set_staying(self, cell: int, connections: int) -> None:
         """For the worker whose it is."""
-        _WORD.pack_into(self._memory, cell * _SIZE + _STAYING, connections)
+        self._words[cell * _WORDS + _STAYING] = connections
 
     def set_requests(self, cell: int, requests: int) -> None:
         """For the worker whose it is."""
-        _WORD.pack_into(self._memory, cell * _SIZE + _REQUESTS, requests)
+        self._words[cell * _WORDS + _REQUESTS] = requests
 
     def set_accepting(self, cell: int, accepting: bool) -> None:
-        """For the worker whose it is, and for the supervisor once that is gone."""
-        _WORD.pack_into(self._memory, cell * _SIZE + _ACCEPTING, accepting)
+        """For the worker whose it is."""
+        self._words[cell * _WORDS + _ACCEPTING] = accepting
 
     def close(self) -> None:
         """Of the supervisor."""
+        self._words.release()
         self._memory.close()
         os.close(self.descriptor)
 

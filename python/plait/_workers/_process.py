@@ -20,13 +20,25 @@ from plait._workers import _words
 from plait._workers._cells import Cells
 from plait._workers._channel import Channel
 from plait._workers._settings import Settings
-from plait._workers._sockets import Sockets
+from plait._workers._sockets import Key, Sockets
 
-_BOOT = "from plait._workers.inside.boot import main; main()"
+# The working directory is none of the places where python would look for modules, if it ran the program; it is for plait, if that lies there.
+_BOOT = """\
+import sys
+here = [] if sys.flags.safe_path else [sys.path.pop(0)]
+try:
+    from plait._workers.inside.boot import main
+except ModuleNotFoundError:
+    sys.path[:0], here = here, []
+    from plait._workers.inside.boot import main
+main(here)
+"""
 # So many bytes of what a worker writes before it is ready are kept.
 _LONGEST_WORDS = 64 * 1024
 # A stuck worker has so many seconds to say where it is stuck.
 _DYING = 2.0
+# One that says that it is ready has so many seconds to ask for all sockets that the one before it has.
+_FOR_THE_REST = 5.0
 # In the place of what it exits with.
 _NOT_STARTED = 1
 
@@ -41,6 +53,7 @@ class Process:
         self.words = bytearray()
         self.began = time.monotonic()
         self.listens = False  # it has asked for a socket
+        self.awaited: frozenset[Key] = frozenset()  # what the one before it listens to
         self.is_ready = False
         self.leaving = False  # it was told to end
         self.requests_limit: float | None = None
@@ -55,6 +68,7 @@ class Process:
         self._sockets = sockets
         self._settings = settings
         self._descriptors: set[int] = set()  # that the loop watches
+        self._late: asyncio.TimerHandle | None = None  # it says that it is ready, and more is awaited
 
     # ---- its beginning
 
@@ -127,17 +141,11 @@ class Process:
                 return
             except OSError:  # it is dead already, of which there is word elsewhere
                 pass
-            if descriptor in self._descriptors:
-                self._descriptors.discard(descriptor)
-                self._loop.remove_writer(descriptor)
+            self._loop.remove_writer(descriptor)
             os.close(descriptor)
 
-        write()
-        with contextlib.suppress(OSError):
-            os.fstat(descriptor)
-            if left:
-                self._descriptors.add(descriptor)
-                self._loop.add_writer(descriptor, write)
+        # It is closed by `write` and by nothing else: whoever reads it may die, and then writing fails.
+        self._loop.add_writer(descriptor, write)
 
     # ---- what it says
 
@@ -161,20 +169,36 @@ class Process:
         elif said == "release":
             family, kind, proto, address, ordinal = message["key"]
             self._sockets.release(self, (family, kind, proto, _address(address), ordinal))
+        elif said == "whose":
+            self._channel.send({"say": "answer", "serial": message["serial"], "ours": self._sockets.has_file(message["device"], message["inode"])})
         elif said == "ready":
-            self._become_ready()
+            # It writes to stderr itself from now on.
+            self._on_words()
+            self.show_words()
+            self._late = self._loop.call_later(_FOR_THE_REST, self._become_ready)
+            self._look_whether_ready()
 
     def _bind(self, message: dict[str, Any], sock: socket.socket) -> None:
+        serial = message["serial"]
         try:
             key, shared = self._sockets.bind(sock, _address(message["address"]), message["ordinal"], self.place, self)
-        except OSError as error:
+        except (OSError, ValueError, TypeError) as error:
             sock.close()
-            self._channel.send({"say": "bound", "errno": error.errno, "text": error.strerror or str(error)})
+            number = error.errno if isinstance(error, OSError) else None
+            self._channel.send({"say": "answer", "serial": serial, "errno": number, "text": getattr(error, "strerror", None) or str(error)})
             return
         self.listens = True
-        self._channel.send({"say": "bound", "key": key}, shared.fileno())
+        self._channel.send({"say": "answer", "serial": serial, "key": key}, shared.fileno())
+        self._look_whether_ready()
+
+    def _look_whether_ready(self) -> None:
+        """Whoever follows another is ready when it has all sockets that that had: until then nobody else is to let go of them."""
+        if self._late is not None and self.awaited <= self._sockets.keys(self):
+            self._become_ready()
 
     def _become_ready(self) -> None:
+        if self._late is not None:
+            self._late.cancel()
         if self.is_ready or self.ended.done():
             return
         self.is_ready = True
@@ -242,6 +266,8 @@ class Process:
             self._on_words()
         for descriptor in list(self._descriptors):
             self._stop_watching(descriptor)
+        if self._late is not None:
+            self._late.cancel()
         self._channel.close()
         os.close(self._stderr)
         os.close(self._pidfd)

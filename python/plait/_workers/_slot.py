@@ -6,7 +6,6 @@ Who dies at start is tried again, later and later; after five times it is given 
 import asyncio
 import contextlib
 import random
-import signal
 from typing import TYPE_CHECKING
 
 from plait._workers import _words
@@ -38,21 +37,27 @@ class Slot:
         self._has_listened = False
 
     async def fill(self) -> bool:
-        """Give it a worker. False: it cannot be done."""
+        """Give it a worker, unless it has one. False: it cannot be done."""
         async with self._one_at_a_time:
-            return await self._next()
+            return self._is_filled() or await self._next()
 
-    async def replace(self, why: str) -> bool:
-        """A new worker, and only then is the old one told to end, of which nobody waits. False: the old one stays."""
+    async def replace(self, why: str, process: Process | None = None) -> bool:
+        """A new worker, and only then is the old one told to end, of which nobody waits. `process`: not if that was replaced meanwhile. False: the old one stays."""
         async with self._one_at_a_time:
             old = self.current
-            if old is None or old.ended.done() or self.finished:
-                return not self.finished and await self._next()
+            if self.finished or process not in (None, old):
+                return True
+            if old is None or old.ended.done():
+                return await self._next()
             _words.tell(f"worker {self.place + 1} (pid {old.pid}) is replaced: {why}")
             if not await self._next():
                 return False
             self._supervisor.spawn(self._retire(old))
             return True
+
+    def _is_filled(self) -> bool:
+        """A worker may have died while the one that is to take its place was started already."""
+        return self.finished or (self.current is not None and not self.current.ended.done())
 
     async def _retire(self, old: Process) -> None:
         await old.finish(linger=True)
@@ -64,6 +69,8 @@ class Slot:
             if deaths:
                 await asyncio.sleep(self._pause(deaths - 1))
             process = await self._supervisor.new_process(self.place)
+            sockets = self._supervisor.sockets
+            process.awaited = sockets.keys(self) | sockets.keys(self.current)
             with contextlib.suppress(OSError):  # that may pass
                 process.start(self._supervisor.work, self._has_listened)
             if await self._gets_ready(process):
@@ -86,7 +93,7 @@ class Slot:
         if not process.ended.done():
             if not process.ready.done():
                 process.words += f"plait: not ready after {timeout:g} s, and killed\n".encode()
-                process.kill(signal.SIGKILL)
+                await process.end_stuck()
             await asyncio.wait([process.ended])
         return False
 

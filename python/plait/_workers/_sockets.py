@@ -22,19 +22,19 @@ Key = tuple[int, int, int, Address, int]
 class Part:
     """A socket that is held, and by whom."""
 
-    def __init__(self, sock: socket.socket, inode: int | None) -> None:
+    def __init__(self, sock: socket.socket, file: tuple[int, int] | None) -> None:
         self.sock = sock
-        self.inode = inode  # of a Unix socket's file
+        self.file = file  # of a Unix socket: its device and inode
         self.holders: set[object] = set()
 
     def close(self) -> None:
         """Close it, and remove its file."""
-        path = self.sock.getsockname() if self.inode is not None else None
+        path = self.sock.getsockname() if self.file is not None else None
         self.sock.close()
         if path is None:
             return
         try:
-            if os.stat(path).st_ino == self.inode:
+            if _file(path) == self.file:
                 os.unlink(path)
         except OSError:
             pass
@@ -58,7 +58,12 @@ class Sockets:
         parts = self._held.get(key, {})
         part = parts.get(place if alone else 0)
         if part is None:
-            part = Part(sock, _bind_first(sock, address, alone) if not parts else _join(sock, next(iter(parts.values())).sock))
+            file = None
+            if parts:
+                _join(sock, next(iter(parts.values())).sock)
+            else:
+                file = _bind_first(sock, address, alone)
+            part = Part(sock, file)
             self._held.setdefault(key, parts)[place if alone else 0] = part
         else:
             if holder in part.holders:
@@ -72,6 +77,14 @@ class Sockets:
         for part in self._held.get(key, {}).values():
             part.holders.discard(holder)
         self._close_what_nobody_holds()
+
+    def keys(self, holder: object) -> frozenset[Key]:
+        """The names of what it holds."""
+        return frozenset(key for key, parts in self._held.items() if any(holder in part.holders for part in parts.values()))
+
+    def has_file(self, device: int, inode: int) -> bool:
+        """Whether this is the file of a Unix socket that is held."""
+        return any(part.file == (device, inode) for parts in self._held.values() for part in parts.values())
 
     def leave_to(self, holder: object, successor: object) -> bool:
         """A worker has died: what it held stays for the one that follows. Whether there was anything."""
@@ -109,15 +122,15 @@ class Sockets:
                 del self._held[key]
 
 
-def _bind_first(sock: socket.socket, address: Address, alone: bool) -> int | None:
-    """Bind the first socket of an address. The inode of its file, if it has one."""
+def _bind_first(sock: socket.socket, address: Address, alone: bool) -> tuple[int, int] | None:
+    """Bind the first socket of an address. Its file, if it has one."""
     if sock.family == socket.AF_UNIX:
         if not address or address.startswith("\0"):
             sock.bind(address)
             return None
         _remove_stale(address)
         sock.bind(address)
-        return os.stat(address).st_ino
+        return _file(address)
     if alone:
         _check_that_it_is_free(sock, address)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
@@ -134,11 +147,15 @@ def _check_that_it_is_free(sock: socket.socket, address: Address) -> None:
         probe.bind(address)
 
 
-def _join(sock: socket.socket, other: socket.socket) -> int | None:
+def _file(path: str) -> tuple[int, int]:
+    status = os.stat(path)
+    return status.st_dev, status.st_ino
+
+
+def _join(sock: socket.socket, other: socket.socket) -> None:
     """One more of a group."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     sock.bind(other.getsockname())
-    return None
 
 
 def _remove_stale(path: str) -> None:

@@ -6,7 +6,9 @@ It runs on a loop of its own, in a process that never loads the program.
 """
 
 import asyncio
+import os
 import signal
+import time
 from collections.abc import Coroutine
 from typing import Any
 
@@ -20,6 +22,8 @@ from plait._workers._watch import watch
 
 # If more workers than that are about to finish, a new one waits for one of them.
 _MOST_FINISHING = 16
+# After so many seconds of waiting for workers to end, that is told.
+_PATIENCE = 2.0
 _SIGNALS = (signal.SIGHUP, signal.SIGTERM, signal.SIGINT)
 
 
@@ -87,16 +91,26 @@ class Supervisor:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await asyncio.gather(*(process.finish(linger=False) for process in self.processes()))
+        finishing = asyncio.gather(*(process.finish(linger=False) for process in self.processes()))
+        if not (await asyncio.wait([asyncio.ensure_future(finishing)], timeout=_PATIENCE))[0]:
+            self._tell_who_is_waited_for()
+        await finishing
         self.sockets.close()
         self._cells.close()
+
+    def _tell_who_is_waited_for(self) -> None:
+        """So that nobody takes it for stuck."""
+        processes = self.processes()
+        connections = sum(self.read(process)[1] for process in processes)
+        what = f", with {connections} connection{'s' * (connections > 1)}" if connections else ""
+        _words.tell(f"{_count(len(processes))} not through yet{what}; a second SIGTERM or Ctrl-C ends them at once")
 
     # ---- signals
 
     def _on_signal(self, number: int) -> None:
         if number == signal.SIGHUP:
             self._reload_wanted = True
-            if self._has_been_ready and not self._reloading:
+            if self._has_been_ready and not self._reloading and not self._over.is_set():
                 self.spawn(self._reload_if_wanted())
         elif self._over.is_set():
             for process in self.processes():
@@ -112,15 +126,13 @@ class Supervisor:
         try:
             while self._reload_wanted:
                 self._reload_wanted = False
-                _words.notify("RELOADING=1")
+                _words.notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
                 for slot in self._slots:
                     if not await slot.replace("reload"):
-                        if not slot.finished:
-                            _words.tell(f"the reload is given up: a new worker died {MOST_DEATHS} times at start; those that there are go on")
-                            self._death_was_told = False
+                        self.tell_of_no_successor(slot, "the reload is given up")
                         break
                 else:
-                    _words.tell(f"{_count(len(self._slots))} reloaded")
+                    _words.tell(f"{_count(sum(not slot.finished for slot in self._slots))} reloaded")
                 _words.notify("READY=1")
         finally:
             self._reloading = False
@@ -159,6 +171,12 @@ class Supervisor:
             who = f"worker {process.place + 1}" + (f" (pid {process.pid})" if process.pid else "")
             _words.tell(f"{who} {how} before it was ready; it is tried again")
         return process.last_words or how
+
+    def tell_of_no_successor(self, slot: Slot, what: str) -> None:
+        """A worker could not be replaced, and goes on."""
+        self._death_was_told = False
+        _words.tell(f"{what}: a new worker {slot.place + 1} died {MOST_DEATHS} times at start; those that there are go on. The last words:")
+        _words.write_through(f"{slot.last_words}\n".encode(errors="replace"))
 
     def give_up(self, slot: Slot, words: str) -> None:
         """All is over: no worker can be had for this place."""
@@ -209,4 +227,6 @@ def _in_words(address: Any) -> str:
     if isinstance(address, tuple):
         host, port = address[:2]
         return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    if isinstance(address, bytes):  # an abstract Unix socket
+        return "@" + os.fsdecode(address[1:])
     return str(address)

@@ -12,7 +12,11 @@ from plait._workers import _words
 from plait._workers._process import Process
 
 if TYPE_CHECKING:
+    from plait._workers._slot import Slot
     from plait._workers._supervisor import Supervisor
+
+# If a worker could not be replaced, that is tried again after so many seconds.
+_AGAIN = 60.0
 
 
 async def watch(supervisor: "Supervisor") -> None:
@@ -34,8 +38,17 @@ async def watch(supervisor: "Supervisor") -> None:
                 _listen_for(supervisor, process, beats, passed)
             why = _limit_reached(process, requests)
             if why:
-                process.requests_limit = process.memory_limit = None
-                supervisor.spawn(slot.replace(why))
+                supervisor.spawn(_replace(supervisor, slot, process, why))
+
+
+async def _replace(supervisor: "Supervisor", slot: "Slot", process: Process, why: str) -> None:
+    limits = process.requests_limit, process.memory_limit
+    process.requests_limit = process.memory_limit = None
+    if await slot.replace(why, process):
+        return
+    supervisor.tell_of_no_successor(slot, f"worker {slot.place + 1} stays")
+    await asyncio.sleep(_AGAIN)
+    process.requests_limit, process.memory_limit = limits
 
 
 def _listen_for(supervisor: "Supervisor", process: Process, beats: int, passed: float) -> None:

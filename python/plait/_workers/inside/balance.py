@@ -22,9 +22,9 @@ _WHILE = 0.02
 
 
 class Balance:
-    """For the loop's thread."""
+    """For the main thread's loop. (Servers on loops in other threads accept as they can.)"""
 
-    def __init__(self, control: Control, resume: Callable[[], None], pause: Callable[[], None]) -> None:
+    def __init__(self, control: Control, resume: Callable[[Any], None], pause: Callable[[Any], None]) -> None:
         self._control = control
         self._resume = resume
         self._pause = pause
@@ -55,13 +55,13 @@ class Balance:
             return
         if connections > fewest[0] + _SLACK_OF_ALL + connections // 8 or staying > fewest[1] + _SLACK + staying // 8:
             self._paused = True
-            self._pause()
-            loop.call_later(_PAUSE, self._again)
+            self._pause(loop)
+            loop.call_later(_PAUSE, self._again, loop)
 
     def _tell(self, staying: int) -> None:
         self._staying = staying
         self._control.note_staying(staying)
 
-    def _again(self) -> None:
+    def _again(self, loop: Any) -> None:
         self._paused = False
-        self._resume()
+        self._resume(loop)

@@ -10,12 +10,15 @@ from typing import Any
 
 from plait._workers._cells import Cells
 from plait._workers._channel import Channel
-from plait._workers.inside import servers, sockets
+from plait._workers.inside import servers, socket_files, sockets
 from plait._workers.inside.control import Control
 
 
-def main() -> None:
-    """Run the program. The arguments are descriptors: of the channel, the shared memory, a pipe in which it says what to run, and what is to be stderr once it is ready."""
+def main(here: list[str]) -> None:
+    """Run the program. The command line's arguments are descriptors: of the channel, the shared memory, a pipe in which it says what to run, and what is to be stderr once it is ready.
+
+    `here`: what was taken off the front of ``sys.path``, where `plait run` expects to find it.
+    """
     channel, memory, pipe, stderr = map(int, sys.argv[-4:])
     with open(pipe, "rb") as file:
         payload = pickle.loads(file.read())
@@ -26,19 +29,21 @@ def main() -> None:
     control = Control(Channel(socket.socket(fileno=channel)), Cells(payload["cells"], memory), stderr, payload)
     Control.current = control
     sockets.put_in_place(control)
+    socket_files.put_in_place(control)
     servers.put_in_place(control)
     os.register_at_fork(after_in_child=_leave_in_child)
     control.start()
-    status = _run(payload["work"], control)
+    status = _run(payload["work"], control, here)
     if status:
         sys.exit(status)
 
 
-def _run(work: dict[str, Any], control: Control) -> int:
+def _run(work: dict[str, Any], control: Control, here: list[str]) -> int:
     try:
         if work["kind"] == "program":
             from plait import _run as command
 
+            sys.path[:0] = here
             return command.main(work["arguments"])
         _run_function(work)
         return 0
@@ -57,7 +62,12 @@ def _run_function(work: dict[str, Any]) -> None:
 
     preparation = pickle.loads(work["preparation"])
     preparation.pop("name", None)
-    multiprocessing.spawn.prepare(preparation)
+    process: Any = multiprocessing.current_process()
+    process._inheriting = True  # who starts processes by being imported is told, in multiprocessing's words
+    try:
+        multiprocessing.spawn.prepare(preparation)
+    finally:
+        del process._inheriting
     function, args, _ = _pickling.load_call(work["function"], {})
     coroutine = function(*args)
     run(coroutine, debug=work["debug"])
@@ -67,4 +77,5 @@ def _leave_in_child() -> None:
     """In a forked child: what is here is its parent's."""
     Control.current = None
     sockets.take_away()
+    socket_files.take_away()
     servers.take_away()

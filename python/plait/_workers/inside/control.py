@@ -5,6 +5,7 @@ It is a thread so that all this works before the program has a loop, after it, a
 
 import asyncio
 import contextlib
+import errno
 import os
 import queue
 import select
@@ -24,6 +25,7 @@ _READY_AFTER = 1.0
 # The same, of one that has asked for a socket in a way that does not show when it listens.
 _READY_AFTER_BIND = 0.3
 _STARTING_BEAT = 0.1
+_GONE = "the supervisor of this worker is gone"
 _ORPHANED = 75  # what a worker exits with that outlives its supervisor and does not end when told
 
 
@@ -39,6 +41,7 @@ class Control:
         self._channel = channel
         self._cells = cells
         self._stderr = stderr
+        self._words: os.stat_result | None = None
         self._cell: int = payload["cell"]
         self._beat_every: float = payload["beat"]
         self._expected: bool = payload["expected"]
@@ -46,6 +49,8 @@ class Control:
         self._deadline: float = payload["deadline"]
         self._answers: queue.SimpleQueue[tuple[dict[str, Any], int | None]] = queue.SimpleQueue()
         self._asking = threading.Lock()
+        self._serial = 0  # of what was asked
+        self._counting = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._main: asyncio.Task[Any] | None = None
         self._beats = 0
@@ -56,6 +61,8 @@ class Control:
         self._connections = 0
         self._accepted = 0
         self._pid = os.getpid()
+        with contextlib.suppress(OSError):
+            self._words = os.fstat(2)  # where stderr leads until the worker is ready
 
     def start(self) -> None:
         """Start the thread."""
@@ -68,6 +75,7 @@ class Control:
         if self._loop is loop or threading.current_thread() is not threading.main_thread():
             return
         self._loop = loop
+        self._beat_is_due = False  # the one before may not come to it any more
         tasks = asyncio.all_tasks(loop)
         self._main = next(iter(tasks)) if len(tasks) == 1 else None
 
@@ -77,13 +85,29 @@ class Control:
         Raises:
             OSError: as ``bind`` has it, or the supervisor is gone.
         """
-        with self._asking:
-            asked = self._channel.send({"say": "bind", "address": address, "ordinal": ordinal}, sock.fileno())
-            answer, descriptor = self._answers.get() if asked else ({}, None)
+        answer, descriptor = self._ask({"say": "bind", "address": address, "ordinal": ordinal}, sock.fileno())
         if descriptor is None:
-            raise OSError(answer.get("errno", 32), answer.get("text", "the supervisor of this worker is gone"))
+            number, text = answer.get("errno", errno.EPIPE), answer.get("text", _GONE)
+            raise OSError(text) if number is None else OSError(number, text)
         self._bound_at = time.monotonic()
         return answer["key"], descriptor
+
+    def is_shared_file(self, device: int, inode: int) -> bool:
+        """Whether this file belongs to a Unix socket of the supervisor's."""
+        return bool(self._ask({"say": "whose", "device": device, "inode": inode}, None)[0].get("ours"))
+
+    def _ask(self, question: dict[str, Any], descriptor: int | None) -> tuple[dict[str, Any], int | None]:
+        """The supervisor's answer, and a descriptor with it. An empty one: it is gone."""
+        with self._asking:
+            self._serial += 1
+            if not self._channel.send({**question, "serial": self._serial}, descriptor):
+                return {}, None
+            while True:
+                answer, received = self._answers.get()
+                if answer.get("serial") in (None, self._serial):
+                    return answer, received
+                if received is not None:  # who asked for that was interrupted meanwhile, by a signal's handler
+                    os.close(received)
 
     def release(self, key: Any) -> None:
         """Such a socket was closed."""
@@ -101,15 +125,17 @@ class Control:
             with contextlib.suppress(OSError, ValueError):
                 sys.stderr.flush()
         self._channel.send({"say": "ready"})
-        os.dup2(self._stderr, 2)
+        if _is_same_file(2, self._words):  # a program may have gone elsewhere with it
+            os.dup2(self._stderr, 2)
         os.close(self._stderr)
 
     def note_connection(self, change: int) -> int:
         """There is one more, or one less. How many there are."""
-        self._connections += change
-        self._accepted += change > 0
-        self._cells.set_connections(self._cell, self._connections)
-        return self._connections
+        with self._counting:  # there may be loops in other threads
+            self._connections += change
+            self._accepted += change > 0
+            self._cells.set_connections(self._cell, self._connections)
+            return self._connections
 
     def note_staying(self, connections: int) -> None:
         """So many connections live longer."""
@@ -122,6 +148,10 @@ class Control:
     def fewest_elsewhere(self) -> tuple[int, int] | None:
         """See `Cells.fewest_elsewhere`."""
         return self._cells.fewest_elsewhere(self._cell)
+
+    def is_main(self, loop: Any) -> bool:
+        """Whether this is the loop of the main thread."""
+        return loop is self._loop
 
     @property
     def connections(self) -> int:
@@ -143,7 +173,7 @@ class Control:
                 self._be_orphaned()
                 return
             message, descriptor = received
-            if message["say"] == "bound":
+            if message["say"] == "answer":
                 self._answers.put((message, descriptor))
             elif message["say"] == "leave" and not self.leaving:
                 self.leaving = True
@@ -196,8 +226,15 @@ class Control:
             self._leave(False)
         time.sleep(self._deadline)
         if sys.stderr is not None:
-            print("plait: the supervisor is gone, and this worker has not ended in time", file=sys.stderr)
+            print("plait: the supervisor is gone, and this worker has not ended in time", file=sys.stderr, flush=True)
         os._exit(_ORPHANED)
+
+
+def _is_same_file(descriptor: int, status: os.stat_result | None) -> bool:
+    try:
+        return status is not None and os.path.samestat(os.fstat(descriptor), status)
+    except OSError:  # closed
+        return False
 
 
 def ends_by_itself() -> bool:

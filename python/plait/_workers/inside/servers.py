@@ -19,7 +19,8 @@ from plait._workers.inside.control import Control
 
 _Server: Any = asyncio.base_events.Server
 _standard = {name: vars(_Server)[name] for name in ("_start_serving", "_attach", "_detach")}
-_servers: "weakref.WeakSet[Any]" = weakref.WeakSet()
+_attach_standard, _detach_standard = _standard["_attach"], _standard["_detach"]
+_servers: "set[weakref.ref[Any]]" = set()
 _control: Control | None = None
 _balance: Balance | None = None
 
@@ -28,7 +29,7 @@ def put_in_place(control: Control) -> None:
     """Replace the methods, and follow the loops that plait makes, in this process."""
     global _control, _balance
     _control = control
-    _balance = Balance(control, accept_again, pause_accepting) if control.sharing == "inherit" else None
+    _balance = Balance(control, accept_again, stop_accepting) if control.sharing == "inherit" else None
     for method in (_start_serving, _attach, _detach):
         setattr(_Server, method.__name__, method)
     _follow_loops()
@@ -96,9 +97,10 @@ def _start_serving(self: Any) -> None:
         _standard["_start_serving"](self)
         return
     control.adopt(self._loop)
+    self._plait_is_counted = True
     courtesies.note(self._protocol_factory)
     self._serving = True
-    _servers.add(self)
+    _servers.add(weakref.ref(self, _servers.discard))
     for sock in self._sockets:
         sock.listen(self._backlog)
         _accept(self, sock)
@@ -112,40 +114,47 @@ def _accept(server: Any, sock: Any) -> None:
 
 
 def _attach(self: Any, *transport: Any) -> None:
-    _standard["_attach"](self, *transport)
-    if _control is not None and self in _servers:
+    _attach_standard(self, *transport)
+    if _control is not None and getattr(self, "_plait_is_counted", False):
         connections = _control.note_connection(1)
-        if _balance is not None:
+        if _balance is not None and _control.is_main(self._loop):
             _balance.came(self._loop, connections)
 
 
 def _detach(self: Any, *transport: Any) -> None:
-    _standard["_detach"](self, *transport)
-    if _control is not None and self in _servers:
+    _detach_standard(self, *transport)
+    if _control is not None and getattr(self, "_plait_is_counted", False):
         connections = _control.note_connection(-1)
-        if _balance is not None:
+        if _balance is not None and _control.is_main(self._loop):
             _balance.gone(connections)
 
 
-def pause_accepting() -> None:
-    """Watch the listening sockets no more. On the loop."""
-    for server in list(_servers):
+def loops() -> list[Any]:
+    """On which there are servers, mostly one."""
+    return list({id(server._loop): server._loop for server in _alive()}.values())
+
+
+def stop_accepting(loop: Any) -> None:
+    """Watch the listening sockets no more: others do. On the loop."""
+    for server in _of(loop):
         for sock in server._sockets or ():
-            server._loop._remove_reader(sock.fileno())
+            loop._remove_reader(sock.fileno())
 
 
-def accept_again() -> None:
-    """Watch them again. On the loop."""
+def accept_again(loop: Any) -> None:
+    """Watch them again, unless this worker was told to end. On the loop."""
     if _control is None or _control.leaving:
         return
-    for server in list(_servers):
+    for server in _of(loop):
         for sock in server._sockets or ():
             if sock.fileno() >= 0:
                 _accept(server, sock)
 
 
-def stop_accepting() -> None:
-    """For good: others do. On the loop."""
-    if _control is not None:
-        _control.note_accepting(False)
-    pause_accepting()
+def _of(loop: Any) -> list[Any]:
+    return [server for server in _alive() if server._loop is loop]
+
+
+def _alive() -> list[Any]:
+    """All servers. (A set that another thread adds to cannot be gone through, but it can be copied.)"""
+    return [server for server in (reference() for reference in list(_servers)) if server is not None]

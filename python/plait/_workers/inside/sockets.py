@@ -17,6 +17,7 @@ from typing import Any
 
 from plait._workers.inside.control import Control
 
+_LAST_PORT = 65535
 _bind = socket.socket.bind
 _listen = socket.socket.listen
 _real_close = vars(socket.socket)["_real_close"]
@@ -59,6 +60,8 @@ def bind(self: socket.socket, address: Any, /) -> None:
     if self.family == socket.AF_UNIX:
         # The supervisor may be elsewhere, if the program has changed its directory.
         address = address if address.startswith("\0") else os.path.abspath(address)
+    else:
+        address = _resolved(self, address)
     loop = asyncio._get_running_loop()
     if loop is not None:
         control.adopt(loop)  # one that plait has not made
@@ -96,11 +99,23 @@ def _is_for_all(sock: socket.socket, address: Any) -> bool:
     if sock.family not in (socket.AF_INET, socket.AF_INET6) or not isinstance(address, tuple) or len(address) < 2:
         return False
     host, port = address[:2]
-    if not isinstance(host, str) or not isinstance(port, int):
+    if not isinstance(host, str) or not isinstance(port, int) or not 0 <= port <= _LAST_PORT:
         return False
     if sock.type == socket.SOCK_STREAM:
         return port != 0 or bool(sock.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR))
     return sock.type == socket.SOCK_DGRAM and port != 0
+
+
+def _resolved(sock: socket.socket, address: Any) -> Any:
+    """With the number of a host that has a name: the supervisor is not to wait for one that knows names."""
+    host = address[0]
+    if host in ("", "<broadcast>"):
+        return address
+    try:
+        socket.inet_pton(sock.family, host)
+    except OSError:
+        return (*socket.getaddrinfo(host, address[1], sock.family, sock.type, sock.proto, socket.AI_PASSIVE)[0][4][:2], *address[2:])
+    return address
 
 
 def _ordinal(sock: socket.socket, address: Any) -> int:
