@@ -79,6 +79,11 @@ TITLES = {
         "HTTP",
         "uvicorn and aiohttp saying hello: what is left of a loop's advantage in a program that does something.",
     ),
+    "workers": (
+        "Workers",
+        "Applications in two workers that share a port: the CPU time of all their processes for each request. Beside one worker of plait's, and "
+        "beside other servers with two, which run on uvloop. Client and servers share two cores.",
+    ),
     "memory": ("Memory", "How much a process grows for each thing that it holds."),
 }
 

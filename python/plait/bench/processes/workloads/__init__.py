@@ -30,6 +30,7 @@ from . import (
     tls,
     transfers,
     waiting,
+    workers,
 )
 from .bridges import Bridge
 from .clusters import OnClusters
@@ -41,6 +42,7 @@ from .network import LEAST_REQUESTS, Churn, Echo, Idle, Load, Network
 from .pools import OnPools
 from .process_queues import BetweenProcesses
 from .transfers import Transfer
+from .workers import OnWorkers
 
 __all__ = [
     "GROUPS",
@@ -65,6 +67,7 @@ __all__ = [
     "OnPools",
     "OnServer",
     "OnThreads",
+    "OnWorkers",
     "Transfer",
     "Workload",
 ]
@@ -87,11 +90,12 @@ GROUPS = (
     "subprocesses",
     "files",
     "http",
+    "workers",
     "memory",
 )
 _ROOMS = (
     *(scheduling, tasks, waiting, synchronisation, threads, queues, executors, pools, clusters, process_queues, bridges, streams),
-    *(network, tls, datagrams, transfers, children, starting, files, http, memory),
+    *(network, tls, datagrams, transfers, children, starting, files, http, workers, memory),
 )
 
 WORKLOADS: dict[str, Workload] = {
