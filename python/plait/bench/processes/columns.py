@@ -43,7 +43,7 @@ LABELS = {LOOP_ONLY: "plait (loop only)", STANDARD: "standard library", POOL: "m
 LABELS |= {ONE_WORKER: "one worker", PLAIN_RUN: "plait run, no workers"}
 LOOP_OF = dict.fromkeys((*BRIDGES, GUNICORN, GRANIAN), "uvloop") | dict.fromkeys((*FILES, PLAIN_OPEN), "asyncio")
 # What has to be installed besides plait for a column to be measured.
-PACKAGES = {"uvloop": ("uvloop",), "rloop": ("rloop",)} | {bridge: (bridge, LOOP_OF[bridge]) for bridge in BRIDGES}
+PACKAGES: dict[str, tuple[str, ...]] = {"uvloop": ("uvloop",), "rloop": ("rloop",)} | {bridge: (bridge, LOOP_OF[bridge]) for bridge in BRIDGES}
 PACKAGES |= {package: (package,) for package in (*FILES, LOKY, AIOMULTIPROCESS)}
 PACKAGES |= {GUNICORN: (GUNICORN, "uvicorn", "uvloop"), GRANIAN: (GRANIAN, "uvloop")}
 

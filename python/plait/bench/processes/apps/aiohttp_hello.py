@@ -3,7 +3,7 @@
 import sys
 
 from aiohttp import web
-from whoami import HELLO, whoami
+from whoami import HELLO, whoami  # type: ignore[import-not-found,unused-ignore]
 
 
 async def hello(request: web.Request) -> web.Response:

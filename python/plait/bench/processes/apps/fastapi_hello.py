@@ -2,7 +2,7 @@
 
 from fastapi import FastAPI
 from fastapi.responses import PlainTextResponse
-from whoami import HELLO, whoami
+from whoami import HELLO, whoami  # type: ignore[import-not-found,unused-ignore]
 
 app = FastAPI()
 
