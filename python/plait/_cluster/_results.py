@@ -53,7 +53,18 @@ class Results:
 
     async def _collect(self) -> list[Any]:
         self._set_size(self._size_together)
-        return [result async for result in self]
+        results: list[Any] = []
+        pending = self._pending
+        while True:
+            # What is there already has no coroutine of its own.
+            for _ in range(self._spare() if self._ordered else 0):
+                if not pending[0].done():
+                    break
+                results.append(self._result(pending.popleft()))
+            try:
+                results.append(await self.__anext__())
+            except StopAsyncIteration:
+                return results
 
     async def __anext__(self) -> Any:
         """The next result.
@@ -63,10 +74,19 @@ class Results:
             StopAsyncIteration: there are no more.
         """
         try:
-            await self._refill()
+            if self._must_refill():
+                await self._refill()
             if not self._pending and not self._left:
                 raise StopAsyncIteration
             future = await (self._next_in_order() if self._ordered else self._next_done())
+        except BaseException:
+            self._close()
+            raise
+        return self._result(future)
+
+    def _result(self, future: Any) -> Any:
+        """Of one that is done. If it is an error, that is raised, and the rest is cancelled."""
+        try:
             if future.cancelled():
                 raise asyncio.CancelledError
             error = future.exception()
@@ -99,6 +119,15 @@ class Results:
             self._close()
 
     # ---- arguments
+
+    def _must_refill(self) -> bool:
+        return self._spare() <= 0 and (self._source is not None or self._arriving is not None or self._feeding is not None)
+
+    def _spare(self) -> int:
+        """How many results can be taken before arguments are."""
+        if self._arriving is not None or self._feeding is not None:
+            return 0
+        return len(self._pending) + len(self._left) - (0 if self._source is None else self._refill_at)
 
     async def _refill(self) -> None:
         out = len(self._pending) + len(self._left)
