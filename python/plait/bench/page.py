@@ -43,6 +43,10 @@ TITLES = {
         "Pools of processes",
         "Calls that other processes make: ProcessPoolExecutor beside the standard library's own, loky's and, for maps, multiprocessing.Pool. And coroutines: plait.Cluster beside aiomultiprocess.",
     ),
+    "engines": (
+        "Engines",
+        "Calls that a worker of Dask's or Ray's makes: what plait.executor lays over the engine, beside the engine's own client. One worker, in processes apart.",
+    ),
     "bridges": (
         "Bridges",
         "Queues between threads and tasks: plait.Queue on plait's loop beside packages made for it, which run on uvloop.",

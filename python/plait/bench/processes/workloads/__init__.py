@@ -13,6 +13,7 @@ from . import (
     children,
     clusters,
     datagrams,
+    engines,
     executors,
     files,
     http,
@@ -35,6 +36,7 @@ from . import (
 from .bridges import Bridge
 from .clusters import OnClusters
 from .datagrams import Flood
+from .engines import OnEngines
 from .files import OnFiles
 from .http import Http, OnServer
 from .measuring import InProcess, Measurement, OnLoop, OnThreads, Workload
@@ -62,6 +64,7 @@ __all__ = [
     "Measurement",
     "Network",
     "OnClusters",
+    "OnEngines",
     "OnFiles",
     "OnLoop",
     "OnPools",
@@ -80,6 +83,7 @@ GROUPS = (
     "threads",
     "executors",
     "pools",
+    "engines",
     "processes",
     "bridges",
     "streams",
@@ -94,7 +98,7 @@ GROUPS = (
     "memory",
 )
 _ROOMS = (
-    *(scheduling, tasks, waiting, synchronisation, threads, queues, executors, pools, clusters, process_queues, bridges, streams),
+    *(scheduling, tasks, waiting, synchronisation, threads, queues, executors, pools, clusters, engines, process_queues, bridges, streams),
     *(network, tls, datagrams, transfers, children, starting, files, http, workers, memory),
 )
 
