@@ -2,7 +2,7 @@
 
 import sys
 
-import distributed
+import distributed  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
 
 def main() -> None:
