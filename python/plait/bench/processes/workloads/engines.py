@@ -134,7 +134,7 @@ def _workload(engine: str, package: str, n: int, is_many: bool) -> OnEngines:
 
 WORKLOADS = (
     _workload(DASK, "distributed", 300, False),
-    _workload(DASK, "distributed", 3_000, True),
+    _workload(DASK, "distributed", 2_000, True),
     _workload(RAY, "ray", 1_000, False),
     _workload(RAY, "ray", 5_000, True),
 )
