@@ -63,9 +63,11 @@ def test_a_cluster_that_does_not_start_is_a_failure():
 
 def test_what_is_not_installed_is_said_with_its_extra(monkeypatch):
     monkeypatch.setattr(runner.importlib.util, "find_spec", lambda name: None if name in ("ray", "distributed") else object())
+    _, missing = runner.split_available(("dask", "ray"), ("executor_dask", "executor_ray"), ANYWHERE)
+    assert missing == {"dask": "not installed: pip install 'plait[dask]'", "ray": "not installed: pip install 'plait[ray]'"}
     kept, remarks = runner.split_installed(("sleep0", "executor_dask", "executor_ray"))
     assert kept == ("sleep0",)
     assert remarks == [
-        "executor_dask: left out, distributed is not installed: pip install 'plait[bench]'",
+        "executor_dask: left out, distributed is not installed: pip install 'plait[dask]'",
         "executor_ray: left out, ray is not installed: pip install 'plait[ray]'",
     ]

@@ -38,8 +38,9 @@ def split_available(
     here = tuple(column for column in columns if column in wanted)
     missing: dict[str, str] = {}
     for column in here:
-        if any(importlib.util.find_spec(package) is None for package in PACKAGES.get(column, ())):
-            missing[column] = _not_installed(column)
+        absent = [package for package in PACKAGES.get(column, ()) if importlib.util.find_spec(package) is None]
+        if absent:
+            missing[column] = _not_installed(absent[0])
         elif column in BARE_SERVERS:
             reason = network.why_not(column, _probe(), cores)
             if reason is not None:

@@ -47,8 +47,8 @@ LOOP_OF = dict.fromkeys((*BRIDGES, GUNICORN, GRANIAN), "uvloop") | dict.fromkeys
 PACKAGES: dict[str, tuple[str, ...]] = {"uvloop": ("uvloop",), "rloop": ("rloop",)} | {bridge: (bridge, LOOP_OF[bridge]) for bridge in BRIDGES}
 PACKAGES |= {package: (package,) for package in (*FILES, LOKY, AIOMULTIPROCESS)}
 PACKAGES |= {GUNICORN: (GUNICORN, "uvicorn", "uvloop"), GRANIAN: (GRANIAN, "uvloop"), DASK: ("distributed",), RAY: (RAY,)}
-# The extra of plait's that has a package, where that is not `bench`: Ray is large.
-EXTRAS = {RAY: "ray"}
+# The extra of plait's that has a package, where that is not `bench`: Ray is large, and both are optional for plait itself.
+EXTRAS = {"distributed": "dask", "cloudpickle": "dask", RAY: "ray"}
 
 
 def label(column: str) -> str:
