@@ -55,7 +55,7 @@ class TestThePlan:
         options = bench._parser().parse_args([])
         assert options.loops == (
             "plait", "loop-only", "asyncio", "uvloop", "rloop", "standard", "Pool", "loky", "aiomultiprocess",
-            "janus", "culsans", "aiofiles", "aiofile", "anyio", "epoll", "io_uring", "open",
+            "dask", "ray", "janus", "culsans", "aiofiles", "aiofile", "anyio", "one-worker", "gunicorn", "granian", "epoll", "io_uring", "open", "plain-run",
         )  # fmt: skip
         assert options.only == tuple(WORKLOADS)
 

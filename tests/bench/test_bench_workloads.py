@@ -19,6 +19,7 @@ from plait.bench.processes.workloads import (
     OnFiles,
     OnLoop,
     OnClusters,
+    OnEngines,
     OnPools,
     OnServer,
     OnThreads,
@@ -360,5 +361,5 @@ def queue_of():
 
 
 def test_the_kinds_are_all_the_kinds_there_are():
-    kinds = OnLoop | OnThreads | OnPools | OnClusters | BetweenProcesses | Bridge | OnFiles | OnServer
+    kinds = OnLoop | OnThreads | OnPools | OnClusters | OnEngines | BetweenProcesses | Bridge | OnFiles | OnServer
     assert all(isinstance(workload, kinds) for workload in IN_PROCESS.values())

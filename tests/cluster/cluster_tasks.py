@@ -86,6 +86,12 @@ async def fail(text: str) -> None:
     raise LookupError(text)
 
 
+async def none_of(value: int, other: int) -> int:
+    if value == other:
+        raise ValueError(f"not {other}")
+    return value
+
+
 async def die_once(path: str) -> int:
     """The first that comes dies."""
     try:

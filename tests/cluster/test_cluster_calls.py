@@ -399,3 +399,36 @@ def test_what_was_sent_ahead_is_given_back_to_those_who_have_time(tmp_path: Path
             assert await asyncio.gather(*blocked) == names
 
     run(main())
+
+
+@pytest.mark.parametrize("number", [1, 700, 10_000])
+def test_a_map_that_is_awaited_is_in_order_however_many_are_there(number: int) -> None:
+    async def main() -> None:
+        async with plait.Cluster(2, 4) as cluster:
+            assert await cluster.map(tasks.double, range(number)) == [2 * value for value in range(number)]
+            # More than may be out at once, and those that were submitted are done when they are asked for.
+            results = cluster.map(tasks.double, range(number), buffersize=64)
+            assert await anext(results) == 0
+            await auntil(lambda: cluster.stats().queued + cluster.stats().running == 0)
+            assert await results == [2 * value for value in range(1, number)]
+
+    run(main())
+
+
+@pytest.mark.parametrize("returns", [False, True])
+def test_an_error_in_the_midst_of_what_is_there(returns: bool) -> None:
+    async def main() -> None:
+        async with plait.Cluster(2, 4) as cluster:
+            results = cluster.map(tasks.none_of, range(40), [7] * 40, return_exceptions=returns)
+            assert await anext(results) == 0
+            await auntil(lambda: cluster.stats().queued + cluster.stats().running == 0)
+            if returns:
+                rest = await results
+                assert [value for value in rest if not isinstance(value, ValueError)] == [value for value in range(1, 40) if value != 7]
+                assert type(rest[6]) is ValueError
+                return
+            with pytest.raises(ValueError, match="not 7"):
+                await results
+            assert await results == []
+
+    run(main())

@@ -1,6 +1,7 @@
 """``plait.Cluster``, as programs see it."""
 
 import asyncio
+import itertools
 import os
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
 from types import TracebackType
@@ -14,6 +15,8 @@ _C = TypeVar("_C", bound="Cluster")
 # How many calls of a map are out, where nothing else is said: of one whose results are asked for one by one, and together.
 _LEAST_BUFFER = 128
 _TOGETHER = 4096
+# Nothing is written there.
+_NO_KEYWORDS: dict[str, Any] = {}
 
 
 class Cluster:
@@ -161,7 +164,7 @@ class Cluster:
         if arriving and len(iterables) > 1:
             raise TypeError("an asynchronous iterable must be the only one")
         synchronous: Any = iterables
-        calls: Any = arriving[0] if arriving else ((args, {}) for args in zip(*synchronous, strict=False))
+        calls: Any = arriving[0] if arriving else zip(zip(*synchronous, strict=False), itertools.repeat(_NO_KEYWORDS))
         return Results(self._core, fn, calls, ordered, (buffersize, together), self._retries, return_exceptions)
 
     def stats(self) -> PoolStats:

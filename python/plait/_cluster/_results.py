@@ -36,7 +36,7 @@ class Results:
 
     async def _collect(self) -> list[Any]:
         self._flow.set_size(self._size_together)
-        return [result async for result in self]
+        return await self._flow.all(self)
 
     def __anext__(self) -> Coroutine[Any, Any, Any]:
         """The next result.
@@ -84,13 +84,37 @@ class Flow:
         self._size = size
         self._refill_at = size - max(1, size // 4)
 
+    async def all(self, results: Results) -> list[Any]:
+        """All that are left, in a list. See `next`."""
+        found: list[Any] = []
+        pending = self._pending
+        while True:
+            # What is there already has no coroutine of its own.
+            for _ in range(self._spare() if self._ordered else 0):
+                if not pending[0].done():
+                    break
+                found.append(self._result(pending.popleft()))
+            try:
+                found.append(await self.next(results))
+            except StopAsyncIteration:
+                return found
+
     async def next(self, results: Results) -> Any:
         """See `Results`, which is not let go of before there is one."""
         try:
-            await self._refill()
+            if self._must_refill():
+                await self._refill()
             if not self._pending and not self._left:
                 raise StopAsyncIteration
             future = await (self._next_in_order() if self._ordered else self._next_done())
+        except BaseException:
+            self.close()
+            raise
+        return self._result(future)
+
+    def _result(self, future: Any) -> Any:
+        """Of one that is done. If it is an error, that is raised, and the rest is cancelled."""
+        try:
             if future.cancelled():
                 raise asyncio.CancelledError
             error = future.exception()
@@ -125,6 +149,15 @@ class Flow:
         self._done.clear()
 
     # ---- arguments
+
+    def _must_refill(self) -> bool:
+        return self._spare() <= 0 and (self._source is not None or self._arriving is not None or self._feeding is not None)
+
+    def _spare(self) -> int:
+        """How many results can be taken before arguments are."""
+        if self._arriving is not None or self._feeding is not None:
+            return 0
+        return len(self._pending) + len(self._left) - (0 if self._source is None else self._refill_at)
 
     async def _refill(self) -> None:
         self._loop = asyncio.get_running_loop()

@@ -1,7 +1,8 @@
 """What runs in a worker of a cluster: a loop, and a thread that reads what is sent.
 
 The thread does nothing but read and hand over, many calls at once where they come at once. Where calls are quick more are sent than may run: they wait for their turn here, and are given back if
-others have nothing to do. Each call is claimed when it begins: from then on it is this worker's, whatever becomes of it. What is answered within one turn of the loop is told to the pool by one wake-up.
+others have nothing to do. Each call is claimed when it begins: from then on it is this worker's, whatever becomes of it. What is answered within one turn of the loop is told to the pool by one wake-up,
+and what waits for the room that this makes begins together.
 """
 
 import asyncio
@@ -10,11 +11,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from types import CoroutineType
 from typing import Any
 
 from plait._loop import run
 from plait._process_pool import _messages, _pickling
 from plait._process_pool._worker_main import dump_error, report_broken_initializer
+from plait._process_pool._workers import NUMBERS
 
 # After so many seconds without work, memory of results that nobody has any more is given back.
 _IDLE = 5.0
@@ -54,7 +57,7 @@ class Worker:
         self._known: dict[bytes, Any] = {}
         self._waiting: deque[tuple[int, list[Any] | None]] = deque()  # for their turn; None: cancelled
         self._tasks: dict[int, asyncio.Task[None]] = {}
-        self._rings = False  # the pool will be told
+        self._rings = False  # the pool will be told, and what waits begins
 
     def read(self) -> None:
         """The thread: until there is nothing more to do."""
@@ -88,7 +91,7 @@ class Worker:
             if kind == _messages.CALL:
                 self._waiting.append((number, parts))
             elif kind == _messages.CALLS:
-                self._waiting.extend(((number + at) & 0xFFFFFFFF, [pickled]) for at, pickled in enumerate(parts))
+                self._waiting.extend([((number + at) & NUMBERS, [pickled]) for at, pickled in enumerate(parts)])
             elif kind == _messages.CANCEL:
                 self._cancel(number)
             elif kind == _messages.GIVE_BACK:
@@ -99,9 +102,15 @@ class Worker:
         self._begin_next()
 
     def _begin_next(self) -> None:
-        waiting = self._waiting
-        while waiting and len(self._tasks) < self._most:
-            self._begin(*waiting.popleft())
+        waiting, tasks, claim = self._waiting, self._tasks, self._end.claim
+        while waiting and len(tasks) < self._most:
+            number, parts = waiting.popleft()
+            if not claim(number):
+                self._answer(_messages.TAKEN_BACK, number, 0, [b""])
+            elif parts is None:
+                self._answer(_messages.RAISED, number, 0, dump_error(asyncio.CancelledError()))
+            else:
+                self._begin(number, parts)
 
     def _give_back(self) -> None:
         """Others have nothing to do. Calls are claimed in their order, so these are, too."""
@@ -128,15 +137,8 @@ class Worker:
         if self._tasks.get(number) is task:
             del self._tasks[number]
             self._answer(_messages.RAISED, number, 0, dump_error(asyncio.CancelledError()))
-            self._begin_next()
 
-    def _begin(self, number: int, parts: list[Any] | None) -> None:
-        if not self._end.claim(number):
-            self._answer(_messages.TAKEN_BACK, number, 0, [b""])
-            return
-        if parts is None:
-            self._answer(_messages.RAISED, number, 0, dump_error(asyncio.CancelledError()))
-            return
+    def _begin(self, number: int, parts: list[Any]) -> None:
         try:
             function, args, kwargs = _pickling.load_call(parts, self._known)
         except BaseException as error:
@@ -150,15 +152,13 @@ class Worker:
         kind = _messages.RAISED
         try:
             awaitable = function(*args, **kwargs)
-            if not hasattr(awaitable, "__await__"):
+            if type(awaitable) is not CoroutineType and not hasattr(awaitable, "__await__"):
                 raise TypeError(f"a coroutine function was expected: {function!r} returned {type(awaitable).__name__}")
             answer = _pickling.dump(await awaitable)
             kind = _messages.RETURNED
         except BaseException as error:
             answer = dump_error(error)
         del self._tasks[number]
-        if self._waiting:
-            self._begin_next()
         nanoseconds = time.perf_counter_ns() - began
         try:
             self._answer(kind, number, nanoseconds, answer)
@@ -166,11 +166,13 @@ class Worker:
             self._answer(_messages.RAISED, number, nanoseconds, dump_error(error))
 
     def _answer(self, kind: int, number: int, nanoseconds: int, answer: list[Any]) -> None:
-        self._end.send(kind, number, nanoseconds, answer, False)
         if not self._rings:
             self._rings = True
-            self._loop.call_soon(self._ring)
+            self._loop.call_soon(self._go_on)
+        self._end.send(kind, number, nanoseconds, answer, False)
 
-    def _ring(self) -> None:
+    def _go_on(self) -> None:
+        """After a turn in which something was answered."""
         self._rings = False
+        self._begin_next()
         self._end.ring()

@@ -91,17 +91,17 @@ class Dispatch:
         most = self._most(worker)
         if self._max_tasks is not None:
             most = min(most, self._max_tasks - worker.given)
-        tasks = worker.outbox
+        tasks, queue, goes = worker.outbox, self._queue, self._goes
         size = 0
-        while self._queue and len(tasks) < most:
-            task = self._queue[0]
+        while queue and len(tasks) < most:
+            task = queue[0]
             if tasks and not task.small:
                 break
-            begins = self._goes(task)
+            begins = goes(task)
             if begins:
                 tasks.append(task)
                 size += len(task.parts[0])
-            self._queue.popleft()
+            queue.popleft()
             if begins and (not task.small or size > _BATCH_BYTES):
                 break
         worker.given += len(tasks)
@@ -120,20 +120,22 @@ class Dispatch:
         tasks = worker.outbox
         alone = not worker.sent
         first = worker.number
-        for number, task in worker.numbered(tasks):
-            task.worker = worker.key
-            worker.sent[number] = task
-            worker.link.allow(number, alone and task is tasks[0])
+        number, key, known, link = first, worker.key, worker.sent, worker.link
+        for task in tasks:
+            task.worker = key
+            known[number] = task
+            link.allow(number, alone and task is tasks[0])
             if task.timeout is not None:
                 task.deadline = time.monotonic() + task.timeout
                 self._board.tell()
-        worker.number = (first + len(tasks)) & NUMBERS
+            number = (number + 1) & NUMBERS
+        worker.number = number
         if alone:
             worker.note_time()
         if len(tasks) > 1:
-            kept = worker.link.send(_messages.CALLS, first, [task.parts[0] for task in tasks], alone)
+            kept = link.send(_messages.CALLS, first, [task.parts[0] for task in tasks], alone)
         else:
-            kept = worker.link.send(_messages.CALL, first, tasks[0].parts, alone)
+            kept = link.send(_messages.CALL, first, tasks[0].parts, alone)
         if kept is None:
             for _ in tasks:
                 worker.sent.popitem()

@@ -2,7 +2,6 @@
 
 import os
 import time
-from collections.abc import Iterator
 from typing import Any
 
 from plait._process_pool import _worker_main
@@ -43,11 +42,6 @@ class Worker:
         self.process.start()
         self.pid = self.process.pid
         self.link.close_descriptor()
-
-    def numbered(self, tasks: list[Any]) -> Iterator[tuple[int, Any]]:
-        """The next numbers, for these."""
-        for at, task in enumerate(tasks):
-            yield (self.number + at) & NUMBERS, task
 
     def is_before(self, number: int, first: int) -> bool:
         """Whether a call has a lower number, as they are counted round."""
