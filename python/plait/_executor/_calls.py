@@ -80,6 +80,7 @@ class Calls:
             with self._lock:
                 for call in made:
                     self._calls.pop(call.future, None)
+                self._left()
             raise
         for call in made:
             call.future.add_done_callback(self._is_over)
@@ -166,10 +167,14 @@ class Calls:
         with self._lock:
             del self._calls[future]
             self._done += 1
-            if not self._calls:
-                self._none_left.notify_all()
-                if self.closing:
-                    self._close_soon()
+            self._left()
+
+    def _left(self) -> None:
+        """With the lock: there are fewer calls than there were."""
+        if not self._calls:
+            self._none_left.notify_all()
+            if self.closing:
+                self._close_soon()
 
     # ---- how calls end
 
@@ -239,7 +244,7 @@ class Calls:
             error = TaskKilled("the call was not over when the executor's shutdown had to be")
             try:
                 self.engine.refuse_to_end()
-            except NotImplementedError as reason:
+            except Exception as reason:  # it cannot, or nobody is there to ask
                 error.add_note(f"it may go on in the cluster: {reason}")
                 self.failed(call, error)
                 self.engine.forget(call)
