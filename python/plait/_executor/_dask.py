@@ -113,7 +113,7 @@ class Dask:
     def refuse_to_end(self) -> None:
         """See `Engine`."""
         self._check_connection()
-        if self._refusal is None or (time.monotonic() - self._refusal[0] > _FRESH and not self._is_on_loop()):
+        if self._refusal is None or (time.monotonic() - self._refusal[0] > _FRESH and not self.is_here()):
             self._refusal = (time.monotonic(), _why_calls_cannot_be_ended(self._workers()))
         if self._refusal[1] is not None:
             raise NotSupported(self._refusal[1])
@@ -122,8 +122,8 @@ class Dask:
         """See `Engine`."""
         self.refuse_to_end()
 
-    def _is_on_loop(self) -> bool:
-        """Then nothing may block."""
+    def is_here(self) -> bool:
+        """See `Engine`."""
         return asyncio._get_running_loop() is self._loop
 
     def _workers(self) -> dict[str, Any]:
@@ -141,7 +141,7 @@ class Dask:
 
     def cancel_waiting(self, calls: Sequence[Call]) -> None:
         """See `Engine`. The workers say what they are at."""
-        if self._is_on_loop():
+        if self.is_here():
             self._spawn(self._cancel_waiting, calls)
             return
         try:
@@ -306,7 +306,8 @@ class Dask:
     def _let_go(self, call: Call) -> None:
         """Of what was kept for it; the scheduler may forget it, but is told so with the next calls: the client sends at most every two milliseconds, and those are not to wait for that."""
         self._numbered.pop(call.number, None)
-        clock = self._clocks.pop(call.number, None)
+        # One that was cancelled while it runs is ended in time nevertheless: it keeps its worker from others.
+        clock = None if call.future.cancelled() else self._clocks.pop(call.number, None)
         if clock is not None:
             clock.cancel()
         if call.future.done():
@@ -363,7 +364,8 @@ class Dask:
         self._clocks[number] = self._loop.call_later(call.timeout, self._spawn, self._end, call, why)
 
     async def _end(self, call: Call, why: BaseException) -> None:
-        if call.ending is not None or call.future.done():
+        self._clocks.pop(call.number, None)
+        if call.ending is not None or (call.future.done() and not call.future.cancelled()):
             return
         call.ending = why
         was_running = False
@@ -371,9 +373,9 @@ class Dask:
             async with asyncio.timeout(_PATIENCE):
                 if call.handle is not None:
                     await self._cancel([call.handle])
-                    answers = await self._client.run(_dask_worker.die_if_making, call.number, on_error="ignore")
-                    was_running = any(answers.values())
-                    self._heal_later()
+                answers = await self._client.run(_dask_worker.die_if_making, call.number, on_error="ignore")
+                was_running = any(answers.values())
+                self._heal_later()
         except Exception as error:
             why.add_note(f"its worker may still be at it: {type(error).__name__}: {error}")
         if not was_running and isinstance(why, TaskKilled):
