@@ -368,7 +368,7 @@ class Dask:
         if call.ending is not None or (call.future.done() and not call.future.cancelled()):
             return
         call.ending = why
-        was_running = False
+        was_running = True  # unless the workers say that it was not
         try:
             async with asyncio.timeout(_PATIENCE):
                 if call.handle is not None:
