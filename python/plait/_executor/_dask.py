@@ -305,11 +305,14 @@ class Dask:
 
     def _let_go(self, call: Call) -> None:
         """Of what was kept for it; the scheduler may forget it, but is told so with the next calls: the client sends at most every two milliseconds, and those are not to wait for that."""
-        self._numbered.pop(call.number, None)
-        # One that was cancelled while it runs is ended in time nevertheless: it keeps its worker from others.
-        clock = None if call.future.cancelled() else self._clocks.pop(call.number, None)
-        if clock is not None:
-            clock.cancel()
+        if call.timeout is not None and call.future.cancelled():
+            # It may run nevertheless, and keeps its worker from others, so it is ended in time. Word that it has begun may be on its way.
+            self._loop.call_later(_PATIENCE, self._numbered.pop, call.number, None)
+        else:
+            self._numbered.pop(call.number, None)
+            clock = self._clocks.pop(call.number, None)
+            if clock is not None:
+                clock.cancel()
         if call.future.done():
             if not self._finished:
                 self._loop.call_later(_FORGOTTEN_AFTER, self._finished.clear)
