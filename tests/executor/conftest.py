@@ -20,7 +20,7 @@ def needs(engine: str) -> None:
     """Skip, unless the engine is installed."""
     package = PACKAGES.get(engine)
     if package is not None and importlib.util.find_spec(package) is None:
-        pytest.skip(f"the package {package} is not installed (make cluster-tests installs it)")
+        pytest.skip(f"the package {package} is not installed (make test-python installs Dask where it can be had, make cluster-tests Ray)")
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -55,6 +55,13 @@ def note_and_wait(path: str, until_there: str) -> str:
     return "over"
 
 
+def tell_process_and_wait(path: str) -> None:
+    """Write which process this is, and never end."""
+    Path(path + ".part").write_text(str(os.getpid()))
+    os.rename(path + ".part", path)
+    until(lambda: False, 3600)
+
+
 def append(path: str, text: str) -> str:
     with open(path, "a") as file:
         file.write(text + "\n")

@@ -15,7 +15,7 @@ from plait import _native
 from plait._executor import _context, _parcels, _worker
 from plait._executor._context import Carrier
 from plait._executor._engine import Call, Engine
-from plait._executor._stored import take_out
+from plait._executor._stored import flat, take_out
 from plait._process_pool import _messages, _pickling
 from plait._process_pool._errors import NotLoaded, TaskKilled, WorkerDied
 from plait._process_pool._stats import PoolStats, WorkerStats
@@ -49,6 +49,7 @@ class Calls:
     def submit(self, function: Any, calls: Iterable[tuple[tuple[Any, ...], dict[str, Any]]], retries: int, timeout: float | None) -> list[Any]:
         """Futures of these calls. What cannot be pickled is a future that has failed."""
         self._check()
+        function, calls = flat(function, calls)
         name = getattr(function, "__name__", type(function).__name__)
         carried = self._carrier.for_process() if self._carrier.carries else None
         futures: list[Any] = []
@@ -80,6 +81,7 @@ class Calls:
             with self._lock:
                 for call in made:
                     self._calls.pop(call.future, None)
+                self._left()
             raise
         for call in made:
             call.future.add_done_callback(self._is_over)
@@ -166,10 +168,14 @@ class Calls:
         with self._lock:
             del self._calls[future]
             self._done += 1
-            if not self._calls:
-                self._none_left.notify_all()
-                if self.closing:
-                    self._close_soon()
+            self._left()
+
+    def _left(self) -> None:
+        """With the lock: there are fewer calls than there were."""
+        if not self._calls:
+            self._none_left.notify_all()
+            if self.closing:
+                self._close_soon()
 
     # ---- how calls end
 
@@ -216,7 +222,13 @@ class Calls:
             self._closed.set()
 
     def wait(self, timeout: float | None) -> bool:
-        """Until the calls are over. False: the time is up."""
+        """Until the calls are over. False: the time is up.
+
+        Raises:
+            RuntimeError: as a thread that joins itself does: called back by the thread that would settle them.
+        """
+        if self._calls and self.engine.is_here():
+            raise RuntimeError("cannot join current thread")
         end = None if timeout is None else time.monotonic() + timeout
         with self._none_left:
             while self._calls and self._owner == os.getpid():
@@ -228,8 +240,11 @@ class Calls:
 
     def wait_closed(self) -> None:
         """Until the engine was let go of."""
-        if threading.current_thread() is not self._closer and self._owner == os.getpid():
-            self._closed.wait()
+        if self._owner != os.getpid() or threading.current_thread() is self._closer:
+            return
+        if self.engine.is_here() and not self._closed.is_set():
+            raise RuntimeError("cannot join current thread")
+        self._closed.wait()
 
     def end_all(self) -> None:
         """The deadline of a shutdown is over."""
@@ -239,7 +254,7 @@ class Calls:
             error = TaskKilled("the call was not over when the executor's shutdown had to be")
             try:
                 self.engine.refuse_to_end()
-            except NotImplementedError as reason:
+            except Exception as reason:  # it cannot, or nobody is there to ask
                 error.add_note(f"it may go on in the cluster: {reason}")
                 self.failed(call, error)
                 self.engine.forget(call)

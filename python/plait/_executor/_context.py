@@ -7,16 +7,22 @@ value; on the other side that module is imported, and the call runs in a context
 
 import contextvars
 import importlib
+import math
 import pickle
 import sys
+import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
 # Module, name, pickled value.
 Carried = list[tuple[str, str, bytes]]
 
-# Where variables were found. A variable is never removed by its module in practice; one that is not found is looked for again.
+# Where variables were found. A variable is never removed by its module in practice.
 _places: "dict[contextvars.ContextVar[Any], tuple[str, str]]" = {}
+# Those that no module had, and when that was. To look through all modules takes milliseconds, so for variables that are just in the caller's context it is done again after so many seconds.
+_unplaced: "dict[contextvars.ContextVar[Any], float]" = {}
+_LOOK = 1.0
+_MOST_UNPLACED = 256
 
 
 class Carrier:
@@ -54,7 +60,7 @@ class Carrier:
         for variable in here if self.everything else self.variables:
             if variable not in here:
                 continue
-            place = _place_of(variable)
+            place = _place_of(variable, self.everything)
             if place is None and not self.everything:
                 raise ValueError(f"{variable!r} cannot be carried to another process: no module has it as a global")
             if place is None:
@@ -82,13 +88,21 @@ def _variable(module: str, name: str) -> "contextvars.ContextVar[Any]":
     return variable
 
 
-def _place_of(variable: "contextvars.ContextVar[Any]") -> tuple[str, str] | None:
+def _place_of(variable: "contextvars.ContextVar[Any]", may_be_nowhere: bool) -> tuple[str, str] | None:
     place = _places.get(variable)
-    if place is None:
-        place = _find(variable)
-        if place is not None:
-            _places[variable] = place
-    return place
+    if place is not None:
+        return place
+    now = time.monotonic()
+    if may_be_nowhere and now - _unplaced.get(variable, -math.inf) < _LOOK:
+        return None
+    place = _find(variable)
+    if place is not None:
+        _places[variable] = place
+        return place
+    if len(_unplaced) >= _MOST_UNPLACED:
+        _unplaced.clear()
+    _unplaced[variable] = now
+    return None
 
 
 def _find(variable: "contextvars.ContextVar[Any]") -> tuple[str, str] | None:

@@ -9,6 +9,7 @@ Rejected: ``add_done_callback`` of Dask's futures (a coroutine and a job for a t
 """
 
 import asyncio
+import contextlib
 import importlib
 import itertools
 import secrets
@@ -25,12 +26,16 @@ from plait._executor._errors import ClusterLost, NotSupported
 from plait._process_pool._errors import NotLoaded, TaskKilled, WorkerDied
 from plait._process_pool._stats import WorkerStats
 
+_CLOSED = "the Dask client is closed, by the program or since its scheduler went away"
 # In a cluster of one's own a call whose worker died goes to another, if it had not begun. That is known from what the worker noted; should the note be lost, not for ever.
 _MOST_MOVES = 20
 # What was seen of the workers holds for so many seconds.
 _FRESH = 2.0
 # Workers are asked what they are at for so many.
 _PATIENCE = 10.0
+# Answers are fetched when they are a share of the calls that are under way, one of so many, or so many seconds after the first of them.
+_SHARE = 8
+_TOGETHER = 0.02
 # The scheduler hears after so many, at the latest, that an answer is not needed any more.
 _FORGOTTEN_AFTER = 0.05
 
@@ -57,17 +62,25 @@ class Dask:
         self._clocks: dict[int, asyncio.TimerHandle] = {}
         self._moves: dict[Call, int] = {}
         self._answered: list[Call] = []  # the answers are to be fetched
+        self._under_way = 0  # calls that are followed
+        self._is_fetching = False
+        self._fetch_later: asyncio.TimerHandle | None = None
         self._finished: list[Any] = []  # handles that nobody needs
         self._following: set[asyncio.Task[None]] = set()
         self._topic = f"plait-{uuid.uuid4().hex}"
         self._listens = False
         self._refusal: tuple[float, str | None] | None = None
+        self._has_ended = False
+        self._watching: asyncio.Task[None] | None = None
+        self._loop.call_soon_threadsafe(self._spawn, self._watch)
 
     # ---- from any thread
 
     def start(self, calls: Sequence[Call]) -> None:
         """See `Engine`."""
         with self._lock:
+            if self._has_ended:
+                raise ClusterLost(_CLOSED)
             self._waiting.extend(calls)
         self._tell_loop()
 
@@ -75,7 +88,8 @@ class Dask:
         """See `Engine`."""
         with self._lock:
             self._unwanted.append(call)
-        self._tell_loop()
+        with contextlib.suppress(ClusterLost):  # then it is forgotten already
+            self._tell_loop()
 
     def _tell_loop(self) -> None:
         with self._lock:
@@ -87,15 +101,19 @@ class Dask:
         except RuntimeError as error:
             with self._lock:
                 self._is_coming = False
-            raise ClusterLost("the Dask client was closed") from error
+            raise ClusterLost(_CLOSED) from error
 
     def end(self, call: Call, why: BaseException) -> None:
         """See `Engine`."""
-        self._loop.call_soon_threadsafe(self._spawn, self._end, call, why)
+        try:
+            self._loop.call_soon_threadsafe(self._spawn, self._end, call, why)
+        except RuntimeError:  # there is no loop any more, and nobody else would tell
+            self._calls.failed(call, why)
 
     def refuse_to_end(self) -> None:
         """See `Engine`."""
-        if self._refusal is None or (time.monotonic() - self._refusal[0] > _FRESH and not self._is_on_loop()):
+        self._check_connection()
+        if self._refusal is None or (time.monotonic() - self._refusal[0] > _FRESH and not self.is_here()):
             self._refusal = (time.monotonic(), _why_calls_cannot_be_ended(self._workers()))
         if self._refusal[1] is not None:
             raise NotSupported(self._refusal[1])
@@ -104,8 +122,8 @@ class Dask:
         """See `Engine`."""
         self.refuse_to_end()
 
-    def _is_on_loop(self) -> bool:
-        """Then nothing may block."""
+    def is_here(self) -> bool:
+        """See `Engine`."""
         return asyncio._get_running_loop() is self._loop
 
     def _workers(self) -> dict[str, Any]:
@@ -113,12 +131,17 @@ class Dask:
             info = self._client.scheduler_info(n_workers=-1)
         except TypeError:  # older: it tells of all without being asked
             info = self._client.scheduler_info()
-        workers: dict[str, Any] = info["workers"]
+        workers: dict[str, Any] = info.get("workers", {})
         return workers
+
+    def _check_connection(self) -> None:
+        """Raises ClusterLost, if it is known that there is none, and that there will be none."""
+        if self._client.status in ("closing", "closed"):
+            raise ClusterLost(_CLOSED)
 
     def cancel_waiting(self, calls: Sequence[Call]) -> None:
         """See `Engine`. The workers say what they are at."""
-        if self._is_on_loop():
+        if self.is_here():
             self._spawn(self._cancel_waiting, calls)
             return
         try:
@@ -137,6 +160,8 @@ class Dask:
 
     def close(self) -> None:
         """See `Engine`."""
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._end_watch)
         if self._is_own_client:
             self._client.close()
         elif self._listens:
@@ -146,15 +171,35 @@ class Dask:
 
     # ---- on the client's loop
 
+    async def _watch(self) -> None:
+        """A loop that ends cancels its tasks, and its timers and callbacks are not called: then nobody else would settle what there is."""
+        self._watching = asyncio.current_task()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            with self._lock:
+                self._has_ended = True
+            for call in self._calls.all():
+                self._calls.failed(call, ClusterLost(_CLOSED))
+            raise
+
+    def _end_watch(self) -> None:
+        if self._watching is not None:
+            self._watching.cancel()
+
     def _turn(self) -> None:
         with self._lock:
             self._is_coming = False
             calls, self._waiting = self._waiting, []
             unwanted, self._unwanted = self._unwanted, []
+        for call in calls:
+            if call.future.done():
+                self._moves.pop(call, None)
         calls = [call for call in calls if not call.future.done()]
         together = [call for call in calls if not call.stored]
         for some in ([together] if together else []) + [[call] for call in calls if call.stored]:
             try:
+                self._check_connection()
                 self._submit(some)
             except Exception as error:
                 for call in some:
@@ -193,34 +238,62 @@ class Dask:
     async def _follow(self, call: Call) -> None:
         """Until there is an answer, which is fetched with others, or a reason why there is none."""
         handle = call.handle
+        self._under_way += 1
         try:
             error = await handle.exception()  # which is None, if there is none
         except (Exception, asyncio.CancelledError) as raised:
             error = raised
+        self._under_way -= 1
         if error is None and not handle.cancelled():
             self._answered.append(call)
-            if len(self._answered) == 1:
-                self._loop.call_soon(self._spawn, self._fetch)
+            self._fetch_soon()
             return
         if not call.ending and not call.future.done():
-            self._went_wrong(call, error or ClusterLost("Dask gave the call up"))
+            self._went_wrong(call, error or asyncio.CancelledError())
         self._let_go(call)
+
+    def _fetch_soon(self) -> None:
+        """One request at a time; and when many calls are still to come, for some answers together, which costs the scheduler and the workers far less than a request for each."""
+        if self._is_fetching or not self._answered:
+            return
+        if len(self._answered) * _SHARE >= self._under_way:
+            self._fetch_now()
+        elif self._fetch_later is None:
+            self._fetch_later = self._loop.call_later(_TOGETHER, self._fetch_now)
+
+    def _fetch_now(self) -> None:
+        if self._fetch_later is not None:
+            self._fetch_later.cancel()
+            self._fetch_later = None
+        if not self._is_fetching and self._answered:
+            self._is_fetching = True
+            self._spawn(self._fetch)
 
     async def _fetch(self) -> None:
         """The answers that are there, with one request."""
         calls, self._answered = self._answered, []
-        try:
-            answers = await self._client.gather([call.handle for call in calls])
-        except (Exception, asyncio.CancelledError):
-            for call in calls:
+        for call in calls:
+            if call.future.done():  # nobody wants it any more
+                self._let_go(call)
+        calls = [call for call in calls if call.handle is not None]
+        answers: dict[str, Any] = {}
+        with contextlib.suppress(Exception):  # then each is asked for by itself, and says what is wrong
+            try:
+                found = await self._client.scheduler.gather(keys=[call.handle.key for call in calls])
+                answers = found.get("data") or {}
+            finally:
+                self._is_fetching = False
+        for call in calls:
+            answer = answers.get(call.handle.key)
+            if answer is None:
                 self._spawn(self._fetch_one, call)
-            return
-        for call, answer in zip(calls, answers, strict=True):
-            self._calls.answered(call, answer)
-            self._let_go(call)
+            else:
+                self._calls.answered(call, answer)
+                self._let_go(call)
+        self._fetch_soon()
 
     async def _fetch_one(self, call: Call) -> None:
-        """Of several one cannot be had: a worker died meanwhile, or somebody cancelled it."""
+        """It is not where it was: its worker died meanwhile, or somebody cancelled it. Dask's own way makes it again."""
         try:
             answer = await self._client.gather(call.handle)
         except (Exception, asyncio.CancelledError) as error:
@@ -232,10 +305,14 @@ class Dask:
 
     def _let_go(self, call: Call) -> None:
         """Of what was kept for it; the scheduler may forget it, but is told so with the next calls: the client sends at most every two milliseconds, and those are not to wait for that."""
-        self._numbered.pop(call.number, None)
-        clock = self._clocks.pop(call.number, None)
-        if clock is not None:
-            clock.cancel()
+        if call.timeout is not None and call.future.cancelled():
+            # It may run nevertheless, and keeps its worker from others, so it is ended in time. Word that it has begun may be on its way.
+            self._loop.call_later(_PATIENCE, self._numbered.pop, call.number, None)
+        else:
+            self._numbered.pop(call.number, None)
+            clock = self._clocks.pop(call.number, None)
+            if clock is not None:
+                clock.cancel()
         if call.future.done():
             if not self._finished:
                 self._loop.call_later(_FORGOTTEN_AFTER, self._finished.clear)
@@ -249,7 +326,9 @@ class Dask:
                 raised: BaseException = NotLoaded("plait is not installed where the Dask worker runs")
                 raised.__cause__ = error
             elif isinstance(error, asyncio.CancelledError) or type(error).__name__ == "FutureCancelledError":
-                raised = ClusterLost(f"Dask gave the call up: {error}")
+                raised = ClusterLost(
+                    "Dask gave the call up: its scheduler went away or was restarted, its client was closed, or somebody cancelled the call by its key" + (f" ({error})" if str(error) else "")
+                )
             else:
                 raised = error
             self._calls.failed(call, raised)
@@ -288,13 +367,15 @@ class Dask:
         self._clocks[number] = self._loop.call_later(call.timeout, self._spawn, self._end, call, why)
 
     async def _end(self, call: Call, why: BaseException) -> None:
-        if call.ending is not None or call.future.done():
+        self._clocks.pop(call.number, None)
+        if call.ending is not None or (call.future.done() and not call.future.cancelled()):
             return
         call.ending = why
-        was_running = False
+        was_running = True  # unless the workers say that it was not
         try:
-            if call.handle is not None:
-                await self._cancel([call.handle])
+            async with asyncio.timeout(_PATIENCE):
+                if call.handle is not None:
+                    await self._cancel([call.handle])
                 answers = await self._client.run(_dask_worker.die_if_making, call.number, on_error="ignore")
                 was_running = any(answers.values())
                 self._heal_later()

@@ -30,6 +30,9 @@ class Engine(Protocol):
     name: str
     tells_what_runs: bool
 
+    def is_here(self) -> bool:
+        """Whether the calling thread is one that tells what becomes of calls: nothing will, while it waits."""
+
     def start(self, calls: Sequence[Call]) -> None:
         """Have these made. An exception means that none of them is."""
 

@@ -16,7 +16,7 @@ from typing import IO, Any
 from plait._executor import _context
 from plait._executor._context import Carrier
 from plait._executor._interface import Executor, checked
-from plait._executor._stored import Stored
+from plait._executor._stored import Stored, flat
 from plait._process_pool import ProcessPoolExecutor, _pickling
 from plait._process_pool._options import Options
 
@@ -55,6 +55,7 @@ class _Core:
         return getattr(self._inner, name)
 
     def submit(self, function: Any, calls: Iterable[tuple[tuple[Any, ...], dict[str, Any]]], retries: int, timeout: float | None) -> Any:
+        function, calls = flat(function, calls)
         ready: Iterator[tuple[tuple[Any, ...], dict[str, Any]]] = map(self._with_stored, calls)
         if self._carrier.carries:
             carried = self._carrier.for_process()

@@ -2,7 +2,8 @@
 
 Each object reference tells when it is there by a callback of Ray's, so nothing polls, and no thread waits. How often a call is tried again is Ray's ``max_retries``. A call with a time-out is a
 generator of two values: the first says that it has begun, the second is the answer; only those have a thread of plait's, one for all, with a loop that has their clocks. ``ray.cancel`` with force
-ends the worker process. Ray does not tell whether a call has begun: one that is cancelled is made all the same, and its answer dropped.
+ends the worker process. Ray does not tell whether a call has begun: one that is cancelled is made all the same, and its answer dropped. Nor does it tell, when the program ends the session, what
+becomes of calls in flight: while there are any, it is looked once a second whether the session is there.
 """
 
 import asyncio
@@ -17,6 +18,10 @@ from plait._executor._engine import Call
 from plait._executor._errors import ClusterLost, NotSupported
 from plait._process_pool._errors import NotLoaded, WorkerDied
 from plait._process_pool._stats import WorkerStats
+
+
+_LOOK = 1.0  # seconds
+_OVER = "the Ray session of this executor is over: the program has ended it by ray.shutdown()"
 
 
 def run(call: Any, *stored: Any) -> Any:
@@ -45,6 +50,8 @@ class Ray:
         self._functions: dict[tuple[int, bool], Any] = {}
         self._lock = threading.Lock()
         self._keeper: _Keeper | None = None
+        self._is_watched = False
+        self._is_over = False
         # Ray's thread, which also hands calls to workers, is not to be kept: it puts answers here, and a thread settles futures.
         self._arrived: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._settler = threading.Thread(target=self._settle, name="plait-executor-ray", daemon=True)
@@ -52,13 +59,23 @@ class Ray:
 
     # ---- what is submitted
 
+    def is_here(self) -> bool:
+        """See `Engine`."""
+        keeper = self._keeper
+        return threading.current_thread() is self._settler or (keeper is not None and keeper.is_here())
+
     def start(self, calls: Sequence[Call]) -> None:
         """See `Engine`."""
+        if self._is_over or not self._ray.is_initialized():  # Ray would begin a session by itself
+            raise ClusterLost(_OVER)
         for call in calls:
             try:
                 self._start(call)
             except Exception as error:
                 self._calls.failed(call, error)
+        if not self._is_watched:
+            self._is_watched = True
+            self._arrived.put(_Watch)
 
     def _start(self, call: Call) -> None:
         if call.future.done():
@@ -92,13 +109,33 @@ class Ray:
     # ---- what comes back
 
     def _settle(self) -> None:
-        while (done := self._arrived.get()) is not None:
+        while True:
+            try:
+                done = self._arrived.get(timeout=_LOOK if self._is_watched else None)
+            except queue.Empty:
+                self._look()
+                continue
+            if done is None:
+                return
+            if done is _Watch:
+                continue
             call, error = done.plait_call, done.exception()
             if error is None:
                 self.answered(call, done.result())
             else:
                 self.went_wrong(call, error)
             del done, call, error  # and what they refer to, before the next comes
+
+    def _look(self) -> None:
+        if not self._calls.all():
+            self._is_watched = False
+            # A call that came just before that has told nobody.
+            self._is_watched = bool(self._calls.all())
+        elif not self._session.is_there():
+            self._is_over = True
+            for call in self._calls.all():
+                self._calls.failed(call, ClusterLost(_OVER))
+                call.handle = None
 
     def answered(self, call: Call, answer: Any) -> None:
         """By Ray's thread, or the keeper."""
@@ -185,6 +222,10 @@ class Ray:
         self._session.leave()
 
 
+class _Watch:
+    """Stands in the queue for the first of several calls."""
+
+
 class _Keeper:
     """A thread with a loop, for the clocks of calls that have a time-out."""
 
@@ -194,6 +235,10 @@ class _Keeper:
         self._following: set[asyncio.Task[None]] = set()
         self._thread = threading.Thread(target=self._loop.run_forever, name="plait-executor-clocks", daemon=True)
         self._thread.start()
+
+    def is_here(self) -> bool:
+        """Whether this is the keeper's thread."""
+        return threading.current_thread() is self._thread
 
     def follow(self, call: Call, generator: Any) -> None:
         """From any thread."""
@@ -222,10 +267,18 @@ class _Keeper:
                 clock.cancel()
 
     def close(self) -> None:
-        """No call is left."""
+        """No call is left; but of a session that is over there may be those who wait for it."""
+        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+
+
+    async def _end(self) -> None:
+        for task in self._following:
+            task.cancel()
+        if self._following:
+            await asyncio.wait(self._following, timeout=_LOOK)
 
 
 def _first_line(error: BaseException) -> str:

@@ -1,6 +1,6 @@
 """Which Ray: the session that this process has, a cluster by its Ray Client server, or a session that is started on this machine.
 
-Ray has one session for a process. A session that executors have started, or joined, is left when the last of them is shut down; one that the program has begun is never.
+Ray has one session for a process, which the program may end, and begin another, at any time. A session that executors have started, or joined, is left when the last of them is shut down; one that the program has begun is never.
 """
 
 import importlib
@@ -75,12 +75,11 @@ class _Session:
         self._joined = 0
         self._is_ours = False
         self._address: str | None = None
-        self._ray: Any = None
+        self._mark: object = None
 
-    def join(self, ray: Any, address: str | None, max_workers: int | None, timeout: float, options: dict[str, Any]) -> "_Session":
+    def join(self, ray: Any, address: str | None, max_workers: int | None, timeout: float, options: dict[str, Any]) -> "_Membership":
         """Have one. The first of all starts it, unless the program has one."""
         with self._lock:
-            self._ray = ray
             if ray.is_initialized():
                 self._check_that_it_fits(address, max_workers, options)
             else:
@@ -88,8 +87,12 @@ class _Session:
                 self._is_ours = True
                 self._address = address
                 self._joined = 0
+            mark = _mark(ray)
+            if mark != self._mark and self._joined:  # the program has ended that one, and begun this
+                self._joined, self._is_ours = 0, False
+            self._mark = mark
             self._joined += 1
-        return self
+            return _Membership(self, ray, mark)
 
     def _check_that_it_fits(self, address: str | None, max_workers: int | None, options: dict[str, Any]) -> None:
         if address is not None and not (self._is_ours and self._joined and self._address == address):
@@ -112,13 +115,43 @@ class _Session:
         except ConnectionError as error:
             raise ClusterUnreachable(f"no Ray is to be reached at {os.environ.get('RAY_ADDRESS')}: {error}") from error
 
-    def leave(self) -> None:
+    def leave(self, ray: Any, mark: object) -> None:
         """An executor has no more use for it."""
         with self._lock:
+            if mark != self._mark:
+                return
             self._joined -= 1
             if self._joined == 0 and self._is_ours:
                 self._is_ours = False
-                self._ray.shutdown()
+                if ray.is_initialized() and _mark(ray) == mark:
+                    ray.shutdown()
+
+
+class _Membership:
+    """An executor's part in the session that there was when it was made."""
+
+    def __init__(self, session: _Session, ray: Any, mark: object) -> None:
+        self._session = session
+        self._ray = ray
+        self._mark = mark
+
+    def is_there(self) -> bool:
+        """Whether it is the session that this process has."""
+        return bool(self._ray.is_initialized()) and _mark(self._ray) == self._mark
+
+    def leave(self) -> None:
+        """Once."""
+        self._session.leave(self._ray, self._mark)
+
+
+def _mark(ray: Any) -> object:
+    """What tells one session of this process from the next. Ray Client's are told apart by the connection."""
+    if _is_client(ray):
+        return id(ray.util.client.ray.get_context().client_worker)
+    try:
+        return ray.get_runtime_context().get_worker_id()
+    except Exception:  # it is just being ended
+        return None
 
 
 def _connect(ray: Any, address: str, timeout: float, options: dict[str, Any]) -> None:

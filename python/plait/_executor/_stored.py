@@ -1,6 +1,10 @@
 """An argument that lies in the engine's store."""
 
+from collections.abc import Callable, Iterable
+from itertools import chain
 from typing import Any
+
+from plait._process_pool._map import make_chunk
 
 
 class Stored:
@@ -36,6 +40,19 @@ class Place:
 
     def __reduce__(self) -> Any:
         return Place, (self.number,)
+
+
+def flat(function: Callable[..., Any], calls: Iterable[tuple[tuple[Any, ...], dict[str, Any]]]) -> tuple[Callable[..., Any], Iterable[tuple[tuple[Any, ...], dict[str, Any]]]]:
+    """The same calls, with the arguments of a chunk of ``map`` as arguments of the one call, where those that are stored are looked for."""
+    if function is not make_chunk:
+        return function, calls
+    return make_flat_chunk, (((target, len(chunk), *chain.from_iterable(chunk)), {}) for (target, chunk), _ in calls)
+
+
+def make_flat_chunk(function: Any, count: int, *arguments: Any) -> list[Any]:
+    """In the worker: `count` calls, which have as many arguments each."""
+    width = len(arguments) // count
+    return [function(*arguments[at : at + width]) for at in range(0, len(arguments), width)]
 
 
 def take_out(owner: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any], list[Any]]:

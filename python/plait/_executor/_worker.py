@@ -13,7 +13,7 @@ from typing import Any
 from plait._executor._stored import put_back
 from plait._process_pool import _messages, _pickling
 from plait._process_pool._stats import resident_memory
-from plait._process_pool._worker_main import dump_error
+from plait._process_pool._worker_main import dump_error, with_traceback
 
 # The kind of message, the worker's process id, a number of its own, nanoseconds, resident memory.
 HEAD = struct.Struct("<BIQQQ")
@@ -56,11 +56,29 @@ def run(call: "bytes | Parcel", *stored: Any) -> "bytes | Parcel":
         if stored:
             args, kwargs = put_back(args, kwargs, stored)
         kind = _messages.RAISED
-        answer = _pickling.dump(function(*args, **kwargs))
+        answer = _dump(function(*args, **kwargs))
         kind = _messages.RETURNED
     except BaseException as error:
-        answer = dump_error(error)
+        answer = _dump_error(error)
     return _packed(kind, time.perf_counter_ns() - began, answer)
+
+
+def _dump(thing: Any) -> list[Any]:
+    """A class of the program's ``__main__`` came by value, and its instances can only go back so. Where it came from, cloudpickle knows it again."""
+    try:
+        return _pickling.dump(thing)
+    except Exception:
+        parts = _pickling.dump_by_value(thing)
+        if parts is None:
+            raise
+        return parts
+
+
+def _dump_error(error: BaseException) -> list[Any]:
+    try:
+        return _dump(with_traceback(error))
+    except Exception:
+        return dump_error(error)
 
 
 def _packed(kind: int, nanoseconds: int, parts: list[Any]) -> "bytes | Parcel":

@@ -156,6 +156,11 @@ def _cloudpickle() -> Any:
 
 def _by_cloudpickle(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any] | None:
     """The same by value, where cloudpickle is there and can do it."""
+    return dump_by_value((function, args, kwargs))
+
+
+def dump_by_value(thing: Any) -> list[Any] | None:
+    """As `dump`, with what cannot go by its name, where cloudpickle is there and can do it."""
     cloudpickle = _cloudpickle()
     if cloudpickle is None:
         return None
@@ -164,7 +169,7 @@ def _by_cloudpickle(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     pickler = cloudpickle.CloudPickler(file, PROTOCOL, buffer_callback=buffers.append)
     pickler.dispatch_table = ChainMap(_reducers._extra_reducers, pickler.dispatch_table)
     try:
-        pickler.dump((function, args, kwargs))
+        pickler.dump(thing)
     except Exception:
         return None
     return [file.getvalue(), *[buffer.raw() for buffer in buffers]]

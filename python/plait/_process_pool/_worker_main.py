@@ -113,9 +113,14 @@ def report_broken_initializer(end: Any) -> None:
 def dump_error(error: BaseException) -> list[Any]:
     """An exception, pickled with its traceback; or the one that keeps it from being pickled."""
     try:
-        return _pickling.dump(_WithTraceback(error, error.__traceback__))
+        return _pickling.dump(with_traceback(error))
     except BaseException as unpicklable:
-        return _pickling.dump(_WithTraceback(unpicklable, unpicklable.__traceback__))
+        return _pickling.dump(with_traceback(unpicklable))
+
+
+def with_traceback(error: BaseException) -> Any:
+    """What takes the error's traceback along, in words, when it is pickled."""
+    return _WithTraceback(error, error.__traceback__)
 
 
 class Door:
