@@ -1,8 +1,11 @@
 """A Dask cluster of one worker with one thread: it says where its scheduler is, and runs until its standard input ends."""
 
+import importlib
 import sys
+from typing import Any
 
-import distributed  # type: ignore[import-not-found,import-untyped,unused-ignore]
+# By its name: for the type checker it is there in some environments only, and in part without types.
+distributed: Any = importlib.import_module("distributed")
 
 
 def main() -> None:
