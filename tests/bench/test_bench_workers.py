@@ -64,6 +64,15 @@ def test_what_is_stuck_is_killed():
     assert not any(map(is_there, report["pids"]))
 
 
+def test_nothing_is_left_when_who_started_it_is_terminated():
+    needs("workers_aiohttp")
+    with started("workers", "--column", "one-worker", "--app", "aiohttp") as server:
+        report = server.answer()
+        os.kill(server.pid, signal.SIGTERM)
+        assert server.died(within=60) is not None
+        assert not any(map(is_there, report["pids"]))
+
+
 def test_a_server_that_dies_under_load_is_a_failure(monkeypatch):
     needs("workers_aiohttp")
     answer = Process.answer

@@ -38,6 +38,8 @@ def main() -> None:
 
     from .workloads.workers import COMMANDS, workers_in
 
+    # Who ends the bench with its whole group means the servers as well, which are not in that.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     port = _free_port()
     command = [sys.executable, *COMMANDS[options.column](options.app, port)]
     # Where the applications are, which all these servers take modules from; what it says is this process's to say.
