@@ -21,6 +21,7 @@ from typing import Any
 
 from plait._executor import _dask_worker
 from plait._executor._calls import Calls
+from plait._executor._dask_ending import why_calls_cannot_be_ended
 from plait._executor._engine import Call
 from plait._executor._errors import ClusterLost, NotSupported
 from plait._process_pool._errors import NotLoaded, TaskKilled, WorkerDied
@@ -114,7 +115,7 @@ class Dask:
         """See `Engine`."""
         self._check_connection()
         if self._refusal is None or (time.monotonic() - self._refusal[0] > _FRESH and not self.is_here()):
-            self._refusal = (time.monotonic(), _why_calls_cannot_be_ended(self._workers()))
+            self._refusal = (time.monotonic(), why_calls_cannot_be_ended(self._workers()))
         if self._refusal[1] is not None:
             raise NotSupported(self._refusal[1])
 
@@ -394,15 +395,3 @@ class Dask:
         """Which calls are being made. A worker that is just dying does not say."""
         answers = await self._client.run(_dask_worker.making, on_error="ignore")
         return {number for numbers in answers.values() for number in numbers}
-
-
-def _why_calls_cannot_be_ended(workers: dict[str, Any]) -> str | None:
-    for address, worker in workers.items():
-        if worker["nthreads"] != 1:
-            return (
-                f"a call is ended with its worker, and the Dask worker {address} has {worker['nthreads']} threads, which make other calls: "
-                'start the workers with one (dask worker --nthreads 1), or use executor("dask") or executor("processes")'
-            )
-        if not worker.get("nanny"):
-            return f"a call is ended with its worker, and the Dask worker {address} has no nanny that would start it again: start the workers with one (dask worker --nanny)"
-    return None

@@ -149,7 +149,9 @@ def _mark(ray: Any) -> object:
     if _is_client(ray):
         return id(ray.util.client.ray.get_context().client_worker)
     try:
-        return ray.get_runtime_context().get_worker_id()
+        context = ray.get_runtime_context()
+        # A driver's own number is the same in each session that it starts; the node's is not.
+        return context.get_node_id(), context.get_worker_id()
     except Exception:  # it is just being ended
         return None
 
