@@ -212,15 +212,18 @@ def test_a_socket_that_all_workers_have_closed_refuses(tmp_path: Path) -> None:
 
 def test_a_program_may_say_when_it_is_ready_and_who_it_is(tmp_path: Path) -> None:
     source = """
-import asyncio, plait.workers, sys
+import asyncio, os, plait.workers
+
+def say(*words):  # in one piece, beside another's
+    os.write(1, (" ".join(map(str, words)) + "\\n").encode())
 
 async def main():
-    print("number", plait.workers.number(), plait.workers.draining(), flush=True)
+    say("number", plait.workers.number(), plait.workers.draining())
     plait.workers.ready()
     try:
         await asyncio.Event().wait()
     finally:
-        print("end", plait.workers.draining(), flush=True)
+        say("end", plait.workers.draining())
 
 asyncio.run(main())
 """
