@@ -60,7 +60,13 @@ build/nest-asyncio-old: $(VENV)/.made
 	@$(PIP) --target $@ nest-asyncio==1.5.6
 	@touch $@
 
-test-python: $(VENV)/.built $(VENV)/.has-test $(VENV)/.has-bench build/nest-asyncio-old ## the Python tests
+# An engine of plait.executor. Where it cannot be had (no network, no wheel for this Python) a line says so, its tests are skipped, and the next run tries again.
+$(VENV)/.has-engine-%: $(VENV)/.made pyproject.toml
+	@$(BIN)/python scripts/extra-requirements $* > $@-requirements
+	@if $(BIN)/python scripts/install-what-can-be $@-requirements; then touch $@; fi
+
+# Dask is small; Ray is not, and is left to `make cluster-tests`.
+test-python: $(VENV)/.built $(VENV)/.has-test $(VENV)/.has-bench $(VENV)/.has-engine-dask build/nest-asyncio-old ## the Python tests
 	PLAIT_NEST_ASYNCIO_OLD=$(abspath build/nest-asyncio-old) \
 	    $(BIN)/python scripts/pytest-steady -q tests --ignore=tests/cpython $(PYTEST_ARGS)
 
@@ -127,6 +133,11 @@ bench: ## plait against asyncio, uvloop and rloop: a table, build/bench/results.
 	.venv-bench/bin/python -m pip install -q --disable-pip-version-check --force-reinstall --no-deps --no-index -f build/wheels plait
 	@mkdir -p build/bench
 	.venv-bench/bin/plait bench --json build/bench/results.json --html build/bench/index.html $(BENCH_ARGS)
+
+# Ray alone is some hundreds of megabytes, and its session takes a gigabyte of memory while it runs: too much for every `make test`.
+.PHONY: cluster-tests
+cluster-tests: $(VENV)/.built $(VENV)/.has-test $(VENV)/.has-engine-dask $(VENV)/.has-engine-ray ## plait.executor on all engines, on a real Dask cluster and a real Ray session (two minutes, and the downloads)
+	$(BIN)/python scripts/pytest-steady -q -rs tests/executor $(PYTEST_ARGS)
 
 SOAK_ARGS ?=
 .PHONY: soak

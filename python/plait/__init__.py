@@ -12,6 +12,9 @@ and ``PriorityQueue`` are for threads, tasks of any loop, and greenlets at once.
 its name (``lock.acquire()`` and ``await lock.aacquire()``; where that makes a keyword, an underscore after it: ``event.wait()`` and
 ``await event.await_()``).
 
+``plait.Cluster`` runs coroutines on the loops of several processes; ``plait.run(main, workers=4)`` a server in several, and ``plait.workers`` is what that may ask.
+``plait.executor("dask://host:port")`` is one interface to threads, processes, Dask and Ray.
+
 ``plait.gil`` shows who holds the GIL, ``plait.watchdog`` what blocks a loop.
 
 The files here are thin on purpose: signatures and docstrings, with the algorithms in the native module.
@@ -20,11 +23,13 @@ imported absolutely, and never into this file's namespace.
 """
 
 import sys
+from typing import TYPE_CHECKING
 
 if sys.platform != "linux":
     raise ImportError("plait runs on Linux only for now.", name="plait")
 
 from plait import asyncio, concurrent, queue, threading
+from plait._executor import executor
 from plait._install import install, uninstall
 from plait._loop import new_event_loop, run
 from plait._native import (
@@ -65,6 +70,7 @@ __all__ = [
     "__version__",
     "asyncio",
     "concurrent",
+    "executor",
     "install",
     "new_event_loop",
     "queue",
@@ -73,6 +79,10 @@ __all__ = [
     "uninstall",
 ]
 
+
+if TYPE_CHECKING:  # imported when they are named, see below
+    from plait._cluster import Cluster as Cluster
+    from plait._workers import WorkersFailed as WorkersFailed
 
 _watch_loops_if_asked()
 
@@ -84,10 +94,18 @@ if _debugging():
 
 def __getattr__(name: str) -> object:
     """The modules that most programs have no use for, imported when they are named: ``fs`` and ``multiprocessing`` need much of the standard library."""
-    if name in ("fs", "gil", "multiprocessing", "watchdog"):
+    if name in ("fs", "gil", "multiprocessing", "watchdog", "workers"):
         from importlib import import_module
 
         return import_module(f"plait.{name}")
+    if name == "Cluster":
+        from plait._cluster import Cluster
+
+        return Cluster
+    if name == "WorkersFailed":
+        from plait._workers import WorkersFailed
+
+        return WorkersFailed
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

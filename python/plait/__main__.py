@@ -15,6 +15,7 @@ _EPILOG = """\
 examples:
   plait run app.py --port 8000     run an unmodified program on plait
   plait run -m package.module      the same for a module
+  plait run --workers 4 app.py     the same in four processes that share its ports
   plait gil --why app.py           who holds the GIL meanwhile, and what to do about it
   plait bench --list               what the benchmark measures
 

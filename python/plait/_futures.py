@@ -114,6 +114,15 @@ def worker_ends(executor_reference: Any) -> None:
         executor._shutdown = True
 
 
+def _await(self: Any) -> Any:
+    """So that a coroutine can await the future of a pool. It is the loop's future that is awaited: cancelled, it cancels this one. No standard counterpart: ``asyncio.wrap_future``."""
+    from asyncio import events
+
+    from plait._offload import wrap_future
+
+    return wrap_future(self, loop=events.get_running_loop()).__await__()
+
+
 def connect(native: ModuleType) -> None:
     """Complete the native types. Called once, by the native module."""
     global _watch, _wait
@@ -122,5 +131,8 @@ def connect(native: ModuleType) -> None:
         function = getattr(_base.Future, name)
         if isinstance(function, FunctionType):
             setattr(native.ConcurrentFuture, name, function)
+    _await.__name__ = "__await__"
+    _await.__qualname__ = "Future.__await__"
+    native.ConcurrentFuture.__await__ = _await
     # The interpreter shows a native type by its module's and its own name, until it is named anew.
     native.ConcurrentFuture.__name__ = native.ConcurrentFuture.__name__

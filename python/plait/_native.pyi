@@ -132,6 +132,7 @@ __all__ = [
     "bench_cpu_ns",
     "GilMonitor",
     "bench_download",
+    "bench_endurance",
     "bench_flood",
     "bench_idle",
     "bench_server",
@@ -715,6 +716,40 @@ def bench_flood(host: str, port: int, *, requests: int, size: int, core: int | N
         OSError: a system call failed.
 
     Safe to call from any thread; Ctrl-C ends it in the main thread only.
+    """
+
+@type_check_only
+class _BenchEndurance(TypedDict):
+    opened: int
+    kept: int
+    bodies: dict[bytes, int]
+    failures: list[tuple[float, str, bytes]]
+
+def bench_endurance(
+    host: str, port: int, request: bytes, *, opening: int, keeping: int, seconds: float, timeout: float = 30.0
+) -> _BenchEndurance:
+    """Send requests to a server of HTTP/1.1 whatever becomes of it, and tell what became of each.
+
+    Args:
+        host: where the server is.
+        port: its port.
+        request: what is sent. An answer has status 200, a Content-Length, and a body that says which worker it was.
+        opening: so many clients open a connection for each request.
+        keeping: so many keep theirs, until they are told that it will be closed.
+        seconds: for how long.
+        timeout: a server that says nothing for so many seconds has failed.
+
+    Returns:
+        How many were answered on connections that were `opened` for them, and on such as were `kept`; how often each of the `bodies` came; and the
+        `failures`: when one was seen (in seconds, as ``time.monotonic``), how it failed, and the body that had come before on that connection.
+        How: ``refused``; ``reset`` or ``closed`` before a byte of the answer, ``stale`` if the connection had been kept (the request is
+        sent again); ``cut`` in its midst; ``wrong``; ``silent``.
+
+    Raises:
+        ValueError: there are no clients, or a number of seconds makes no sense.
+        OSError: this side cannot go on: it has no descriptors, say.
+
+    Detached from the interpreter. A signal's handler may end it, by what it raises. Safe to call from any thread. No standard counterpart.
     """
 
 def bench_cpu_ns(pid: int) -> int:

@@ -20,14 +20,14 @@ import sys
 import types
 import warnings
 from collections.abc import Callable, Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from plait._install import install
 from plait._switch import debug, watchdog, watchdog_by_default
 
 _run_module_as_main: Callable[..., object] = vars(runpy)["_run_module_as_main"]  # what the interpreter itself calls for -m
 
-_USAGE = "usage: plait run [--debug] [--watchdog SECONDS] [script | directory | zipfile | - | -m module | -c code] [argument ...]"
+_USAGE = "usage: plait run [--debug] [--watchdog SECONDS] [--workers N] [script | directory | zipfile | - | -m module | -c code] [argument ...]"
 _HELP = f"""{_USAGE}
 
 Run an unmodified program on plait, as python would run it: the same sys.argv,
@@ -41,8 +41,22 @@ sys.path, __main__, tracebacks and exit status.
   --debug              explain deadlocks among locks on stderr, and log them
                        (slower; asyncio's own debug mode is another thing)
   --watchdog SECONDS   report what holds a loop for longer (0.1; off: do not)
+  --workers N          run it in N processes that share their listening sockets
+                       and are supervised: SIGHUP reloads, SIGTERM ends
   --                   ends plait's own options: what follows is the script
   argument ...         the program's own sys.argv[1:]
+
+With --workers:
+  --sharing HOW        one socket for all (inherit), or one for each (reuseport)
+  --deadline SECONDS   to finish what is in flight when a worker ends (30)
+  --linger SECONDS     in which a worker that was replaced serves what it has
+                       accepted before it is told to end (1)
+  --start-timeout SECONDS, --liveness SECONDS
+                       kill a worker that is not ready by then (60); one whose
+                       loop is stuck for so long (30; off: do not)
+  --max-requests N, --max-memory MIB, --jitter FRACTION
+                       replace a worker after so many requests, or when it has so
+                       much memory; more or less by that fraction (0.1)
 
 Options of the interpreter go to the interpreter (python -X dev -m plait run
 app.py) or by the environment (PYTHONDEVMODE=1 plait run app.py).
@@ -66,9 +80,14 @@ def main(argv: Sequence[str]) -> int:
             SIGINT as python does.
     """
     first, rest = (argv[0], list(argv[1:])) if argv else ("", [])
-    while first == "--debug" or first.partition("=")[0] == "--watchdog":
+    workers: dict[str, Any] = {}
+    while first == "--debug" or first.partition("=")[0] == "--watchdog" or _is_about_workers(first):
         if first == "--debug":
             debug()
+        elif first.partition("=")[0] != "--watchdog":
+            problem, rest = _take_about_workers(workers, first, rest)
+            if problem:
+                return _misused(problem)
         else:
             problem, rest = _watch(first, rest)
             if problem:
@@ -77,6 +96,8 @@ def main(argv: Sequence[str]) -> int:
     if first in ("-h", "--help"):
         print(_HELP, end="")
         return 0
+    if workers:
+        return _run_workers(workers, [first, *rest])
     if first[:2] in ("-m", "-c"):
         start = _run_module if first[1] == "m" else _run_code
         if first[2:]:
@@ -106,6 +127,42 @@ def _watch(option: str, rest: list[str]) -> tuple[str | None, list[str]]:
         return f"{setting!r} is no threshold: a number of seconds from 0.001 to 3600, or off", rest
     os.environ["PLAIT_WATCHDOG"] = setting  # the program's children hear of it too
     return None, rest
+
+
+def _is_about_workers(word: str) -> bool:
+    """Whether it is one of the options that go with --workers, of which most programs have none: what knows them is not imported for those."""
+    if not word.startswith("--") or word in ("--", "--help"):
+        return False
+    from plait._workers import _command
+
+    return _command.is_option(word)
+
+
+def _take_about_workers(chosen: dict[str, Any], option: str, rest: list[str]) -> tuple[str | None, list[str]]:
+    from plait._workers import _command
+
+    return _command.take(chosen, option, rest)
+
+
+def _run_workers(chosen: dict[str, Any], program: list[str]) -> int:
+    """Have the rest of the command line run by workers, each of which understands it as this does."""
+    from plait._workers import _command
+
+    try:
+        settings = _command.settings(chosen)
+    except ValueError as error:
+        return _misused(str(error))
+    first = program[0]
+    if first[:2] in ("-m", "-c"):
+        if len(first) == 2 and len(program) == 1:
+            return _misused(f"argument expected for the {first} option")
+    elif first == "--":
+        program = program[1:] or [""]
+    elif first.startswith("-") and first != "-":
+        return _misused(f"unknown option {first}")
+    if not program[0]:
+        return _misused("a script, -m module or -c code is needed")
+    return _command.main(settings, program)
 
 
 def _misused(problem: str) -> int:

@@ -54,8 +54,8 @@ class TestThePlan:
     def test_the_default_is_both_columns_of_plait_all_peers_and_both_references(self):
         options = bench._parser().parse_args([])
         assert options.loops == (
-            "plait", "loop-only", "asyncio", "uvloop", "rloop", "standard", "Pool", "loky",
-            "janus", "culsans", "aiofiles", "aiofile", "anyio", "epoll", "io_uring", "open",
+            "plait", "loop-only", "asyncio", "uvloop", "rloop", "standard", "Pool", "loky", "aiomultiprocess",
+            "dask", "ray", "janus", "culsans", "aiofiles", "aiofile", "anyio", "one-worker", "gunicorn", "granian", "epoll", "io_uring", "open", "plain-run",
         )  # fmt: skip
         assert options.only == tuple(WORKLOADS)
 

@@ -14,7 +14,7 @@ from plait.bench import network, runner
 from plait.bench.plan import Plan
 from plait.bench.process import ChildFailed, Lacking
 from plait.bench.processes import http_client, tls_client
-from plait.bench.processes.workloads import NETWORK, WORKLOADS, Echo, Load
+from plait.bench.processes.workloads import NETWORK, WORKLOADS, Echo, Load, OnWorkers
 from plait.bench.processes.workloads.tls import client_context, server_context
 from plait.bench.processes.workloads.transfers import PATTERN, PIECE
 
@@ -23,7 +23,7 @@ LOOP = "import asyncio\nclass Loop(asyncio.SelectorEventLoop):\n    {body}\nnew_
 OTHERS = [
     name
     for name, workload in NETWORK.items()
-    if isinstance(workload, Load) and not (isinstance(workload, Echo) and workload.transport == "tcp")
+    if isinstance(workload, Load) and not isinstance(workload, OnWorkers) and not (isinstance(workload, Echo) and workload.transport == "tcp")
 ]
 
 

@@ -18,6 +18,8 @@ from plait.bench.processes.workloads import (
     Bridge,
     OnFiles,
     OnLoop,
+    OnClusters,
+    OnEngines,
     OnPools,
     OnServer,
     OnThreads,
@@ -334,6 +336,11 @@ class TestPools:
                     IN_PROCESS[name].run(column, 20)
 
 
+def test_every_coroutine_is_answered():
+    pytest.importorskip("aiomultiprocess")
+    assert process.run_child("cluster_map", "aiomultiprocess", 100, ANYWHERE).n == 100
+
+
 def wrong(value):
     return value + (value == 7)
 
@@ -354,5 +361,5 @@ def queue_of():
 
 
 def test_the_kinds_are_all_the_kinds_there_are():
-    kinds = OnLoop | OnThreads | OnPools | BetweenProcesses | Bridge | OnFiles | OnServer
+    kinds = OnLoop | OnThreads | OnPools | OnClusters | OnEngines | BetweenProcesses | Bridge | OnFiles | OnServer
     assert all(isinstance(workload, kinds) for workload in IN_PROCESS.values())

@@ -2,22 +2,19 @@
 //!
 //! They come in waves: a wave is opened, every connection of it asks, every one is answered and checked, and all are closed
 //! before the next. So several are under way at once, as at a server that is reached by many, and no backlog overflows.
-//! Each wave comes from another address of 127.0.0.0/8 if the server listens there: a closed connection keeps its pair of
-//! addresses for a minute, and from one address there are less than thirty thousand.
+//! Each wave comes from another address if the server listens on the loopback (`outgoing`).
 
 use crate::client::check;
 use crate::cpu_clock::CpuClock;
 use crate::failure::{invalid, Context};
 use crate::message::Message;
 use crate::meter::{Cost, Meter};
+use crate::outgoing::connect;
 use crate::{affinity, limits, OnTick};
-use rustix::net::{sockopt, AddressFamily, SocketFlags, SocketType};
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-/// Addresses that the waves come from, in turn.
-const SOURCES: u64 = 200;
 const LOOK_AFTER: Duration = Duration::from_millis(100);
 
 /// How many connections, and where to.
@@ -90,10 +87,10 @@ impl Waves<'_> {
     }
 
     fn wave(&mut self, count: usize) -> io::Result<()> {
-        self.source = (self.source + 1) % SOURCES;
+        self.source += 1;
         let mut streams = Vec::with_capacity(count);
         for number in 0..count {
-            let mut stream = self.connect()?;
+            let mut stream = connect(self.churn.address, self.source, self.churn.timeout)?;
             stream.write_all(self.message.of(number))?;
             streams.push(stream);
         }
@@ -104,21 +101,5 @@ impl Waves<'_> {
             }
         }
         Ok(())
-    }
-
-    fn connect(&self) -> io::Result<TcpStream> {
-        let address = self.churn.address;
-        let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
-        let socket = rustix::net::socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
-        // Before connecting: it limits that as well.
-        sockopt::set_socket_timeout(&socket, sockopt::Timeout::Send, Some(self.churn.timeout))?;
-        sockopt::set_socket_timeout(&socket, sockopt::Timeout::Recv, Some(self.churn.timeout))?;
-        sockopt::set_tcp_nodelay(&socket, true)?;
-        if matches!(address.ip(), IpAddr::V4(ip) if ip.is_loopback()) {
-            let from = Ipv4Addr::new(127, 0, 1, 1 + self.source as u8);
-            rustix::net::bind(&socket, &SocketAddr::from((from, 0)))?;
-        }
-        rustix::net::connect(&socket, &address)?;
-        Ok(socket.into())
     }
 }

@@ -11,6 +11,7 @@
 //! 1. [`client`]: a closed loop of requests on some connections, and what they cost. `rounds` drives the connections,
 //!    `connection` is one of them, `message` what it sends, [`socket`] what it sends on: TCP, UDP or Unix.
 //! 2. [`churn`]: connections that come and go. [`download`]: many bytes over one. [`flood`]: datagrams that nobody answers.
+//!    [`endurance`]: requests to a server that is reloaded and killed meanwhile, and what became of each.
 //! 3. [`idle`]: connections that only stay open, to measure what one costs in memory.
 //! 4. [`epoll_server`], [`uring_server`], [`udp_server`] and [`transfer_server`]: the reference servers. [`udp_receiver`]: the one
 //!    that is flooded.
@@ -28,6 +29,7 @@ pub mod client;
 mod connection;
 pub mod cpu_clock;
 pub mod download;
+pub mod endurance;
 pub mod epoll_server;
 pub mod failure;
 pub mod flood;
@@ -36,6 +38,7 @@ pub mod latency;
 mod limits;
 mod message;
 pub mod meter;
+mod outgoing;
 mod rounds;
 pub mod socket;
 mod ticker;

@@ -9,13 +9,14 @@ use plait_bench::churn::{self, Churn};
 use plait_bench::client::{self, Exchange, Load};
 use plait_bench::cpu_clock::CpuClock;
 use plait_bench::download::{self, Download};
+use plait_bench::endurance::{self, Endurance, Mishap};
 use plait_bench::idle::Idle;
 use plait_bench::meter::Cost;
 use plait_bench::socket::Address;
 use plait_bench::{epoll_server, failure, flood, transfer_server, udp_receiver, udp_server, uring_server};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyBytes, PyDict};
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::ops::ControlFlow;
@@ -126,6 +127,54 @@ pub fn bench_flood(
 ) -> PyResult<f64> {
     let took = detached(py, |on_tick| flood::run(resolve(&host, port)?, requests, size, core, on_tick))?;
     Ok(took.as_secs_f64())
+}
+
+/// Asks a server of HTTP that is reloaded and killed meanwhile, and tells what became of the requests (plait/_native.pyi).
+#[pyfunction]
+#[pyo3(signature = (host, port, request, *, opening, keeping, seconds, timeout = 30.0))]
+#[allow(clippy::too_many_arguments)] // as above
+pub fn bench_endurance<'py>(
+    py: Python<'py>,
+    host: String,
+    port: u16,
+    request: Vec<u8>,
+    opening: usize,
+    keeping: usize,
+    seconds: f64,
+    timeout: f64,
+) -> PyResult<Bound<'py, PyDict>> {
+    let (lasting, timeout) = (self::seconds(seconds)?, self::seconds(timeout)?);
+    let report = detached(py, |on_tick| {
+        let address = resolve(&host, port)?;
+        endurance::run(&Endurance { address, request, opening, keeping, lasting, timeout }, on_tick)
+    })?;
+    let result = PyDict::new(py);
+    result.set_item("opened", report.opened)?;
+    result.set_item("kept", report.kept)?;
+    let bodies = PyDict::new(py);
+    for (body, count) in report.bodies {
+        bodies.set_item(PyBytes::new(py, &body), count)?;
+    }
+    result.set_item("bodies", bodies)?;
+    let failures: Vec<_> = report
+        .failures
+        .iter()
+        .map(|failure| (failure.at.as_secs_f64(), named(failure.mishap), PyBytes::new(py, &failure.before)))
+        .collect();
+    result.set_item("failures", failures)?;
+    Ok(result)
+}
+
+fn named(mishap: Mishap) -> &'static str {
+    match mishap {
+        Mishap::Refused => "refused",
+        Mishap::Reset => "reset",
+        Mishap::Closed => "closed",
+        Mishap::Cut => "cut",
+        Mishap::Wrong => "wrong",
+        Mishap::Silent => "silent",
+        Mishap::Stale => "stale",
+    }
 }
 
 /// How long a process has been on a processor, in nanoseconds (plait/_native.pyi).

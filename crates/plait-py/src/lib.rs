@@ -177,6 +177,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(watchdog::watchdog_before_fork, module)?)?;
     module.add_function(wrap_pyfunction!(bench::bench_client, module)?)?;
     module.add_function(wrap_pyfunction!(bench::bench_churn, module)?)?;
+    module.add_function(wrap_pyfunction!(bench::bench_endurance, module)?)?;
     module.add_function(wrap_pyfunction!(bench::bench_download, module)?)?;
     module.add_function(wrap_pyfunction!(bench::bench_flood, module)?)?;
     module.add_function(wrap_pyfunction!(bench::bench_cpu_ns, module)?)?;

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from plait import _native
-from plait._process_pool import _helper, _messages, _pickling
+from plait._process_pool import _helper, _messages, _pickling, _worker_main
 from plait._process_pool._burial import UNTIL_TRIED_AGAIN
 from plait._process_pool._dispatch import STALLED
 from plait._process_pool._ending import Ending
@@ -45,6 +45,8 @@ def _not_loaded(text: str, cause: BaseException) -> NotLoaded:
 
 class Core(Ending):
     """See above. Safe to use from all threads."""
+
+    _worker_main: Any = staticmethod(_worker_main.main)
 
     def __init__(self, max_workers: int, context: Any, initializer: Any, initargs: tuple[Any, ...], max_tasks: int | None) -> None:
         self._lock = threading.Lock()
@@ -149,7 +151,7 @@ class Core(Ending):
             with self._lock:
                 self._workers[key] = worker
                 self._starting -= 1
-            worker.start(self._context, self._initializer, self._initargs, self._leave_in_child)
+            worker.start(self._worker_main, self._context, self._initializer, self._initargs, self._leave_in_child)
         except BaseException:
             with self._lock:
                 if worker is None:
@@ -214,22 +216,24 @@ class Core(Ending):
 
     def _account_for_all(self) -> None:
         """With the lock."""
-        arrived = self._arrived
+        arrived, workers, settling = self._arrived, self._workers, self._settling
+        now = time.monotonic()
         for key, kind, number, nanoseconds, parts in arrived:
-            worker = self._workers.get(key)
+            worker = workers.get(key)
             if worker is None:
                 continue
             task = worker.sent.get(number)
-            if task is not None and kind == _messages.TAKEN_BACK:
-                if task.worker == key:
-                    self._put_back([task])  # who took it back was interrupted
-            elif task is not None and kind >= _messages.RETURNED:
-                self._settling.append((task, kind, parts))
-            self._account(worker, kind, number, nanoseconds)
+            if task is not None:
+                if kind == _messages.TAKEN_BACK:
+                    if task.worker == key:
+                        self._put_back([task])  # who took it back was interrupted
+                elif kind >= _messages.RETURNED:
+                    settling.append((task, kind, parts))
+            self._account(worker, kind, number, nanoseconds, now)
         arrived.clear()
 
-    def _account(self, worker: Worker, kind: int, number: int, nanoseconds: int) -> None:
-        """With the lock: what a message means for the worker."""
+    def _account(self, worker: Worker, kind: int, number: int, nanoseconds: int, now: float) -> None:
+        """With the lock: what a message that came now (of the clock `time.monotonic`) means for the worker."""
         if kind == _messages.READY:
             worker.ready = True
             self._failed_starts = 0
@@ -245,7 +249,7 @@ class Core(Ending):
                 self._let_go(worker)
         if kind == _messages.TAKEN_BACK or not was_known:
             return
-        worker.note_time()
+        worker.answered = now
         worker.tasks += 1
         worker.nanoseconds += nanoseconds
         self._answered += 1
@@ -297,10 +301,11 @@ class Core(Ending):
 
     def _begin(self, task: Task) -> bool:
         """It is sent, or tried again. False: it was cancelled."""
-        state = task.future._state
-        if state == "RUNNING" or state == "FINISHED" or state == "CANCELLED_AND_NOTIFIED":
+        future = task.future
+        state = future._state
+        if state != "PENDING" and (state == "RUNNING" or state == "FINISHED" or state == "CANCELLED_AND_NOTIFIED"):
             return bool(state == "RUNNING")
-        begins: bool = task.future.set_running_or_notify_cancel()
+        begins: bool = future.set_running_or_notify_cancel()
         return begins
 
     # ---- who waits, reads

@@ -14,9 +14,9 @@ from plait._process_pool._task import Task
 from plait._process_pool._workers import NUMBERS, Worker
 
 # Calls that take less, in nanoseconds, are sent several at a time: as many as take the second figure.
-_QUICK = 1_000_000
-_BATCH_TIME = 4_000_000
-_MOST_AT_ONCE = 128
+QUICK = 1_000_000
+BATCH_TIME = 4_000_000
+MOST_AT_ONCE = 128
 _BATCH_BYTES = 64 * 1024
 # A worker that has others waiting behind the call it is at loses them after so many seconds.
 STALLED = 0.02
@@ -67,7 +67,7 @@ class Dispatch:
     def _choose(self) -> Worker | None:
         """One that has nothing to do, or else the one with the least, where calls are quick."""
         best = None
-        quick = self._by_rings and self._pace < _QUICK and self._queue[0].small
+        quick = self._by_rings and self._pace < QUICK and self._queue[0].small
         for worker in self._workers.values():
             if not worker.ready or worker.sending or worker.died or worker.stopping:
                 continue
@@ -80,29 +80,37 @@ class Dispatch:
     def _batch(self) -> int:
         """How many quick calls make a batch."""
         share = len(self._queue) // (2 * max(1, len(self._workers)))
-        return int(max(1, min(share, _MOST_AT_ONCE, _BATCH_TIME / max(self._pace, 1_000))))
+        return int(max(1, min(share, MOST_AT_ONCE, BATCH_TIME / max(self._pace, 1_000))))
+
+    def _most(self, worker: Worker) -> int:
+        """How many calls it may be given now."""
+        return self._batch() if self._by_rings and self._pace < QUICK else 1
 
     def _take(self, worker: Worker) -> None:
         """The first in the queue, and, where calls are quick, those after it."""
-        most = self._batch() if self._by_rings and self._pace < _QUICK else 1
+        most = self._most(worker)
         if self._max_tasks is not None:
             most = min(most, self._max_tasks - worker.given)
-        tasks = worker.outbox
+        tasks, queue, goes = worker.outbox, self._queue, self._goes
         size = 0
-        while self._queue and len(tasks) < most:
-            task = self._queue[0]
+        while queue and len(tasks) < most:
+            task = queue[0]
             if tasks and not task.small:
                 break
-            begins = self._begin(task)
+            begins = goes(task)
             if begins:
                 tasks.append(task)
                 size += len(task.parts[0])
-            self._queue.popleft()
+            queue.popleft()
             if begins and (not task.small or size > _BATCH_BYTES):
                 break
         worker.given += len(tasks)
         if self._max_tasks is not None and worker.given >= self._max_tasks:
             worker.stopping = True
+
+    def _goes(self, task: Task) -> bool:
+        """Whether it is to be sent."""
+        return self._begin(task)
 
     def _begin(self, task: Task) -> bool:
         raise NotImplementedError
@@ -112,20 +120,22 @@ class Dispatch:
         tasks = worker.outbox
         alone = not worker.sent
         first = worker.number
-        for number, task in worker.numbered(tasks):
-            task.worker = worker.key
-            worker.sent[number] = task
-            worker.link.allow(number, alone and task is tasks[0])
+        number, key, known, link = first, worker.key, worker.sent, worker.link
+        for task in tasks:
+            task.worker = key
+            known[number] = task
+            link.allow(number, alone and task is tasks[0])
             if task.timeout is not None:
                 task.deadline = time.monotonic() + task.timeout
                 self._board.tell()
-        worker.number = (first + len(tasks)) & NUMBERS
+            number = (number + 1) & NUMBERS
+        worker.number = number
         if alone:
             worker.note_time()
         if len(tasks) > 1:
-            kept = worker.link.send(_messages.CALLS, first, [task.parts[0] for task in tasks], alone)
+            kept = link.send(_messages.CALLS, first, [task.parts[0] for task in tasks], alone)
         else:
-            kept = worker.link.send(_messages.CALL, first, tasks[0].parts, alone)
+            kept = link.send(_messages.CALL, first, tasks[0].parts, alone)
         if kept is None:
             for _ in tasks:
                 worker.sent.popitem()
@@ -164,7 +174,7 @@ class Dispatch:
     def _put_back(self, tasks: list[Task]) -> None:
         """With the lock: they are the first again. None is there twice, wherever a thread was interrupted that was about this: those before it are such that were
         put back, or not taken out, which are no more than the workers can have."""
-        first = set(islice(self._queue, len(tasks) + _MOST_AT_ONCE * (len(self._workers) + 1)))
+        first = set(islice(self._queue, len(tasks) + MOST_AT_ONCE * (len(self._workers) + 1)))
         self._queue.extendleft([task for task in reversed(tasks) if task not in first])
 
     def _take_back(self, worker: Worker, fewest: int = 2) -> bool:

@@ -4,6 +4,8 @@
 CALL = 1  # the pickled call, and its buffers
 CALLS = 2  # pickled calls without buffers, one part each; the number is the first one's
 STOP = 3
+CANCEL = 4  # a coroutine; the number is the call's
+GIVE_BACK = 5  # coroutines that wait for their turn
 
 # from the worker
 READY = 10

@@ -29,8 +29,7 @@ def main(door: Any, initializer: Callable[..., Any] | None, initargs: tuple[Any,
         try:
             initializer(*initargs)
         except BaseException:
-            _standard._base.LOGGER.critical("Exception in initializer:", exc_info=True)
-            end.send(_messages.NOT_STARTED, 0, 0, [b""], True)
+            report_broken_initializer(end)
             return
     del initializer, initargs
     end.send(_messages.READY, 0, 0, [b""], True)
@@ -94,7 +93,7 @@ class Worker:
         except BaseException as error:
             # What the call had is let go of while the error is being sent.
             function, args, kwargs = None, (), {}
-            answer = _dump_error(error)
+            answer = dump_error(error)
         now = time.perf_counter_ns()
         rings = is_last or now - self._woke > _WAKING
         if rings:
@@ -102,14 +101,26 @@ class Worker:
         try:
             end.send(kind, number, now - began, answer, rings)
         except (ValueError, OverflowError) as error:  # it cannot be sent at all: it is too long
-            end.send(_messages.RAISED, number, now - began, _dump_error(error), True)
+            end.send(_messages.RAISED, number, now - began, dump_error(error), True)
 
 
-def _dump_error(error: BaseException) -> list[Any]:
+def report_broken_initializer(end: Any) -> None:
+    """In the standard words, and to the pool. Where it is being handled."""
+    _standard._base.LOGGER.critical("Exception in initializer:", exc_info=True)
+    end.send(_messages.NOT_STARTED, 0, 0, [b""], True)
+
+
+def dump_error(error: BaseException) -> list[Any]:
+    """An exception, pickled with its traceback; or the one that keeps it from being pickled."""
     try:
-        return _pickling.dump(_WithTraceback(error, error.__traceback__))
+        return _pickling.dump(with_traceback(error))
     except BaseException as unpicklable:
-        return _pickling.dump(_WithTraceback(unpicklable, unpicklable.__traceback__))
+        return _pickling.dump(with_traceback(unpicklable))
+
+
+def with_traceback(error: BaseException) -> Any:
+    """What takes the error's traceback along, in words, when it is pickled."""
+    return _WithTraceback(error, error.__traceback__)
 
 
 class Door:

@@ -2,7 +2,6 @@
 
 import os
 import time
-from collections.abc import Iterator
 from typing import Any
 
 from plait._process_pool import _worker_main
@@ -36,18 +35,13 @@ class Worker:
         self.nanoseconds = 0
         self.answered = 0.0  # when it last did, or was sent something while it had nothing
 
-    def start(self, context: Any, initializer: Any, initargs: tuple[Any, ...], leave: Any) -> None:
-        """Start the process."""
+    def start(self, main: Any, context: Any, initializer: Any, initargs: tuple[Any, ...], leave: Any) -> None:
+        """Start the process, in which `main` runs."""
         door = _worker_main.Door(self.link, leave)
-        self.process = context.Process(target=_worker_main.main, args=(door, initializer, initargs))
+        self.process = context.Process(target=main, args=(door, initializer, initargs))
         self.process.start()
         self.pid = self.process.pid
         self.link.close_descriptor()
-
-    def numbered(self, tasks: list[Any]) -> Iterator[tuple[int, Any]]:
-        """The next numbers, for these."""
-        for at, task in enumerate(tasks):
-            yield (self.number + at) & NUMBERS, task
 
     def is_before(self, number: int, first: int) -> bool:
         """Whether a call has a lower number, as they are counted round."""

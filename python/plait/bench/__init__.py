@@ -8,7 +8,7 @@
 
 The column `plait` is what `plait run` would give: `plait.install()`, then plait's loop; `plait (loop only)` is the loop
 with the standard modules unpatched. The peers are asyncio's SelectorEventLoop, uvloop and rloop, for threads the standard
-library, and between threads and tasks janus and culsans, as far as they are installed. Each measurement has a process
+library, between threads and tasks janus and culsans, and packages made for the purpose elsewhere, as far as they are installed. Each measurement has a process
 of its own.
 
 Read in this order: `processes` (what is measured, and what runs in processes of its own), `plan` (how often and in which

@@ -16,7 +16,7 @@ from .cores import Cores
 from .process import ChildFailed, Lacking, Process, Report, as_run, check, check_class, is_plaits, run_child, started
 from .processes.columns import LOOP_ONLY, PLAIT, REFERENCES
 from .processes.server import HOST
-from .processes.workloads import Churn, Echo, Flood, Http, Idle, Network, OnServer, Transfer, Workload
+from .processes.workloads import Churn, Echo, Flood, Http, Idle, Network, OnServer, OnWorkers, Transfer, Workload
 from .results import Run
 
 # What a process has open beside its connections, with room to spare.
@@ -36,6 +36,8 @@ def run(workload: Workload, column: str, n: int, cores: Cores) -> Run:
             return run_churn(workload, column, n, cores)
         case Http():
             return run_http(workload, column, n, cores)
+        case OnWorkers():
+            return run_workers(workload, column, n, cores)
         case Transfer():
             return run_transfer(workload, column, n, cores)
         case Flood():
@@ -72,6 +74,25 @@ def run_http(workload: Http, column: str, n: int, cores: Cores) -> Run:
     with _serving(workload, column, cores) as (server, report):
         order: dict[str, Any] = {"connections": workload.connections, "warm_up": n // 10, "requests": n, "wrk": wrk()}
         return _loaded("http", order, server, report, column, cores)
+
+
+def run_workers(workload: OnWorkers, column: str, n: int, cores: Cores) -> Run:
+    """All the processes of the server, and the client, on the same two cores."""
+    shared = None if cores.server is None else [cores.server, cores.client]
+    arguments = [] if shared is None else ["--cores", *map(str, shared)]
+    with started("workers", "--column", column, "--app", workload.server, *arguments) as server:
+        report = server.answer()
+        for worker in report["workers"]:
+            check(worker, column)
+        order: dict[str, Any] = {"connections": workload.connections, "warm_up": n // 10, "requests": n, "wrk": None}
+        order |= {"cores": shared, "host": report["host"], "port": report["port"], "server_pids": report["pids"]}
+        try:
+            with _client(order, "http", cores) as client:
+                answer = client.answer()
+        except ChildFailed as failed:
+            died = server.died(within=1.0)
+            raise ChildFailed(f"{failed}; beside it the server: {died or 'still runs' + server.last_words()}") from None
+    return as_run(report["workers"][0] | _costs(answer, answer["requests"]))
 
 
 def run_transfer(workload: Transfer, column: str, n: int, cores: Cores) -> Run:
@@ -112,11 +133,14 @@ def _loaded(
     with _client(order, kind, cores) as client:
         answer = client.answer()
     _check_what_served(server, report, column)
-    n = answer["requests"] // each
+    return as_run(report | _costs(answer, answer["requests"] // each))
+
+
+def _costs(answer: Report, n: int) -> Report:
+    """What a load client tells, for each of `n`."""
     wall, cpu = answer["wall_ns"] / n, answer["server_cpu_ns"] / n
     own = None if answer["client_cpu_ns"] is None else answer["client_cpu_ns"] / n
-    costs = {"n": n, "wall_ns": wall, "cpu_ns": cpu, "client_cpu_ns": own, "requests_per_s": 1e9 / wall}
-    return as_run(report | answer | costs)
+    return answer | {"n": n, "wall_ns": wall, "cpu_ns": cpu, "client_cpu_ns": own, "requests_per_s": 1e9 / wall}
 
 
 def _settled(server: Process) -> Report:
@@ -185,7 +209,7 @@ def _serving(workload: Network | OnServer, column: str, cores: Cores) -> Iterato
 
 @contextlib.contextmanager
 def _client(order: dict[str, Any], kind: str, cores: Cores) -> Iterator[Process]:
-    order = {"kind": kind, "core": cores.client, "host": HOST, **order}
+    order = {"kind": kind, "cores": None if cores.client is None else [cores.client], "host": HOST, **order}
     with started("client", json.dumps(order)) as client:
         yield client
 

@@ -41,7 +41,11 @@ TITLES = {
     ),
     "pools": (
         "Pools of processes",
-        "Calls that other processes make: ProcessPoolExecutor beside the standard library's own, loky's and, for maps, multiprocessing.Pool.",
+        "Calls that other processes make: ProcessPoolExecutor beside the standard library's own, loky's and, for maps, multiprocessing.Pool. And coroutines: plait.Cluster beside aiomultiprocess.",
+    ),
+    "engines": (
+        "Engines",
+        "Calls that a worker of Dask's or Ray's makes: what plait.executor lays over the engine, beside the engine's own client. One worker, in processes apart.",
     ),
     "bridges": (
         "Bridges",
@@ -78,6 +82,11 @@ TITLES = {
     "http": (
         "HTTP",
         "uvicorn and aiohttp saying hello: what is left of a loop's advantage in a program that does something.",
+    ),
+    "workers": (
+        "Workers",
+        "Applications in two workers that share a port: the CPU time of all their processes for each request. Beside one worker of plait's, and "
+        "beside other servers with two, which run on uvloop. Client and servers share two cores.",
     ),
     "memory": ("Memory", "How much a process grows for each thing that it holds."),
 }

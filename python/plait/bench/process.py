@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from .cores import Cores
-from .processes.columns import LOOP_OF, LOOP_ONLY, PLAIT, REFERENCES
+from .processes.columns import BARE_SERVERS, INSTALLED, LOOP_OF, OURS, PLAIN_OPEN, PLAIT
 from .results import Run
 
 HERE = str(Path(__file__).absolute().parent)
@@ -147,15 +147,15 @@ def check(report: Report, column: str) -> None:
     """A figure from the wrong loop is worse than none: a name that fell back to asyncio would look like a result."""
     if report.get("lacks") is not None:
         raise Lacking(report["lacks"])
-    if column in REFERENCES:
+    if column in (*BARE_SERVERS, PLAIN_OPEN):
         return
-    ours = column in (PLAIT, LOOP_ONLY)
+    ours = column in OURS
     if not ours and report["plait_imported"]:
         raise ChildFailed("plait was imported in a peer's process")
     if report["loop_module"] is not None:
         _check_loop(report, PLAIT if ours else LOOP_OF.get(column, column))
     for name, module in report["used"].items():
-        check_class(name, module, report["expected"].get(name) if column == PLAIT else None)
+        check_class(name, module, report["expected"].get(name) if column in INSTALLED else None)
 
 
 def _check_loop(report: Report, package: str) -> None:

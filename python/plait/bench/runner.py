@@ -7,17 +7,21 @@ from . import machine, network
 from .cores import Cores
 from .plan import Plan
 from .process import ChildFailed, Lacking, run_child
-from .processes.columns import BARE_SERVERS, PACKAGES, label
+from .processes.columns import BARE_SERVERS, EXTRAS, PACKAGES, label
 from .processes.workloads import WORKLOADS, Echo, Http, InProcess, OnLoop, OnServer
 from .results import Failure, Results, Run
 
 NOT_INSTALLED = "not installed: pip install 'plait[bench]'"
 
 
+def _not_installed(package: str) -> str:
+    return NOT_INSTALLED.replace("bench", EXTRAS.get(package, "bench"))
+
+
 def split_installed(workloads: Sequence[str]) -> tuple[tuple[str, ...], list[str]]:
     """The workloads whose packages are installed, and what is to be said of the others."""
     remarks = [
-        f"{name}: left out, {package} is {NOT_INSTALLED}"
+        f"{name}: left out, {package} is {_not_installed(package)}"
         for name in workloads
         for package in WORKLOADS[name].packages
         if importlib.util.find_spec(package) is None
@@ -34,8 +38,9 @@ def split_available(
     here = tuple(column for column in columns if column in wanted)
     missing: dict[str, str] = {}
     for column in here:
-        if any(importlib.util.find_spec(package) is None for package in PACKAGES.get(column, ())):
-            missing[column] = NOT_INSTALLED
+        absent = [package for package in PACKAGES.get(column, ()) if importlib.util.find_spec(package) is None]
+        if absent:
+            missing[column] = _not_installed(absent[0])
         elif column in BARE_SERVERS:
             reason = network.why_not(column, _probe(), cores)
             if reason is not None:

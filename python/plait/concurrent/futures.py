@@ -1,7 +1,8 @@
 """``from plait.concurrent import futures``: every name of ``concurrent.futures``, with plait's.
 
 ``ThreadPoolExecutor``, ``ProcessPoolExecutor``, ``Future``, ``wait`` and ``as_completed`` are plait's; the exceptions, the conditions and ``Executor`` are the
-standard ones. There are also the errors that calls in processes may end with (``WorkerDied``, ``TaskKilled``, ``NotLoaded``) and what ``ProcessPoolExecutor.stats`` returns. Nothing is patched; see ``plait.install()``.
+standard ones. There are also the errors that calls in processes may end with (``WorkerDied``, ``TaskKilled``, ``NotLoaded``) and what ``ProcessPoolExecutor.stats`` returns,
+and those of ``plait.executor`` (``NotSupported``, ``EngineMissing``, ``EngineVersion``, ``ClusterUnreachable``, ``ClusterLost``). Nothing is patched; see ``plait.install()``.
 """
 
 import concurrent.futures as _standard
@@ -21,6 +22,11 @@ if TYPE_CHECKING:  # the standard signatures hold
     from concurrent.futures import as_completed as as_completed
     from concurrent.futures import wait as wait
 
+    from plait._executor._errors import ClusterLost as ClusterLost
+    from plait._executor._errors import ClusterUnreachable as ClusterUnreachable
+    from plait._executor._errors import EngineMissing as EngineMissing
+    from plait._executor._errors import EngineVersion as EngineVersion
+    from plait._executor._errors import NotSupported as NotSupported
     from plait._process_pool import NotLoaded as NotLoaded
     from plait._process_pool import PoolStats as PoolStats
     from plait._process_pool import ProcessPoolExecutor as ProcessPoolExecutor
@@ -34,6 +40,7 @@ else:
 __all__ = list(_standard.__all__)
 
 
+_OF_ENGINES = ("NotSupported", "EngineMissing", "EngineVersion", "ClusterUnreachable", "ClusterLost")
 _OF_PROCESSES = ("ProcessPoolExecutor", "WorkerDied", "TaskKilled", "NotLoaded", "PoolStats", "WorkerStats")
 
 
@@ -48,6 +55,11 @@ def __getattr__(name: str) -> Any:
         from plait import _process_pool
 
         found = globals()[name] = getattr(_process_pool, name)
+        return found
+    if name in _OF_ENGINES:
+        from plait._executor import _errors
+
+        found = globals()[name] = getattr(_errors, name)
         return found
     return getattr(_standard, name)
 

@@ -53,11 +53,11 @@ def _bound(
     workload: "InProcess", column: str, pins: "Pins", port: int | None
 ) -> "tuple[asyncio.AbstractEventLoop | None, Callable[[int], Measurement]]":
     """What the workload wants to be given besides a number, and itself with it."""
-    from .workloads import BetweenProcesses, Bridge, OnFiles, OnLoop, OnPools, OnServer, OnThreads
+    from .workloads import BetweenProcesses, Bridge, OnClusters, OnEngines, OnFiles, OnLoop, OnPools, OnServer, OnThreads
 
     if isinstance(workload, OnThreads):
         return None, partial(workload.run, pins)
-    if isinstance(workload, OnPools):
+    if isinstance(workload, OnPools | OnClusters | OnEngines):
         return None, partial(workload.run, column)
     if isinstance(workload, BetweenProcesses):
         return None, partial(workload.run, column, pins)

@@ -16,9 +16,9 @@ from . import columns
 
 def main() -> None:
     order: dict[str, Any] = json.loads(sys.argv[1])
-    kind, core = order.pop("kind"), order.pop("core")
-    if core is not None:
-        os.sched_setaffinity(0, {core})
+    kind, cores = order.pop("kind"), order.pop("cores")
+    if cores is not None:
+        os.sched_setaffinity(0, cores)
     columns.import_plait()
     from plait import _native
 

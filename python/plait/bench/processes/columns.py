@@ -7,7 +7,8 @@ bare servers without Python, in the network workloads only, and plain `open` bes
 Not every column stands beside every workload. What needs no loop has one peer, the standard library as it is. Queues between
 threads and tasks have two, packages made for that; they run on uvloop, the loop that a program in a hurry would give
 them (rejected: asyncio's, since then half of what plait gains would be the loop's). The packages for files run on asyncio's: most of
-what they cost is the hand-over to a thread, whatever the loop. Pools of processes have two more: `multiprocessing.Pool` and loky.
+what they cost is the hand-over to a thread, whatever the loop. Pools of processes have two more: `multiprocessing.Pool` and loky; clusters have aiomultiprocess.
+Servers of several processes have gunicorn and granian, both on uvloop; and two workers of plait's stand beside one, which is then the peer, and beside `plait run` without any, which is not judged against. Dask's client and Ray stand beside plait's executors over them.
 """
 
 import asyncio
@@ -25,18 +26,29 @@ LOOPS = (PLAIT, LOOP_ONLY, *OTHER_LOOPS)
 STANDARD = "standard"
 BRIDGES = ("janus", "culsans")
 FILES = ("aiofiles", "aiofile", "anyio")
-LOKY, POOL = "loky", "Pool"
-POOLS = (POOL, LOKY)
-PEERS = (*OTHER_LOOPS, STANDARD, *BRIDGES, *FILES, *POOLS)
+LOKY, POOL, AIOMULTIPROCESS = "loky", "Pool", "aiomultiprocess"
+POOLS = (POOL, LOKY, AIOMULTIPROCESS)
+GUNICORN, GRANIAN = "gunicorn", "granian"
+DASK, RAY = ENGINES = ("dask", "ray")
+ONE_WORKER, PLAIN_RUN = "one-worker", "plain-run"
+SERVERS = (ONE_WORKER, GUNICORN, GRANIAN)
+PEERS = (*OTHER_LOOPS, STANDARD, *BRIDGES, *FILES, *POOLS, *ENGINES, *SERVERS)
+# Where plait runs.
+INSTALLED = (PLAIT, ONE_WORKER, PLAIN_RUN)
+OURS = (*INSTALLED, LOOP_ONLY)
 BARE_SERVERS = ("epoll", "io_uring")
 PLAIN_OPEN = "open"
-REFERENCES = (*BARE_SERVERS, PLAIN_OPEN)
-COLUMNS = (*LOOPS, STANDARD, *POOLS, *BRIDGES, *FILES, *REFERENCES)
+REFERENCES = (*BARE_SERVERS, PLAIN_OPEN, PLAIN_RUN)
+COLUMNS = (*LOOPS, STANDARD, *POOLS, *ENGINES, *BRIDGES, *FILES, *SERVERS, *REFERENCES)
 LABELS = {LOOP_ONLY: "plait (loop only)", STANDARD: "standard library", POOL: "multiprocessing.Pool", PLAIN_OPEN: "plain open()"}
-LOOP_OF = dict.fromkeys(BRIDGES, "uvloop") | dict.fromkeys((*FILES, PLAIN_OPEN), "asyncio")
+LABELS |= {DASK: "distributed", ONE_WORKER: "one worker", PLAIN_RUN: "plait run, no workers"}
+LOOP_OF = dict.fromkeys((*BRIDGES, GUNICORN, GRANIAN), "uvloop") | dict.fromkeys((*FILES, PLAIN_OPEN), "asyncio")
 # What has to be installed besides plait for a column to be measured.
-PACKAGES = {"uvloop": ("uvloop",), "rloop": ("rloop",)} | {bridge: (bridge, LOOP_OF[bridge]) for bridge in BRIDGES}
-PACKAGES |= {package: (package,) for package in (*FILES, LOKY)}
+PACKAGES: dict[str, tuple[str, ...]] = {"uvloop": ("uvloop",), "rloop": ("rloop",)} | {bridge: (bridge, LOOP_OF[bridge]) for bridge in BRIDGES}
+PACKAGES |= {package: (package,) for package in (*FILES, LOKY, AIOMULTIPROCESS)}
+PACKAGES |= {GUNICORN: (GUNICORN, "uvicorn", "uvloop"), GRANIAN: (GRANIAN, "uvloop"), DASK: ("distributed",), RAY: (RAY,)}
+# The extra of plait's that has a package, where that is not `bench`: Ray is large, and both are optional for plait itself.
+EXTRAS = {"distributed": "dask", "cloudpickle": "dask", RAY: "ray"}
 
 
 def label(column: str) -> str:

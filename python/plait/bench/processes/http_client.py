@@ -1,14 +1,14 @@
 """The load client for HTTP: wrk where it is installed, which people know, else the client of Rust.
 
 Both are looked over first: three pages are fetched and compared, and the warm-up is the client of Rust's, which checks every status line
-and every length. wrk runs for a time rather than a number of requests, on the core of this process; the server's
+and every length. Servers of several processes are always loaded by that, whose CPU clocks are read around the load and added. wrk runs for a time rather than a number of requests, on the core of this process; the server's
 CPU clock is read around it. What it reports besides answered requests (errors of sockets, other statuses) is a failure.
 """
 
 import re
 import socket
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: localhost\r\nAccept: */*\r\n\r\n"
@@ -20,9 +20,10 @@ NANOSECONDS = {"us": 1e3, "ms": 1e6, "s": 1e9}
 
 
 def load(
-    native: Any, body: bytes, *, host: str, port: int, wrk: str | None, requests: int, warm_up: int, **order: Any
+    native: Any, body: bytes, *, host: str, port: int, wrk: str | None, requests: int, warm_up: int,
+    server_pids: Sequence[int] = (), **order: Any
 ) -> dict[str, Any]:
-    """`native` has the client of Rust and the CPU clocks of others; `body` is what the page should be; `wrk` is where that is."""
+    """`native` has the client of Rust and the CPU clocks of others; `body` is what the page should be; `wrk` is where that is; `server_pids` are the processes of a server that has several."""
     with socket.create_connection((host, port), TIMEOUT) as connection:
         sizes = {_page(connection, body) for _ in range(3)}
     if len(sizes) > 1:
@@ -33,12 +34,20 @@ def load(
         report: dict[str, Any] = native.bench_client(host, port, warm_up=warm_up, requests=requests, **order)
         return report
 
+    if server_pids:
+        rust(0, max(1, warm_up))
+        before = _all_cpu_ns(native, server_pids)
+        return rust(0, requests) | {"server_cpu_ns": _all_cpu_ns(native, server_pids) - before}
     if wrk is None:
         return rust(warm_up, requests)
     rust(0, max(1, warm_up))
     seconds = max(1, round(requests / REQUESTS_PER_SECOND))
     command = [wrk, "-t1", f"-c{order['connections']}", f"-d{seconds}s", "--latency", f"http://{host}:{port}/"]
     return _by_wrk(command, order["server_pid"], native.bench_cpu_ns)
+
+
+def _all_cpu_ns(native: Any, pids: Sequence[int]) -> int:
+    return sum(native.bench_cpu_ns(pid) for pid in pids)
 
 
 def _page(connection: socket.socket, body: bytes) -> int:

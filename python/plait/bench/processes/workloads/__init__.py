@@ -11,7 +11,9 @@ every loop the same and brings the ratios nearer to one.
 from . import (
     bridges,
     children,
+    clusters,
     datagrams,
+    engines,
     executors,
     files,
     http,
@@ -29,9 +31,12 @@ from . import (
     tls,
     transfers,
     waiting,
+    workers,
 )
 from .bridges import Bridge
+from .clusters import OnClusters
 from .datagrams import Flood
+from .engines import OnEngines
 from .files import OnFiles
 from .http import Http, OnServer
 from .measuring import InProcess, Measurement, OnLoop, OnThreads, Workload
@@ -39,6 +44,7 @@ from .network import LEAST_REQUESTS, Churn, Echo, Idle, Load, Network
 from .pools import OnPools
 from .process_queues import BetweenProcesses
 from .transfers import Transfer
+from .workers import OnWorkers
 
 __all__ = [
     "GROUPS",
@@ -57,11 +63,14 @@ __all__ = [
     "Load",
     "Measurement",
     "Network",
+    "OnClusters",
+    "OnEngines",
     "OnFiles",
     "OnLoop",
     "OnPools",
     "OnServer",
     "OnThreads",
+    "OnWorkers",
     "Transfer",
     "Workload",
 ]
@@ -74,6 +83,7 @@ GROUPS = (
     "threads",
     "executors",
     "pools",
+    "engines",
     "processes",
     "bridges",
     "streams",
@@ -84,11 +94,12 @@ GROUPS = (
     "subprocesses",
     "files",
     "http",
+    "workers",
     "memory",
 )
 _ROOMS = (
-    *(scheduling, tasks, waiting, synchronisation, threads, queues, executors, pools, process_queues, bridges, streams),
-    *(network, tls, datagrams, transfers, children, starting, files, http, memory),
+    *(scheduling, tasks, waiting, synchronisation, threads, queues, executors, pools, clusters, engines, process_queues, bridges, streams),
+    *(network, tls, datagrams, transfers, children, starting, files, http, workers, memory),
 )
 
 WORKLOADS: dict[str, Workload] = {

@@ -22,7 +22,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import cast
 
-from ..columns import LOOPS, REFERENCES
+from ..columns import BARE_SERVERS, LOOPS
 from .measuring import Workload
 
 PIECE = 64 * 1024
@@ -165,7 +165,7 @@ def _echo(server: str, size: int, connections: int) -> Echo:
         per="request",
         about=f"{in_bytes(size)} echoed over {connections} connections by {SERVED_BY[server]}",
         uses=USES[server],
-        columns=(*LOOPS, *REFERENCES) if server == REFERENCES_BESIDE else LOOPS,
+        columns=(*LOOPS, *BARE_SERVERS) if server == REFERENCES_BESIDE else LOOPS,
         server=server,
         size=size,
         connections=connections,
@@ -216,7 +216,7 @@ WORKLOADS = (
         least=4_000,
         per="connection",
         about="a connection opened, used for one echo of 64 B and closed, 8 at once, served by an asyncio.Protocol",
-        columns=(*LOOPS, *REFERENCES),
+        columns=(*LOOPS, *BARE_SERVERS),
         server="protocol",
         size=64,
         connections=8,
