@@ -1,26 +1,18 @@
 """Executors on each engine. Dask's cluster and Ray's session are started once, by whoever needs them first, and real; where the package is not installed the tests are skipped, which says so."""
 
-import importlib.util
 import os
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from executor_packages import needs
 
 import plait
 
 ENGINES = ["threads", "processes", "dask", "ray"]
 # Ray's workers have to find the tests' modules, and plait.
 OPTIONS = {"ray": {"init": {"runtime_env": {"env_vars": {"PYTHONPATH": os.pathsep.join([os.path.dirname(__file__), *sys.path])}}}}}
-PACKAGES = {"dask": "distributed", "ray": "ray"}
-
-
-def needs(engine: str) -> None:
-    """Skip, unless the engine is installed."""
-    package = PACKAGES.get(engine)
-    if package is not None and importlib.util.find_spec(package) is None:
-        pytest.skip(f"the package {package} is not installed (make test-python installs Dask where it can be had, make cluster-tests Ray)")
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -10,7 +10,7 @@ import types
 from collections.abc import Iterator
 
 import pytest
-from conftest import needs
+from executor_packages import needs
 
 import plait
 from plait.concurrent.futures import ClusterUnreachable, EngineMissing, EngineVersion, NotSupported

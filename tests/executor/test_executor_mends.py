@@ -8,7 +8,7 @@ import sys
 import threading
 
 import pytest
-from conftest import needs
+from executor_packages import needs
 from executor_tasks import LIMIT, add, note_and_wait, tell_process_and_wait, until
 
 import plait
