@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 from pool_tasks import LIMIT, add, end, pid, until, wait_for_file
 
-from plait._process_pool import _core
+from plait import _native
+from plait._process_pool import _core, _messages, _pickling
+from plait._process_pool._task import Task
 from plait.concurrent.futures import ProcessPoolExecutor, WorkerDied
 from plait.multiprocessing import get_context
 
@@ -175,3 +177,46 @@ def test_what_are_no_arguments_is_the_results_error():
             result = pool.apply_async(add, *arguments)
             with pytest.raises(TypeError, match=words.replace("* must be an", r"\* must be an")):
                 result.get(LIMIT)
+
+
+both = threading.Barrier(2, timeout=LIMIT)
+
+
+class Meets:
+    """Whoever unpickles it waits for another who does."""
+
+    def __init__(self, value):
+        self.value = value
+
+    def __reduce__(self):
+        return meet, (self.value,)
+
+
+def meet(value):
+    both.wait()
+    return value
+
+
+@pytest.mark.parametrize("kind", ["RETURNED", "RAISED"])
+def test_an_answer_that_two_threads_have_is_given_once(kind):
+    """A thread that is interrupted when it takes answers leaves them for others, and may have them nevertheless. Who came second failed, and if that was the helper, the pool was broken."""
+    failures = []
+    with ProcessPoolExecutor(1, mp_context=get_context("fork")) as pool:
+        task = Task(_native.process_future(pool._core), [], 0, None)
+        task.future.set_running_or_notify_cancel()
+        parts = _pickling.dump(Meets(ValueError("on purpose")))
+
+        def answer():
+            try:
+                pool._core._answer(task, getattr(_messages, kind), parts)
+            except BaseException as error:
+                failures.append(error)
+
+        threads = [threading.Thread(target=answer) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(LIMIT)
+    assert failures == []
+    found = task.future.result() if kind == "RETURNED" else task.future.exception()
+    assert type(found) is ValueError and found.args == ("on purpose",)

@@ -12,6 +12,7 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Iterable
+from concurrent.futures import InvalidStateError
 from typing import Any
 
 from plait import _native
@@ -268,7 +269,10 @@ class Core(Ending):
             kind, answer = _messages.RAISED, _not_loaded("what came back from the worker could not be unpickled", error)
         task.parts = []
         if kind == _messages.RETURNED:
-            task.future.set_result(answer)
+            try:
+                task.future.set_result(answer)
+            except InvalidStateError:
+                pass  # a thread was interrupted when it took this, so another had it too, and was quicker
         elif kind == _messages.NOT_LOADED:
             self._settle(task, _not_loaded("the call could not be unpickled by the worker", answer))
         else:
@@ -297,7 +301,10 @@ class Core(Ending):
     def _settle(self, task: Task, error: BaseException) -> None:
         task.parts = []
         if self._begin(task):
-            task.future.set_exception(error)
+            try:
+                task.future.set_exception(error)
+            except InvalidStateError:
+                pass  # see `_answer`
 
     def _begin(self, task: Task) -> bool:
         """It is sent, or tried again. False: it was cancelled."""
