@@ -361,7 +361,7 @@ def test_a_worker_that_dies_loses_its_call_alone(plaits, how, words, code):
     assert caught.value.exitcode == code
     assert others.get(LIMIT) == [double(x) for x in range(200)]
     assert plaits.map(double, range(20)) == [double(x) for x in range(20)]
-    assert len(plaits._pool) == 2
+    until(lambda: len(plaits._pool) == 2)  # the other may have done all of it before there is a new one
 
 
 def test_workers_that_die_in_maps_of_all_kinds(plaits):
