@@ -29,7 +29,6 @@ if sys.platform != "linux":
     raise ImportError("plait runs on Linux only for now.", name="plait")
 
 from plait import asyncio, concurrent, queue, threading
-from plait._executor import executor
 from plait._install import install, uninstall
 from plait._loop import new_event_loop, run
 from plait._native import (
@@ -70,7 +69,6 @@ __all__ = [
     "__version__",
     "asyncio",
     "concurrent",
-    "executor",
     "install",
     "new_event_loop",
     "queue",
@@ -82,6 +80,7 @@ __all__ = [
 
 if TYPE_CHECKING:  # imported when they are named, see below
     from plait._cluster import Cluster as Cluster
+    from plait._executor import executor as executor
     from plait._workers import WorkersFailed as WorkersFailed
 
 _watch_loops_if_asked()
@@ -92,21 +91,23 @@ if _debugging():
     _explain_deadlocks(True)
 
 
+# What most programs have no use for, imported when it is named (`fs` and `multiprocessing`, say, need much of the standard library): modules, and names with where they are.
+_MODULES_LATER = ("fs", "gil", "multiprocessing", "watchdog", "workers")
+_NAMES_LATER = {"Cluster": "plait._cluster", "WorkersFailed": "plait._workers", "executor": "plait._executor"}
+
+
 def __getattr__(name: str) -> object:
-    """The modules that most programs have no use for, imported when they are named: ``fs`` and ``multiprocessing`` need much of the standard library."""
-    if name in ("fs", "gil", "multiprocessing", "watchdog", "workers"):
-        from importlib import import_module
+    from importlib import import_module
 
+    if name in _MODULES_LATER:
         return import_module(f"plait.{name}")
-    if name == "Cluster":
-        from plait._cluster import Cluster
-
-        return Cluster
-    if name == "WorkersFailed":
-        from plait._workers import WorkersFailed
-
-        return WorkersFailed
+    if name in _NAMES_LATER:
+        return getattr(import_module(_NAMES_LATER[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_MODULES_LATER, *_NAMES_LATER})
 
 
 if sys.version_info < (3, 16):  # asyncio drops its policies in 3.16

@@ -81,6 +81,13 @@ def test_every_public_name_is_there() -> None:
     assert set(plait.__all__) <= set(namespace)
 
 
+def test_what_is_seldom_used_is_imported_when_it_is_named() -> None:
+    later = {"Cluster", "WorkersFailed", "executor", "fs", "gil", "multiprocessing", "watchdog", "workers"}
+    assert later <= set(dir(plait)) and all(getattr(plait, name) is not None for name in later)
+    code = "import plait, sys; print([name for name in sys.modules if name.startswith(('plait._executor', 'plait._cluster', 'plait._workers', 'plait.fs', 'multiprocessing'))])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
 UNIVERSAL = {
     "Lock": {"acquire": "aacquire"},
     "RLock": {"acquire": "aacquire"},

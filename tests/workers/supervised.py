@@ -27,6 +27,13 @@ def until(condition: Callable[[], Any], what: str = "") -> Any:
     return result
 
 
+def script(path: Path, source: str) -> Path:
+    """A program of a test's own, in a file."""
+    file = path / "program.py"
+    file.write_text(source)
+    return file
+
+
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as sock:
         port: int = sock.getsockname()[1]

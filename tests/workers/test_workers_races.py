@@ -9,15 +9,9 @@ import threading
 from pathlib import Path
 
 import pytest
-from supervised import APPS, PATIENCE, free_port, is_alive, line, running, supervised, until
+from supervised import APPS, PATIENCE, free_port, is_alive, line, running, script, supervised, until
 
 PLAIN = APPS / "plain_app.py"
-
-
-def script(path: Path, source: str) -> Path:
-    file = path / "program.py"
-    file.write_text(source)
-    return file
 
 
 def that_begins_when_told(path: Path) -> Path:

@@ -6,15 +6,9 @@ import socket
 from pathlib import Path
 
 import pytest
-from supervised import APPS, PATIENCE, free_port, line, supervised, told_pid, until
+from supervised import APPS, PATIENCE, free_port, line, script, supervised, told_pid, until
 
 PLAIN = APPS / "plain_app.py"
-
-
-def script(path: Path, source: str) -> Path:
-    file = path / "program.py"
-    file.write_text(source)
-    return file
 
 
 def test_c_code_that_holds_the_gil_is_stuck_too(tmp_path: Path) -> None:

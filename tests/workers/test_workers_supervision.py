@@ -7,15 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from supervised import APPS, PATIENCE, free_port, get, is_alive, line, running, supervised, told_pid, until
+from supervised import APPS, PATIENCE, free_port, get, is_alive, line, running, script, supervised, told_pid, until
 
 PLAIN = APPS / "plain_app.py"
-
-
-def script(path: Path, source: str) -> Path:
-    file = path / "program.py"
-    file.write_text(source)
-    return file
 
 
 # ---- death
